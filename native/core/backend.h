@@ -1,0 +1,99 @@
+// The contract every backend implements: devices, packs, buffers, executables, lanes, run.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "native/core/program.h"
+#include "native/core/status.h"
+
+namespace irodori {
+
+// Values in host memory, float32 row-major: what recipes evaluate to.
+struct HostTensor {
+  Shape shape;
+  std::vector<float> data;
+};
+
+struct DeviceInfo {
+  std::string backend;          // "cpu", "reference"
+  std::string name;             // "AMD EPYC ..."
+  std::string arithmetic;       // decides the bits: "scalar", "portable", "avx2", "avx512", "amx"
+  std::string reason;           // why not a wider instruction set
+  std::vector<DType> dtypes;    // storage types kernels take
+  DType preferred_dtype = DType::kF32;
+  int threads = 1;
+  int64_t memory_bytes = 0;
+  int attention_key_block = 64;
+};
+
+// A parameter in device memory, in the layout its kernel reads.
+class Pack {
+ public:
+  virtual ~Pack() = default;
+  virtual int64_t size_bytes() const = 0;
+};
+
+// Device memory, counted: request state and results that stay on the device.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  virtual int64_t size_bytes() const = 0;
+};
+
+// A program bound to packs, with kernels chosen.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+  virtual const Program& program() const = 0;
+};
+
+// One thing running at a time: a thread team (or a stream) and one arena, as large as the largest run so far.
+class Lane {
+ public:
+  virtual ~Lane() = default;
+  virtual int64_t arena_bytes() const = 0;
+};
+
+// One input or output of one row: host memory, or a device buffer from an offset on.
+struct RowBinding {
+  std::byte* host = nullptr;
+  Buffer* buffer = nullptr;
+  int64_t offset = 0;      // into `buffer`
+  int64_t size_bytes = 0;  // must be the buffer spec's row bytes
+};
+
+struct RunArgs {
+  int64_t rows = 0;
+  std::span<const RowBinding> inputs;   // port-major: inputs[port * rows + row]
+  std::span<const RowBinding> outputs;  // likewise
+  const std::atomic<bool>* abort = nullptr;  // looked at between steps and blocks; then kAborted
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual const DeviceInfo& info() const = 0;
+  virtual Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor) = 0;
+  virtual Result<std::shared_ptr<Buffer>> Allocate(int64_t size_bytes) = 0;
+  virtual Result<std::unique_ptr<Executable>> Bind(std::shared_ptr<const Program> program,
+                                                   std::vector<std::shared_ptr<Pack>> packs) = 0;
+  virtual Result<std::unique_ptr<Lane>> OpenLane() = 0;
+  // Blocks until done; called off the JS thread. One call per lane at a time. Inputs are checked for size here.
+  virtual Status Run(Lane& lane, const Executable& executable, const RunArgs& args) = 0;
+};
+
+struct CpuOptions {
+  std::string instructions = "auto";  // "auto", "portable", "avx2", "avx512", "amx"
+  int threads = 0;                    // 0: as many as the process may use
+};
+
+Result<std::unique_ptr<Device>> OpenReferenceDevice();
+Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options);
+
+}  // namespace irodori

@@ -1,0 +1,87 @@
+/** Parameter recipes: how what a kernel consumes is made from what checkpoints name. */
+
+import { EngineError } from '../errors'
+import { elements, formatShape, type Shape, sameShape } from '../tensor/shape'
+
+/**
+ * A small expression over scoped checkpoint tensors (`transformer/proj_out.weight`), evaluated in float32 once per
+ * device and packing. Every node knows its shape. New ways to make a parameter (fold, quantise, add low-rank) are new
+ * members of this union.
+ */
+export type Recipe =
+  | { readonly kind: 'tensor'; readonly name: string; readonly shape: Shape }
+  | { readonly kind: 'literal'; readonly data: Float32Array; readonly shape: Shape }
+  | { readonly kind: 'slice'; readonly of: Recipe; readonly axis: number; readonly start: number; readonly shape: Shape }
+  | { readonly kind: 'concat'; readonly parts: readonly Recipe[]; readonly axis: number; readonly shape: Shape }
+  | { readonly kind: 'reshape'; readonly of: Recipe; readonly shape: Shape }
+  | { readonly kind: 'permute'; readonly of: Recipe; readonly order: readonly number[]; readonly shape: Shape }
+
+/** The checkpoint tensor of that scoped name, with the shape the network expects. */
+export function tensorRecipe(name: string, shape: Shape): Recipe {
+  return { kind: 'tensor', name, shape }
+}
+
+/** Values computed by the model file itself, position tables for instance. */
+export function literalRecipe(data: Float32Array, shape: Shape): Recipe {
+  if (data.length !== elements(shape)) {
+    throw new EngineError('shape-mismatch', `literal: expected ${elements(shape)} values for ${formatShape(shape)}, got ${data.length}`)
+  }
+  return { kind: 'literal', data, shape }
+}
+
+/** Part of an axis. */
+export function sliceRecipe(of: Recipe, axis: number, start: number, size: number): Recipe {
+  const extent = of.shape[axis]
+  if (extent === undefined || start < 0 || size < 0 || start + size > extent) {
+    throw new EngineError('shape-mismatch', `slice: expected a range within axis ${axis} of ${formatShape(of.shape)}, got ${start}+${size}`)
+  }
+  return { kind: 'slice', of, axis, start, shape: of.shape.with(axis, size) }
+}
+
+/** Tensors joined along an axis: q, k and v as one matrix. */
+export function concatRecipe(parts: readonly Recipe[], axis: number): Recipe {
+  const [first] = parts
+  if (!first) throw new EngineError('invalid-graph', 'concat: expected at least one part, got none')
+  let size = 0
+  for (const part of parts) {
+    if (!sameShape(part.shape.with(axis, 0), first.shape.with(axis, 0))) {
+      throw new EngineError('shape-mismatch', `concat: expected ${formatShape(first.shape)} apart from axis ${axis}, got ${formatShape(part.shape)}`)
+    }
+    size += part.shape[axis] ?? 0
+  }
+  return { kind: 'concat', parts, axis, shape: first.shape.with(axis, size) }
+}
+
+/** The same values under another shape. */
+export function reshapeRecipe(of: Recipe, shape: Shape): Recipe {
+  if (elements(of.shape) !== elements(shape)) {
+    throw new EngineError('shape-mismatch', `reshape: expected ${elements(of.shape)} values, got ${formatShape(shape)}`)
+  }
+  return { kind: 'reshape', of, shape }
+}
+
+/** Axes in another order: OIHW to the channels-last OHWI. */
+export function permuteRecipe(of: Recipe, order: readonly number[]): Recipe {
+  if (order.length !== of.shape.length || new Set(order).size !== order.length || order.some((axis) => of.shape[axis] === undefined)) {
+    throw new EngineError('shape-mismatch', `permute: expected an order of the axes of ${formatShape(of.shape)}, got ${formatShape(order)}`)
+  }
+  return { kind: 'permute', of, order, shape: order.map((axis) => of.shape[axis] ?? 0) }
+}
+
+/** Scoped names of all checkpoint tensors a recipe reads. */
+export function recipeSources(recipe: Recipe): string[] {
+  switch (recipe.kind) {
+    case 'tensor':
+      return [recipe.name]
+    case 'literal':
+      return []
+    case 'concat':
+      return recipe.parts.flatMap(recipeSources)
+    case 'slice':
+    case 'reshape':
+    case 'permute':
+      return recipeSources(recipe.of)
+    default:
+      return recipe satisfies never
+  }
+}
