@@ -1,0 +1,153 @@
+/** Tokenizers: prompts to token ids of a fixed length, from the `tokenizer.json` of a model folder. */
+
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Tokenizer as Model } from '@huggingface/tokenizers' with { 'resolution-mode': 'import' }
+import { EngineError, throwIfAborted } from '../errors'
+
+/** A longer prompt is refused: it is a mistake, and reading it would hold up the event loop. */
+export const MAX_PROMPT_CHARACTERS = 20_000
+
+/** A prompt as a network reads it. */
+export interface Encoding {
+  /** Padded to the length asked for. Shape [maxLength]. */
+  readonly ids: Int32Array
+  /** How many of them are the prompt's, start and end tokens included. */
+  readonly length: number
+  /** Whether the prompt was longer and its end was cut off. */
+  readonly truncated: boolean
+  /** How many tokens the whole prompt has. */
+  readonly tokens: number
+}
+
+export interface Tokenizer {
+  /** Number of distinct ids. */
+  readonly vocabulary: number
+  /** The `model_max_length` of `tokenizer_config.json`, when it says one. */
+  readonly maxLength: number | undefined
+  /**
+   * Encodes a prompt; the last token of a prompt that is cut stays the tokenizer's end token.
+   *
+   * @param prompt - at most {@link MAX_PROMPT_CHARACTERS} characters; may be empty.
+   * @param maxLength - length of the result.
+   * @throws {@link EngineError} `invalid-option` when the prompt is longer than that or no string.
+   */
+  encode(prompt: string, maxLength: number): Encoding
+}
+
+/**
+ * Opens the tokenizer of a folder that has `tokenizer.json` and, optionally, `tokenizer_config.json`.
+ *
+ * @param folder - the `tokenizer` component of a model folder.
+ * @throws {@link EngineError} `missing-file` when there is no `tokenizer.json`.
+ * @throws {@link EngineError} `invalid-tokenizer` when a file is no JSON or describes no tokenizer.
+ */
+export async function loadTokenizer(
+  folder: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Tokenizer> {
+  const file = path.join(folder, 'tokenizer.json')
+  const definition = await readJson(file, options.signal)
+  if (definition === undefined) {
+    throw new EngineError('missing-file', `tokenizer: expected ${file}, got no such file`, { file })
+  }
+  const config = (await readJson(path.join(folder, 'tokenizer_config.json'), options.signal)) ?? {}
+  const library = await import('@huggingface/tokenizers')
+  throwIfAborted(options.signal)
+  let model: Model
+  try {
+    model = new library.Tokenizer(definition, config)
+    encodeIds(model, 'a') // a file that describes no tokenizer often fails only here
+  } catch (cause) {
+    throw new EngineError('invalid-tokenizer', `${file}: expected a tokenizer, got ${reason(cause)}`, { file, cause })
+  }
+  const { model_max_length: limit, pad_token: padToken } = config
+  const maxLength =
+    typeof limit === 'number' && Number.isSafeInteger(limit) && limit > 0 && limit < 1e6 ? limit : undefined
+  return makeTokenizer(model, file, paddingId(model, definition, padToken), maxLength)
+}
+
+function makeTokenizer(model: Model, file: string, padding: number, maxLength: number | undefined): Tokenizer {
+  const end = model.encode('').ids.at(-1)
+  return {
+    vocabulary: model.get_vocab(true).size,
+    maxLength,
+    encode(prompt, length) {
+      checkPrompt(prompt)
+      let ids: number[]
+      try {
+        ids = encodeIds(model, prompt)
+      } catch (cause) {
+        throw new EngineError('invalid-tokenizer', `${file}: expected ids, got ${reason(cause)}`, { file, cause })
+      }
+      const padded = new Int32Array(length).fill(padding)
+      padded.set(ids.slice(0, length))
+      const truncated = ids.length > length
+      if (truncated && end !== undefined && end === ids.at(-1)) padded[length - 1] = end
+      return { ids: padded, length: Math.min(ids.length, length), truncated, tokens: ids.length }
+    },
+  }
+}
+
+/** Token ids of a text; the library gives `undefined` for tokens its vocabulary lacks. */
+function encodeIds(model: Model, text: string): number[] {
+  const { ids, tokens } = model.encode(text)
+  const at = ids.findIndex((id) => !Number.isSafeInteger(id) || id < 0)
+  if (at >= 0) throw new Error(`no id for token ${JSON.stringify(tokens[at])}`)
+  return ids
+}
+
+/** Refuses what is no prompt at all; emptiness is the caller's business. */
+function checkPrompt(prompt: unknown): void {
+  if (typeof prompt !== 'string') {
+    throw new EngineError('invalid-option', `prompt: expected a string, got ${typeof prompt}`, { option: 'prompt' })
+  }
+  if (prompt.length > MAX_PROMPT_CHARACTERS) {
+    const message = `prompt: expected at most ${MAX_PROMPT_CHARACTERS} characters, got ${prompt.length}`
+    throw new EngineError('invalid-option', message, { option: 'prompt', got: prompt.length })
+  }
+}
+
+/** The id of the token that fills up, from the config, else from `tokenizer.json`'s padding, else 0. */
+function paddingId(model: Model, definition: Json, padToken: unknown): number {
+  const content = isObject(padToken) ? padToken.content : padToken
+  const named = typeof content === 'string' ? model.token_to_id(content) : undefined
+  if (named !== undefined) return named
+  const { padding } = definition
+  const id = isObject(padding) ? padding.pad_id : undefined
+  return typeof id === 'number' ? id : 0
+}
+
+type Json = Readonly<Record<string, unknown>>
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The object in a file, or `undefined` when there is no such file. */
+async function readJson(file: string, signal: AbortSignal | undefined): Promise<Json | undefined> {
+  throwIfAborted(signal)
+  let text: string
+  try {
+    text = await readFile(file, { encoding: 'utf8' })
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined
+    throw new EngineError('io', `${file}: expected a readable file, got ${reason(cause)}`, { file, cause })
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new EngineError('invalid-tokenizer', `${file}: expected JSON, got ${reason(cause)}`, { file, cause })
+  }
+  if (isObject(value)) return value
+  throw new EngineError(
+    'invalid-tokenizer',
+    `${file}: expected a JSON object, got ${JSON.stringify(value)?.slice(0, 40)}`,
+    { file },
+  )
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
