@@ -1,0 +1,46 @@
+// Host memory of backends whose device is the host: aligned blocks, and the Buffer made of one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#include "native/core/backend.h"
+
+namespace irodori {
+
+// A cache line, and the widest vector.
+inline constexpr int64_t kHostAlignment = 64;
+
+// An uninitialised block of memory aligned to kHostAlignment. Empty when it could not be had.
+class HostMemory {
+ public:
+  HostMemory() = default;
+  // Never throws: ask data() whether there is memory.
+  explicit HostMemory(int64_t size_bytes);
+
+  std::byte* data() const { return data_.get(); }
+  int64_t size_bytes() const { return data_ ? size_bytes_ : 0; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const { std::free(data); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  int64_t size_bytes_ = 0;
+};
+
+// What host backends return from Device::Allocate: zeroed, so that nobody reads what someone else left there.
+class HostBuffer final : public Buffer {
+ public:
+  static Result<std::shared_ptr<Buffer>> Allocate(int64_t size_bytes);
+  int64_t size_bytes() const override { return memory_.size_bytes(); }
+  std::byte* data() const { return memory_.data(); }
+
+ private:
+  explicit HostBuffer(HostMemory memory) : memory_(std::move(memory)) {}
+  HostMemory memory_;
+};
+
+}  // namespace irodori

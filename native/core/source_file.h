@@ -1,0 +1,46 @@
+// A weights file opened for reading byte ranges: positioned reads, so that a file truncated meanwhile is an error and
+// never a signal, and pages of large reads given back to the system.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "native/core/program.h"
+#include "native/core/status.h"
+
+namespace irodori {
+
+class SourceFile {
+ public:
+  // kMissingFile when there is none, kIo when it cannot be read or is not a regular file.
+  static Result<std::shared_ptr<const SourceFile>> Open(const std::string& path);
+  SourceFile(const SourceFile&) = delete;
+  SourceFile& operator=(const SourceFile&) = delete;
+  ~SourceFile();
+
+  const std::string& path() const { return path_; }
+  // When it was opened.
+  int64_t size_bytes() const { return size_bytes_; }
+
+  // Fills `out` with the bytes from `begin` on. kInvalidSafetensors when the file ends before, kIo when reading fails.
+  // Thread-safe.
+  Status Read(int64_t begin, std::span<std::byte> out) const;
+  // Fills `out` with the values of that type from `begin` on, widened to float32. f32, f16 and bf16 only; other types
+  // are kUnsupportedFormat.
+  Status ReadFloats(int64_t begin, DType dtype, std::span<float> out) const;
+
+ private:
+  SourceFile(int descriptor, std::string path, int64_t size_bytes)
+      : descriptor_(descriptor), path_(std::move(path)), size_bytes_(size_bytes) {}
+  Status ReadExactly(int64_t begin, std::span<std::byte> out) const;
+  void DropPages(int64_t begin, int64_t size) const;
+
+  int descriptor_;
+  std::string path_;
+  int64_t size_bytes_;
+};
+
+}  // namespace irodori
