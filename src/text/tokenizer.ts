@@ -2,7 +2,6 @@
 
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import type { Tokenizer as Model } from '@huggingface/tokenizers' with { 'resolution-mode': 'import' }
 import { EngineError, throwIfAborted } from '../errors'
 
 /** A longer prompt is refused: it is a mistake, and reading it would hold up the event loop. */
@@ -74,7 +73,7 @@ function makeTokenizer(model: Model, file: string, padding: number, maxLength: n
     maxLength,
     encode(prompt, length) {
       checkPrompt(prompt)
-      let ids: number[]
+      let ids: readonly number[]
       try {
         ids = encodeIds(model, prompt)
       } catch (cause) {
@@ -90,11 +89,18 @@ function makeTokenizer(model: Model, file: string, padding: number, maxLength: n
 }
 
 /** Token ids of a text; the library gives `undefined` for tokens its vocabulary lacks. */
-function encodeIds(model: Model, text: string): number[] {
+function encodeIds(model: Model, text: string): readonly number[] {
   const { ids, tokens } = model.encode(text)
   const at = ids.findIndex((id) => !Number.isSafeInteger(id) || id < 0)
   if (at >= 0) throw new Error(`no id for token ${JSON.stringify(tokens[at])}`)
   return ids
+}
+
+/** What is used of the library, whose own declarations do not resolve from CommonJS. */
+interface Model {
+  encode(text: string): { readonly ids: readonly number[]; readonly tokens: readonly string[] }
+  token_to_id(token: string): number | undefined
+  get_vocab(withAddedTokens: boolean): ReadonlyMap<string, number>
 }
 
 /** Refuses what is no prompt at all; emptiness is the caller's business. */
