@@ -1,0 +1,39 @@
+/** Picture formats: which there are, and which a file name asks for. */
+
+import path from 'node:path'
+import { EngineError } from '../errors'
+
+/** Formats pictures are written in. */
+export const IMAGE_FORMATS = ['png', 'webp', 'jpeg', 'avif'] as const
+
+export type ImageFormat = (typeof IMAGE_FORMATS)[number]
+
+const EXTENSIONS: Readonly<Record<string, ImageFormat>> = {
+  '.png': 'png',
+  '.webp': 'webp',
+  '.jpg': 'jpeg',
+  '.jpeg': 'jpeg',
+  '.avif': 'avif',
+}
+
+/**
+ * The format a file's extension stands for.
+ *
+ * @throws {@link EngineError} `unsupported-format` when it stands for none.
+ */
+export function formatOfFile(file: string): ImageFormat {
+  const extension = path.extname(file).toLowerCase()
+  const format = EXTENSIONS[extension]
+  if (format !== undefined) return format
+  const expected = Object.keys(EXTENSIONS).join(', ')
+  const message = `${file}: expected a file name ending in ${expected}, got ${extension === '' ? 'no extension' : extension}`
+  throw new EngineError('unsupported-format', message, { file, expected: Object.keys(EXTENSIONS), got: extension })
+}
+
+/** @throws {@link EngineError} `unsupported-format` when the format is not one of {@link IMAGE_FORMATS}. */
+export function checkFormat(format: unknown): ImageFormat {
+  const known = IMAGE_FORMATS.find((name) => name === format)
+  if (known !== undefined) return known
+  const message = `format: expected one of ${IMAGE_FORMATS.join(', ')}, got ${String(format)}`
+  throw new EngineError('unsupported-format', message, { expected: IMAGE_FORMATS, got: format })
+}

@@ -1,0 +1,141 @@
+/** Pictures: what a pipeline gives, and how it becomes a file. */
+
+import { writeFile } from 'node:fs/promises'
+import { EngineError, throwIfAborted } from '../errors'
+import { checkFormat, formatOfFile, type ImageFormat } from './format'
+import { type Provenance, provenanceToXmp } from './metadata'
+
+/** Options of {@link Image.encode} and {@link Image.save}. */
+export interface EncodeOptions {
+  /** 1 to 100, for WebP, JPEG and AVIF. @defaultValue WebP 90, JPEG 92, AVIF 70 */
+  readonly quality?: number
+  readonly signal?: AbortSignal
+}
+
+/** A picture in memory. */
+export interface Image {
+  readonly width: number
+  readonly height: number
+  readonly channels: 3
+  /** Rows from the top, red, green, blue. Shape [height, width, 3]; u8; sRGB. */
+  readonly data: Uint8Array
+  /** How it was made; written into files. `undefined` when it was switched off. */
+  readonly metadata: Provenance | undefined
+  /**
+   * The picture as a file's bytes.
+   *
+   * @throws {@link EngineError} `unsupported-format` when the format is unknown.
+   * @throws {@link EngineError} `invalid-option` when the quality is out of range or the format has none.
+   */
+  encode(format: ImageFormat, options?: EncodeOptions): Promise<Uint8Array>
+  /**
+   * Writes the picture; the format follows from the extension: png, webp, jpg, jpeg, avif.
+   *
+   * @throws {@link EngineError} `unsupported-format` when the extension is another one.
+   * @throws {@link EngineError} `missing-file` when the folder does not exist; `io` when it cannot be written to.
+   */
+  save(file: string, options?: EncodeOptions): Promise<void>
+}
+
+/** Default quality; PNG has none. */
+const QUALITY: Readonly<Record<ImageFormat, number | undefined>> = { png: undefined, webp: 90, jpeg: 92, avif: 70 }
+
+/**
+ * Makes a picture of its bytes, which are kept, not copied.
+ *
+ * @param data - shape [height, width, 3]; u8.
+ * @throws {@link EngineError} `shape-mismatch` when the array's length is not the shape's.
+ */
+export function makeImage(data: Uint8Array, width: number, height: number, metadata?: Provenance): Image {
+  if (data.length !== width * height * 3) {
+    throw new EngineError(
+      'shape-mismatch',
+      `image: expected ${width * height * 3} bytes for ${width}x${height}, got ${data.length}`,
+    )
+  }
+  const image: Image = {
+    width,
+    height,
+    channels: 3,
+    data,
+    metadata,
+    encode: (format, options) => encode(image, checkFormat(format), options),
+    async save(file, options) {
+      const bytes = await encode(image, formatOfFile(file), options)
+      try {
+        await writeFile(file, bytes, { signal: options?.signal })
+      } catch (cause) {
+        throwIfAborted(options?.signal)
+        throw writeError(file, cause)
+      }
+    },
+  }
+  return image
+}
+
+/**
+ * The picture at another size, Lanczos filtered.
+ *
+ * @param width - new width in pixels.
+ * @param height - new height in pixels.
+ */
+export async function resizeImage(
+  image: Image,
+  width: number,
+  height: number,
+  metadata = image.metadata,
+): Promise<Image> {
+  if (image.width === width && image.height === height) return makeImage(image.data, width, height, metadata)
+  const resized = await (await open(image)).resize(width, height, { fit: 'fill', kernel: 'lanczos3' }).raw().toBuffer()
+  return makeImage(new Uint8Array(resized.buffer, resized.byteOffset, resized.length), width, height, metadata)
+}
+
+async function open(image: Image) {
+  const { default: sharp } = await import('sharp')
+  return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
+}
+
+async function encode(image: Image, format: ImageFormat, options: EncodeOptions = {}): Promise<Uint8Array> {
+  const quality = checkQuality(format, options.quality)
+  throwIfAborted(options.signal)
+  let picture = await open(image)
+  if (image.metadata !== undefined) picture = picture.withXmp(provenanceToXmp(image.metadata))
+  switch (format) {
+    case 'png':
+      picture = picture.png({ compressionLevel: 6 })
+      break
+    case 'webp':
+      picture = picture.webp({ quality })
+      break
+    case 'jpeg':
+      picture = picture.jpeg({ quality, chromaSubsampling: '4:4:4' })
+      break
+    case 'avif':
+      picture = picture.avif({ quality, effort: 3 })
+      break
+    default:
+      format satisfies never
+  }
+  const bytes = await picture.toBuffer()
+  throwIfAborted(options.signal)
+  return bytes
+}
+
+function checkQuality(format: ImageFormat, quality: unknown): number | undefined {
+  if (quality === undefined) return QUALITY[format]
+  if (QUALITY[format] === undefined) {
+    const message = `quality: expected none for ${format}, which loses nothing, got ${String(quality)}`
+    throw new EngineError('invalid-option', message, { option: 'quality' })
+  }
+  if (typeof quality === 'number' && Number.isInteger(quality) && quality >= 1 && quality <= 100) return quality
+  const message = `quality: expected an integer from 1 to 100, got ${String(quality)}`
+  throw new EngineError('invalid-option', message, { option: 'quality', got: quality })
+}
+
+function writeError(file: string, cause: unknown): EngineError {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  if (code === 'ENOENT') {
+    return new EngineError('missing-file', `${file}: expected an existing folder, got none`, { file, cause })
+  }
+  return new EngineError('io', `${file}: expected a place to write to, got ${String(code ?? cause)}`, { file, cause })
+}

@@ -1,0 +1,74 @@
+/** Metadata of pictures: how to make one again, as JSON in an XMP packet, which PNG, WebP, JPEG and AVIF all carry. */
+
+import { EngineError } from '../errors'
+
+/** How a picture was made. Given to `generate` of the same version and model it yields the same picture again. */
+export interface Provenance {
+  readonly software: 'irodori'
+  readonly version: string
+  /** Name of the model and the start of a hash over its weights' identity. */
+  readonly model: { readonly name: string; readonly hash: string }
+  /** A string when the seed is beyond 2^53. */
+  readonly seed: number | string
+  readonly rng: string
+  readonly sampler: string
+  readonly schedule: string
+  readonly steps: number
+  readonly guidance: number
+  readonly width: number
+  readonly height: number
+  /** Backend and arithmetic class that decide the bits. */
+  readonly device: { readonly backend: string; readonly arithmetic: string }
+  readonly dtype: string
+  /** Only when asked for with `metadata: { prompt: true }`. */
+  readonly prompt?: string
+  readonly negativePrompt?: string
+}
+
+const NAMESPACE = 'urn:irodori:1'
+
+/** An XMP packet that holds the provenance. */
+export function provenanceToXmp(provenance: Provenance): string {
+  const json = escapeXml(JSON.stringify(provenance))
+  const tool = escapeXml(`irodori ${provenance.version}`)
+  return [
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>', // the id is the same in every packet: XMP part 1, 7.3.2
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">',
+    `<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:irodori="${NAMESPACE}">`,
+    `<xmp:CreatorTool>${tool}</xmp:CreatorTool><irodori:provenance>${json}</irodori:provenance>`,
+    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>',
+  ].join('')
+}
+
+/**
+ * The provenance in an XMP packet, or `undefined` when it holds none.
+ *
+ * @throws {@link EngineError} `invalid-argument` when it holds one that is damaged.
+ */
+export function provenanceFromXmp(xmp: string): Provenance | undefined {
+  const start = xmp.indexOf('<irodori:provenance>')
+  const end = xmp.indexOf('</irodori:provenance>', start)
+  if (start < 0 || !xmp.includes(NAMESPACE)) return undefined
+  try {
+    if (end < 0) throw new Error('an element without end')
+    const value: unknown = JSON.parse(unescapeXml(xmp.slice(start + '<irodori:provenance>'.length, end)))
+    if (typeof value !== 'object' || value === null || !('seed' in value)) throw new Error('another object')
+    return value as Provenance // written by provenanceToXmp; readers of older versions check what they use
+  } catch (cause) {
+    const got = cause instanceof Error ? cause.message : String(cause)
+    throw new EngineError('invalid-argument', `metadata: expected irodori's provenance as JSON, got ${got}`, { cause })
+  }
+}
+
+/** Also writes what XML 1.0 forbids (U+FFFE, U+FFFF, C1 controls) as JSON escapes; C0 controls are escaped in JSON already. */
+function escapeXml(json: string): string {
+  return json
+    .replace(/[\x7f-\x9f\ufffe\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+}
+
+function unescapeXml(text: string): string {
+  return text.replaceAll('&gt;', '>').replaceAll('&lt;', '<').replaceAll('&amp;', '&')
+}
