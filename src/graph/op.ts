@@ -21,7 +21,11 @@ export interface OpDefinition<A extends Attrs = Attrs> {
   expand?(inputs: readonly Value[], attrs: A, at: string): Value
 }
 
+/** Applies an op at a module path. */
+export type OpCall<A extends Attrs = Attrs> = (at: string, inputs: readonly Value[], attrs: A) => Value
+
 const registry = new Map<string, OpDefinition>()
+const calls = new Map<string, OpCall>()
 
 /** The definition of an op by name; `invalid-graph` when there is none. */
 export function opDefinition(name: string): OpDefinition {
@@ -40,14 +44,12 @@ export function opDefinitions(): readonly OpDefinition[] {
  *
  * @returns `(at, inputs, attrs) => Value`; `at` is the module path that errors name. Throws `shape-mismatch`.
  */
-export function defineOp<A extends Attrs>(
-  definition: OpDefinition<A>,
-): (at: string, inputs: readonly Value[], attrs: A) => Value {
+export function defineOp<A extends Attrs>(definition: OpDefinition<A>): OpCall<A> {
   if (registry.has(definition.name)) throw new EngineError('internal', `op "${definition.name}" is defined twice`)
   registry.set(definition.name, definition as unknown as OpDefinition)
-  return (at, inputs, attrs) => {
+  const call: OpCall<A> = (at, inputs, attrs) => {
     const fail: Fail = (expected, got) => {
-      const shapes = inputs.map((value, index) => `${definition.operands[index]?.replace(/[?.]/g, '') ?? index} ${formatShape(value.shape)} ${value.dtype}`)
+      const shapes = inputs.map((value, index) => `${operandName(definition, index)} ${formatShape(value.shape)} ${value.dtype}`)
       throw new EngineError('shape-mismatch', `${definition.name}(${at}): expected ${expected}, got ${got} (${shapes.join(', ')})`, {
         op: definition.name,
         at,
@@ -57,6 +59,21 @@ export function defineOp<A extends Attrs>(
     const type = definition.infer(inputs, attrs, fail)
     return { ...type, at, origin: { kind: 'op', op: definition.name, inputs, attrs }, set: unionOfSets(inputs.map((value) => value.set)) }
   }
+  calls.set(definition.name, call as unknown as OpCall)
+  return call
+}
+
+/** Applies an op by name: how passes rebuild a value over other operands. Throws `invalid-graph` on an unknown name. */
+export function applyOp(name: string, at: string, inputs: readonly Value[], attrs: Attrs): Value {
+  const call = calls.get(opDefinition(name).name)
+  if (!call) throw new EngineError('internal', `op "${name}" has no call`)
+  return call(at, inputs, attrs)
+}
+
+/** The operand's name by position, without its markers. */
+function operandName(definition: Pick<OpDefinition, 'operands'>, index: number): string {
+  const name = definition.operands[index] ?? (definition.operands.at(-1)?.endsWith('...') ? definition.operands.at(-1) : undefined)
+  return name?.replace(/[?.]/g, '') ?? `${index}`
 }
 
 /** Bytes one row of the op reads and writes when nothing is fused and every element takes `elementBytes`. */
