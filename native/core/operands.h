@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "native/core/backend.h"
@@ -48,7 +49,7 @@ class Operands {
     return place.base == nullptr ? nullptr : place.base + row * place.row_stride;
   }
   OperandRow Row(uint32_t buffer, int64_t row) const {
-    const BufferSpec& spec = program_.buffers[buffer];
+    const BufferSpec& spec = program_->buffers[buffer];
     return {Data(buffer, row), spec.dtype, spec.vectors(), spec.columns(), spec.pitch};
   }
 
@@ -60,11 +61,23 @@ class Operands {
     int64_t offset = 0;         // bytes into that pointer, for views
   };
 
-  const Program& program_;
+  const Program* program_;
   int64_t rows_;
   std::vector<Place> places_;
   std::vector<std::byte*> bindings_;  // inputs port-major, then outputs
 };
+
+// How an epilogue reads its operand beside element (m, n) of an output of M vectors of N columns:
+// data[m · vector_step + n · column_step], counted in elements.
+struct EpilogueAddress {
+  std::byte* data;
+  DType dtype;
+  int64_t vector_step;
+  int64_t column_step;
+};
+
+// A verified operand has M·N elements (the same element), N (per channel) or 1.
+EpilogueAddress AddressEpilogue(const OperandRow& operand, int64_t vectors, int64_t columns);
 
 // The keys that exist for one row of an attention step. `kv_length` is a one-element i32 or i64 operand; a length outside
 // [0, keys] is kInvalidArgument. Length 0 is allowed: attention over no keys gives zeros.
