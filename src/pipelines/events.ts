@@ -14,8 +14,6 @@ export type StreamEvent =
       /** Parts of the stage that are done, and how many it has. */
       readonly done: number
       readonly of: number
-      /** Done share of the whole request, 0 to 1. */
-      readonly fraction: number
     }
   /** What picture `index` will be like; small and soft. */
   | { readonly type: 'preview'; readonly index: number; readonly step: number; readonly image: Image }

@@ -154,13 +154,13 @@ function readSeed(given: GivenOptions, count: number): bigint {
   if (seed === undefined) return BigInt(randomInt(2 ** 32 - count))
   if (typeof seed !== 'number' && typeof seed !== 'bigint') throw invalidOption('seed', 'a whole number', seed)
   const first = checkSeed(seed)
-  checkSeed(typeof seed === 'bigint' ? seed + BigInt(count - 1) : seed + count - 1)
+  checkSeed(typeof seed === 'bigint' ? seed + BigInt(count - 1) : seed + (count - 1))
   return first
 }
 
 function readSize(given: GivenOptions, defaults: PipelineDefaults): number {
   const { nativeSize, upscale } = defaults
-  const size = given.size ?? defaults.size
+  const size = given.size === undefined ? defaults.size : given.size
   if (upscale === 1) {
     if (size === nativeSize) return nativeSize
     throw invalidOption('size', `${nativeSize}, the only size of a model without an upscaler`, size)

@@ -1,0 +1,116 @@
+/**
+ * Denoising of all pictures of a request together: every picture has its own sampler, and at each level one run of the
+ * network answers all of them, with and without the prompt.
+ */
+
+import { performance } from 'node:perf_hooks'
+import { throwIfAborted } from '../errors'
+import { type SamplerRun, startSampler } from '../samplers/drive'
+import { applyGuidance, type Guidance, guidanceScaleAt } from '../samplers/guidance'
+import type { Level } from '../samplers/level'
+import type { RequestNoise } from '../samplers/noise'
+import { toX0 } from '../samplers/prediction'
+import type { SamplerRequest } from '../samplers/sampler'
+import type { SamplingPlan } from '../samplers/schedules/fromConfig'
+import { asHost, type HostLatent, hostLatent } from '../tensor/latent'
+import type { TextState } from './conditioning'
+import { initialLatent } from './latents'
+
+/** One evaluation of the denoiser. */
+export interface DenoiserRow {
+  /** Shape [h, w, C]. */
+  readonly latent: Float32Array
+  readonly level: Level
+  readonly text: TextState
+}
+
+/** Runs the denoiser on rows; gives its output for each, shape [h, w, C]. */
+export type Denoiser = (rows: readonly DenoiserRow[], signal: AbortSignal) => Promise<readonly Float32Array[]>
+
+/** What is to be denoised. */
+export interface DenoiseTask {
+  readonly plan: SamplingPlan
+  readonly guidance: Guidance
+  readonly cond: TextState
+  readonly uncond: TextState
+  /** One per picture. */
+  readonly noises: readonly RequestNoise[]
+  readonly signal: AbortSignal
+  /** Called after each evaluation with the pictures' estimates of the data. */
+  readonly onEvaluation: (done: Evaluation) => void | Promise<void>
+}
+
+export interface Evaluation {
+  /** From 1. */
+  readonly evaluation: number
+  readonly of: number
+  readonly rows: number
+  readonly durationMs: number
+  /** One per picture. */
+  readonly estimates: readonly HostLatent[]
+}
+
+/**
+ * Runs the samplers to their ends.
+ *
+ * @returns the latents, one per picture.
+ * @throws AbortError when the signal fires.
+ */
+export async function denoise(denoiser: Denoiser, task: DenoiseTask): Promise<HostLatent[]> {
+  const { plan, noises, signal } = task
+  const runs = noises.map((noise) =>
+    startSampler(plan.sampler, initialLatent(noise, plan.initialScale), plan.schedule, noise.between),
+  )
+  const of = countEvaluations(plan)
+  for (let evaluation = 1; ; evaluation++) {
+    throwIfAborted(signal)
+    const waiting = runs.flatMap((run) => (run.request === undefined ? [] : [{ run, request: run.request }]))
+    if (waiting.length === 0) return runs.map(finalLatent)
+    const started = performance.now()
+    const { estimates, rows } = await estimate(
+      denoiser,
+      task,
+      waiting.map(({ request }) => request),
+    )
+    const durationMs = performance.now() - started
+    waiting.forEach(({ run, request }, i) => {
+      const x0 = estimates[i]
+      if (x0 !== undefined) run.resume({ x: request.x, ...x0 })
+    })
+    await task.onEvaluation({ evaluation, of, rows, durationMs, estimates: estimates.map(({ x0 }) => x0) })
+  }
+}
+
+/** x0 of every request, guidance included; rows without the prompt are run only where they count. */
+async function estimate(denoiser: Denoiser, task: DenoiseTask, requests: readonly SamplerRequest[]) {
+  const { plan, guidance, cond, uncond, signal } = task
+  const rows = requests.flatMap(({ x, level }) => {
+    const { data: latent } = asHost(x)
+    const prompted = { latent, level, text: cond }
+    return guidanceScaleAt(guidance, level) === 1 ? [prompted] : [{ latent, level, text: uncond }, prompted]
+  })
+  const outputs = await denoiser(rows, signal)
+  let next = 0
+  const take = (shape: readonly number[]) => hostLatent(outputs[next++] ?? new Float32Array(), shape)
+  const estimates = requests.map(({ x: opaque, level }) => {
+    const x = asHost(opaque)
+    if (guidanceScaleAt(guidance, level) === 1) return { x0: toX0(plan.prediction, take(x.shape), x, level) }
+    const without = take(x.shape)
+    const guided = applyGuidance(without, take(x.shape), guidance, level)
+    return { x0: toX0(plan.prediction, guided, x, level), uncond: toX0(plan.prediction, without, x, level) }
+  })
+  return { estimates, rows: rows.length }
+}
+
+/** How often a sampler asks, found by running it on one number. */
+function countEvaluations({ sampler, schedule }: SamplingPlan): number {
+  const zero = hostLatent(new Float32Array(1))
+  const run = startSampler(sampler, zero, schedule, () => zero)
+  let count = 0
+  for (; run.request !== undefined; count++) run.resume({ x: run.request.x, x0: zero, uncond: zero })
+  return count
+}
+
+function finalLatent(run: SamplerRun): HostLatent {
+  return asHost(run.result ?? hostLatent(new Float32Array()))
+}

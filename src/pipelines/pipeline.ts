@@ -1,0 +1,200 @@
+/** A loaded pipeline: the object callers hold. */
+
+import { performance } from 'node:perf_hooks'
+import { abortError, EngineError } from '../errors'
+import { publishRequest } from './diagnostics'
+import { EventQueue, type StreamEvent } from './events'
+import { type GenerateOptions, type GenerateRequest, resolveRequest, type StreamOptions } from './generateOptions'
+import type { TextToImageModel } from './model'
+import { packageVersion } from './provenance'
+import type { GenerateResult } from './result'
+import { textToImage } from './textToImage'
+
+/** Bytes a pipeline holds. */
+export interface PipelineMemory {
+  /** Packed weights on the device. */
+  readonly weightsBytes: number
+  /** Cached results of sub-programs: text keys and values, time embeddings. */
+  readonly statesBytes: number
+  /** Everything the device has allocated, those two and work space included. */
+  readonly deviceBytes: number
+}
+
+/** What a pipeline is. */
+export interface PipelineInfo {
+  readonly name: string
+  readonly task: 'text-to-image'
+  readonly version: string
+  /** Start of a hash over the identity of all weights. */
+  readonly modelHash: string
+  readonly device: { readonly backend: string; readonly arithmetic: string; readonly threads: number }
+  readonly dtype: string
+  /** What a request gets that leaves options out. */
+  readonly defaults: { readonly steps: number; readonly guidance: number; readonly size: number }
+}
+
+/** What a pipeline needs of its model besides making pictures. */
+export interface PipelineModel extends TextToImageModel {
+  readonly threads: number
+  memory(): PipelineMemory
+  /** Frees networks, weights and device. */
+  dispose(): void
+}
+
+/** Where a pipeline says what it does. Every method may be missing. */
+export interface Logger {
+  debug?(message: string, facts?: object): void
+  info?(message: string, facts?: object): void
+  warn?(message: string, facts?: object): void
+}
+
+let requests = 0
+
+/** A text-to-image pipeline. Made by `loadPipeline`; several requests may run at once. */
+export class Pipeline {
+  readonly info: PipelineInfo
+  readonly #model: PipelineModel
+  readonly #logger: Logger
+  readonly #running = new Map<AbortController, Promise<unknown>>()
+  #disposed = false
+
+  constructor(model: PipelineModel, logger: Logger = {}) {
+    this.#model = model
+    this.#logger = logger
+    const { name, hash, device, dtype, defaults, threads } = model
+    this.info = {
+      name,
+      task: 'text-to-image',
+      version: packageVersion(),
+      modelHash: hash,
+      device: { ...device, threads },
+      dtype,
+      defaults: { steps: defaults.steps, guidance: defaults.guidance, size: defaults.size },
+    }
+  }
+
+  /**
+   * Makes pictures.
+   *
+   * @example
+   * const { images } = await pipe.generate({ prompt: 'a rocket', seed: 7 })
+   * await images[0].save('rocket.png')
+   *
+   * @throws {@link EngineError} `invalid-option`, `unknown-option` or `unknown-sampler` for options; `disposed`.
+   * @throws AbortError when the signal fires.
+   */
+  async generate(options: GenerateOptions): Promise<GenerateResult> {
+    const request = this.#admit('generate', options)
+    return this.#run(request, new AbortController(), () => {})
+  }
+
+  /**
+   * Makes pictures and tells about it meanwhile. Leaving the loop early cancels the work.
+   *
+   * A reader that is slow loses old progress and previews, never a picture.
+   *
+   * @example
+   * for await (const event of pipe.stream({ prompt: 'a rocket', preview: { every: 2 } })) {
+   *   if (event.type === 'image') await event.image.save('rocket.png')
+   * }
+   *
+   * @throws as {@link generate}, at the first event.
+   */
+  async *stream(options: StreamOptions): AsyncGenerator<StreamEvent, void, undefined> {
+    const request = this.#admit('stream', options)
+    const controller = new AbortController()
+    const queue = new EventQueue()
+    const work = this.#run(request, controller, (event) => queue.push(event)).then(
+      ({ seed, timings, warnings }) => {
+        queue.push({ type: 'done', seed, timings, warnings })
+        queue.end()
+      },
+      (error: unknown) => queue.end(error),
+    )
+    try {
+      for (let event = await queue.next(); event !== undefined; event = await queue.next()) yield event
+    } finally {
+      controller.abort()
+      await work
+    }
+  }
+
+  /** Bytes held at the moment. */
+  memory(): PipelineMemory {
+    this.#assertOpen()
+    return this.#model.memory()
+  }
+
+  /**
+   * Ends the pipeline: no new requests; running ones reject with {@link EngineError} `disposed`, and what they use is
+   * freed as soon as they have stopped. A second call does nothing.
+   */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    for (const controller of this.#running.keys()) controller.abort()
+    if (this.#running.size === 0) this.#model.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** As {@link dispose}; resolves when everything is freed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose()
+    await Promise.allSettled(this.#running.values())
+  }
+
+  #assertOpen(): void {
+    if (!this.#disposed) return
+    throw new EngineError('disposed', `pipeline ${this.info.name}: expected an open pipeline, got a disposed one`)
+  }
+
+  #admit(owner: 'generate' | 'stream', options: unknown): GenerateRequest {
+    this.#assertOpen()
+    return resolveRequest(owner, options, this.#model.defaults)
+  }
+
+  /** Runs a request under a controller that its own signal and `dispose` can fire. */
+  #run(request: GenerateRequest, controller: AbortController, tell: (event: StreamEvent) => void) {
+    const { signal } = request
+    const forward = () => controller.abort(signal?.reason)
+    if (signal?.aborted) forward()
+    else signal?.addEventListener('abort', forward, { once: true })
+    const work = this.#observe(request, controller, tell).finally(() => {
+      signal?.removeEventListener('abort', forward)
+      this.#running.delete(controller)
+      if (this.#disposed && this.#running.size === 0) this.#model.dispose()
+    })
+    this.#running.set(controller, work)
+    return work
+  }
+
+  async #observe(request: GenerateRequest, controller: AbortController, tell: (event: StreamEvent) => void) {
+    const id = ++requests
+    const { steps, count, size } = request
+    const about = { id, model: this.info.name, steps, count, size }
+    const started = performance.now()
+    publishRequest({ ...about, phase: 'start' })
+    try {
+      const result = await textToImage(this.#model, request, { id, signal: controller.signal, tell })
+      const durationMs = performance.now() - started
+      publishRequest({ ...about, phase: 'end', durationMs })
+      for (const { message, ...facts } of result.warnings) this.#logger.warn?.(message, facts)
+      this.#logger.debug?.('generated', { ...about, durationMs })
+      return result
+    } catch (cause) {
+      const error = this.#explain(cause, controller)
+      publishRequest({ ...about, phase: 'error', durationMs: performance.now() - started, error })
+      throw error
+    }
+  }
+
+  /** An abort that `dispose` caused is told as such. */
+  #explain(cause: unknown, { signal }: AbortController): unknown {
+    if (!signal.aborted) return cause
+    if (!this.#disposed) return abortError(signal.reason)
+    return new EngineError('disposed', `pipeline ${this.info.name}: disposed while the request ran`, { cause })
+  }
+}
