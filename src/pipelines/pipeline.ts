@@ -6,6 +6,7 @@ import { publishRequest } from './diagnostics'
 import { EventQueue, type StreamEvent } from './events'
 import { type GenerateOptions, type GenerateRequest, resolveRequest, type StreamOptions } from './generateOptions'
 import type { TextToImageModel } from './model'
+import { onAbort } from './onAbort'
 import { packageVersion } from './provenance'
 import type { GenerateResult } from './result'
 import { textToImage } from './textToImage'
@@ -159,11 +160,9 @@ export class Pipeline {
   /** Runs a request under a controller that its own signal and `dispose` can fire. */
   #run(request: GenerateRequest, controller: AbortController, tell: (event: StreamEvent) => void) {
     const { signal } = request
-    const forward = () => controller.abort(signal?.reason)
-    if (signal?.aborted) forward()
-    else signal?.addEventListener('abort', forward, { once: true })
+    const stopWaiting = onAbort(signal, () => controller.abort(signal?.reason))
     const work = this.#observe(request, controller, tell).finally(() => {
-      signal?.removeEventListener('abort', forward)
+      stopWaiting()
       this.#running.delete(controller)
       if (this.#disposed && this.#running.size === 0) this.#model.dispose()
     })

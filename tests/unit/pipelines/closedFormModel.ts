@@ -1,0 +1,99 @@
+/** A model without networks for tests of pipelines: its denoiser knows the answer, and every stage can be held up. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { throwIfAborted } from '../../../src/errors'
+import type { Stage } from '../../../src/pipelines/events'
+import type { FloatPicture } from '../../../src/pipelines/model'
+import type { PipelineModel } from '../../../src/pipelines/pipeline'
+import type { Label } from '../../../src/text/labels'
+import { indexLabels } from '../../../src/text/nearestLabels'
+
+const labels: Label[] = [{ codepoint: '1F680', captions: { en: ['rocket'], ja: ['ロケット'] } }]
+const CHANNELS = 4
+const CELLS = 2
+
+export interface ClosedForm {
+  readonly model: PipelineModel
+  readonly calls: { stage: Stage; rows: number }[]
+  disposed: boolean
+  /** Runs before each call of a stage. */
+  onCall: (stage: Stage) => void | Promise<void>
+}
+
+/** Data is `prompt code / 8` everywhere; guidance pulls from the negative prompt's. Pictures repeat the latent's mean. */
+export async function closedFormModel(): Promise<ClosedForm> {
+  const calls: ClosedForm['calls'] = []
+  const call = async (stage: Stage, rows: number, signal: AbortSignal) => {
+    throwIfAborted(signal)
+    calls.push({ stage, rows })
+    await form.onCall(stage)
+    await sleep(1)
+    throwIfAborted(signal)
+  }
+  const reader = {
+    tokenizer: {
+      vocabulary: 256,
+      maxLength: 8,
+      encode(prompt: string, length: number) {
+        const ids = new Int32Array(length)
+        ids.set([...prompt].slice(0, length).map((c) => c.codePointAt(0) ?? 0))
+        const tokens = [...prompt].length
+        return { ids, length: Math.min(length, tokens), truncated: tokens > length, tokens }
+      },
+    },
+    textLength: 8,
+    async encoder(rows: readonly Int32Array[], signal: AbortSignal) {
+      await call('text', rows.length, signal)
+      return rows.map((ids) => Float32Array.of((ids.reduce((sum, id) => sum + id, 0) % 8) / 8))
+    },
+    labels: await indexLabels(labels),
+  }
+  const form: ClosedForm = {
+    calls,
+    disposed: false,
+    onCall: () => {},
+    model: {
+      name: 'closed-form',
+      hash: 'none',
+      device: { backend: 'host', arithmetic: 'float32' },
+      dtype: 'f32',
+      threads: 1,
+      defaults: {
+        steps: 4,
+        guidance: 2,
+        size: 64,
+        nativeSize: 16,
+        textLength: 8,
+        upscale: 4,
+        upscaler: 'upscaler',
+        labelsFile: undefined,
+      },
+      schedulerConfig: { _class_name: 'FlowMatchEulerDiscreteScheduler', num_train_timesteps: 1000, shift: 1 },
+      latentSize: { channels: CHANNELS, height: CELLS, width: CELLS },
+      latentScaling: { scale: 2, shift: 0.25 },
+      reader,
+      async denoiser(rows, signal) {
+        await call('denoise', rows.length, signal)
+        // flow = noise - x0 with x = (1 - s) x0 + s noise: flow = (x - x0) / s
+        return rows.map(({ latent, level, text }) => latent.map((x) => (x - (text.hidden[0] ?? 0)) / level.sigma))
+      },
+      async decode(latents, signal) {
+        await call('decode', latents.length, signal)
+        return latents.map((latent) => flat((latent[0] ?? 0) - 0.25 + 0.01 * (latent[5] ?? 0), 16))
+      },
+      async upscale(picture, signal) {
+        await call('upscale', 1, signal)
+        return flat(picture.data[0] ?? 0, picture.width * 4)
+      },
+      memory: () => ({ weightsBytes: 1, statesBytes: 2, deviceBytes: 3 }),
+      dispose() {
+        form.disposed = true
+      },
+    },
+  }
+  return form
+}
+
+function flat(value: number, side: number): FloatPicture {
+  return { data: new Float32Array(side * side * 3).fill(value), width: side, height: side }
+}
