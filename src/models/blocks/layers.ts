@@ -1,0 +1,103 @@
+/** Layers with parameters: linear, convolution, layer norm, embedding table, each asking its scope for PyTorch's names. */
+
+import { type Conv2dOptions, conv2d } from '../../graph/ops/conv2d'
+import { embedding } from '../../graph/ops/embedding'
+import { layerNorm } from '../../graph/ops/layerNorm'
+import { linear } from '../../graph/ops/linear'
+import { concatRecipe, permuteRecipe, reshapeRecipe } from '../../graph/recipe'
+import { param, type Value } from '../../graph/value'
+import type { Scope } from './scope'
+
+/**
+ * `nn.Linear`.
+ *
+ * @param x - shape [..., K].
+ * @param out - N.
+ * @returns shape [..., N].
+ */
+export function linearLayer(scope: Scope, x: Value, out: number, { bias = true } = {}): Value {
+  const weight = scope.tensor('weight', [out, x.shape.at(-1) ?? 0])
+  return linear(scope.path, x, weight, bias ? scope.tensor('bias', [out]) : undefined)
+}
+
+/**
+ * Several `nn.Linear` of one input as one matrix.
+ *
+ * @param x - shape [..., K].
+ * @param out - N of each.
+ * @returns shape [..., N · layers], the layers' results behind each other.
+ */
+export function joinedLinearLayer(scopes: readonly Scope[], x: Value, out: number, { bias = true } = {}): Value {
+  const total = out * scopes.length
+  const inner = x.shape.at(-1) ?? 0
+  const path = scopes.map((scope) => scope.path).join('+')
+  const weight = concatRecipe(
+    scopes.map((scope) => scope.recipe('weight', [out, inner])),
+    0,
+  )
+  const biases = bias
+    ? param(
+        concatRecipe(
+          scopes.map((scope) => scope.recipe('bias', [out])),
+          0,
+        ),
+        [total],
+        `${path}.bias`,
+      )
+    : undefined
+  return linear(path, x, param(weight, [total, inner], `${path}.weight`), biases)
+}
+
+/**
+ * A square `nn.Conv2d`; the checkpoint's O I kh kw becomes O kh kw I.
+ *
+ * @param x - shape [H, W, I].
+ * @param out - O.
+ * @returns shape [H', W', O].
+ */
+export function convLayer(
+  scope: Scope,
+  x: Value,
+  out: number,
+  { kernel, bias = true, ...options }: Conv2dOptions & { readonly kernel: number; readonly bias?: boolean },
+): Value {
+  const channels = x.shape.at(-1) ?? 0
+  const recipe = permuteRecipe(scope.recipe('weight', [out, channels, kernel, kernel]), [0, 2, 3, 1])
+  const weight = param(recipe, [out, kernel, kernel, channels], `${scope.path}.weight`)
+  return conv2d(scope.path, x, weight, bias ? scope.tensor('bias', [out]) : undefined, options)
+}
+
+/**
+ * `nn.LayerNorm` over the last axis.
+ *
+ * @param x - shape [..., C].
+ * @returns shape [..., C].
+ */
+export function layerNormLayer(
+  scope: Scope,
+  x: Value,
+  { eps, affine = true }: { readonly eps: number; readonly affine?: boolean },
+): Value {
+  if (!affine) return layerNorm(scope.path, x, { eps })
+  const channels = x.shape.at(-1) ?? 0
+  return layerNorm(scope.path, x, {
+    eps,
+    weight: scope.tensor('weight', [channels]),
+    bias: scope.tensor('bias', [channels]),
+  })
+}
+
+/**
+ * `nn.Embedding`.
+ *
+ * @param ids - shape [L], i32.
+ * @returns shape [L, D].
+ */
+export function embeddingLayer(scope: Scope, ids: Value, count: number, width: number): Value {
+  return embedding(scope.path, ids, scope.tensor('weight', [count, width]))
+}
+
+/** A checkpoint tensor [G, D] as one vector [G · D]: tables of shifts, scales and gates. */
+export function flatTable(scope: Scope, name: string, rows: number, width: number): Value {
+  return param(reshapeRecipe(scope.recipe(name, [rows, width]), [rows * width]), [rows * width], scope.child(name).path)
+}

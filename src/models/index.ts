@@ -1,0 +1,107 @@
+/** `irodori/models`: the networks by class. A new network is one file and one line here. */
+
+import { EngineError } from '../errors'
+import type { Graph } from '../graph/graph'
+import type { Recipe } from '../graph/recipe'
+import type { Shape } from '../tensor/shape'
+import type { NeededTensor } from '../weights/checkpoint'
+import { autoencoderTiny } from './autoencoderTiny'
+import { clipTextModel, clipTextModelWithProjection } from './clipTextModel'
+import { ditTransformer2DModel } from './ditTransformer2DModel'
+import type { ModelDefinition, Recognised } from './model'
+import { pixartTransformer2DModel } from './pixartTransformer2DModel'
+import { srvggNetCompact } from './srvggNetCompact'
+
+export type {
+  Axis,
+  AxisName,
+  DerivedInput,
+  InputPort,
+  ModelDefinition,
+  ModelGraph,
+  ModelPorts,
+  OutputPort,
+  Place,
+  Recognised,
+  Sizes,
+} from './model'
+
+/** Every network, in no particular order. */
+export const MODELS: readonly ModelDefinition[] = [
+  autoencoderTiny,
+  clipTextModel,
+  clipTextModelWithProjection,
+  ditTransformer2DModel,
+  pixartTransformer2DModel,
+  srvggNetCompact,
+]
+
+/** diffusers' own remapping of a class that published files still name. */
+const LEGACY: Readonly<Record<string, string>> = {
+  ada_norm_zero: 'DiTTransformer2DModel',
+  ada_norm_single: 'PixArtTransformer2DModel',
+}
+
+/**
+ * The network of a class.
+ *
+ * @param className - `_class_name` or the first of `architectures`.
+ * @param config - the parsed config; decides for the legacy class `Transformer2DModel`.
+ *
+ * Throws `unsupported-model`, naming the classes there are.
+ */
+export function modelDefinition(className: string, config?: Readonly<Record<string, unknown>>): ModelDefinition {
+  const name = className === 'Transformer2DModel' ? (LEGACY[String(config?.norm_type)] ?? className) : className
+  const found = MODELS.find((model) => model.className === name)
+  if (found) return found
+  const known = MODELS.map((model) => model.className)
+  throw new EngineError('unsupported-model', `expected one of ${known.join(', ')}, got the class ${className}`, {
+    className,
+    known,
+  })
+}
+
+/** The network whose names and shapes these are, for files without a config; `undefined` when nobody knows them. */
+export function recogniseModel(
+  shapes: ReadonlyMap<string, Shape>,
+): (Recognised & { readonly definition: ModelDefinition }) | undefined {
+  for (const definition of MODELS) {
+    const recognised = definition.recognise?.(shapes)
+    if (recognised) return { definition, ...recognised }
+  }
+  return undefined
+}
+
+/** The checkpoint tensors that a graph reads, each once. Throws `invalid-graph` when one is read under two shapes. */
+export function neededTensors(graph: Graph): NeededTensor[] {
+  const needed = new Map<string, NeededTensor>()
+  const walk = (recipe: Recipe): void => {
+    switch (recipe.kind) {
+      case 'tensor': {
+        const known = needed.get(recipe.name)
+        if (known && String(known.shape) !== String(recipe.shape)) {
+          throw new EngineError(
+            'invalid-graph',
+            `${graph.name}: expected one shape of "${recipe.name}", got [${known.shape}] and [${recipe.shape}]`,
+          )
+        }
+        needed.set(recipe.name, { name: recipe.name, shape: recipe.shape })
+        return
+      }
+      case 'literal':
+        return
+      case 'concat':
+        for (const part of recipe.parts) walk(part)
+        return
+      case 'slice':
+      case 'reshape':
+      case 'permute':
+        walk(recipe.of)
+        return
+      default:
+        recipe satisfies never
+    }
+  }
+  for (const { origin } of graph.values) if (origin.kind === 'param') walk(origin.recipe)
+  return [...needed.values()]
+}
