@@ -1,0 +1,86 @@
+// Jobs: work that leaves the JS thread, the flag that cancels it, and the mailbox its result comes
+// back through.
+#pragma once
+
+#include <node_api.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "native/addon/resource.h"
+#include "native/core/status.h"
+
+namespace irodori::addon {
+
+class Environment;
+class Mailbox;
+
+// The abort flag of one call.
+struct Cancel : Resource {
+  static constexpr const char* kName = "a cancel handle";
+  static constexpr ResourceKind kKind = ResourceKind::kCancel;
+  std::atomic<bool> requested = false;
+};
+
+// Made and destroyed on the JS thread by its Environment; between Push and Deliver lent to a
+// JobThread.
+class Job {
+ public:
+  virtual ~Job() = default;
+  // On a native thread. Touches no N-API; returns kAborted soon after `abort` turns true.
+  virtual Status Work(const std::atomic<bool>& abort) = 0;
+  // On the JS thread, after Work succeeded: what the promise resolves to.
+  virtual Result<napi_value> Finish(Environment& environment) = 0;
+
+ private:
+  friend class Environment;
+  friend class JobThread;
+  std::shared_ptr<Cancel> cancel_;
+  std::shared_ptr<Mailbox> mailbox_;
+  napi_deferred deferred_ = nullptr;
+  napi_ref held_ = nullptr;  // JS values whose memory the work reads and writes
+  Status outcome_;
+};
+
+// Carries finished jobs back to the JS thread of one environment. After Close nobody calls into
+// that environment.
+class Mailbox {
+ public:
+  explicit Mailbox(napi_threadsafe_function wake) : wake_(wake) {}
+
+  // From any thread. A job delivered to a closed mailbox stays with its environment, which is about
+  // to destroy it.
+  void Deliver(Job* job) {
+    std::lock_guard lock(mutex_);
+    if (!open_) return;
+    done_.push_back(job);
+    // Fails only when the function is closing, and then the environment is too.
+    (void)napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
+  }
+
+  std::vector<Job*> TakeDone() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(done_, {});
+  }
+
+  void Close() {
+    std::lock_guard lock(mutex_);
+    open_ = false;
+    done_.clear();
+  }
+
+  bool open() {
+    std::lock_guard lock(mutex_);
+    return open_;
+  }
+
+ private:
+  std::mutex mutex_;
+  bool open_ = true;
+  std::vector<Job*> done_;
+  napi_threadsafe_function wake_;
+};
+
+}  // namespace irodori::addon

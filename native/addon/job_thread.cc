@@ -1,0 +1,159 @@
+// Job threads: explicit stack, no signals, one job at a time.
+#include "native/addon/job_thread.h"
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+namespace irodori::addon {
+namespace {
+
+// Kernels keep tiles and small tables on the stack, recipes recurse once per nested node.
+constexpr size_t kStackBytes = size_t{8} << 20;
+
+// How long process exit waits for a run to see its abort flag.
+constexpr std::chrono::seconds kExitPatience{5};
+
+Status WorkGuarded(Job& job, const std::atomic<bool>& abort) {
+  if (abort) return Status(Code::kAborted, "aborted before it began");
+  try {
+    return job.Work(abort);
+  } catch (const std::bad_alloc&) {
+    return Status(Code::kOutOfMemory, "a native job ran out of memory");
+  } catch (const std::exception& error) {
+    return Status(Code::kInternal, std::string("a native job failed: ") + error.what());
+  }
+}
+
+}  // namespace
+
+JobThread::~JobThread() {
+  {
+    std::lock_guard lock(mutex_);
+    ending_ = true;
+    if (!started_) return;
+  }
+  work_.notify_all();
+  (void)pthread_join(thread_, nullptr);
+}
+
+Status JobThread::Push(Job* job) {
+  std::lock_guard lock(mutex_);
+  if (!started_) {
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) {
+      return Status(Code::kOutOfMemory, name_ + ": no thread attributes");
+    }
+    // Signals belong to the threads that Node started.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    int error = pthread_attr_setstacksize(&attributes, kStackBytes);
+    if (error == 0) {
+      pthread_sigmask(SIG_SETMASK, &all, &before);
+      error = pthread_create(&thread_, &attributes, Main, this);
+      pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+    pthread_attr_destroy(&attributes);
+    if (error != 0) {
+      return Status(Code::kOutOfMemory,
+                    name_ + ": expected a new thread, got error " + std::to_string(error));
+    }
+#ifdef __linux__
+    (void)pthread_setname_np(thread_, name_.c_str());
+#endif
+    started_ = true;
+  }
+  queue_.push_back(job);
+  work_.notify_one();
+  return Status::Ok();
+}
+
+std::vector<Job*> JobThread::TakeQueued(const Mailbox* mailbox, const Cancel* cancel) {
+  std::vector<Job*> taken;
+  std::lock_guard lock(mutex_);
+  std::erase_if(queue_, [&](Job* job) {
+    if (job->mailbox_.get() != mailbox) return false;
+    if (cancel != nullptr && job->cancel_.get() != cancel) return false;
+    taken.push_back(job);
+    return true;
+  });
+  return taken;
+}
+
+void JobThread::WaitForRunning(const Mailbox* mailbox) {
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [&] { return running_.get() != mailbox; });
+}
+
+void JobThread::Abandon() {
+  std::unique_lock lock(mutex_);
+  abandoned_ = true;
+  queue_.clear();
+  if (running_cancel_) running_cancel_->requested = true;
+  idle_.wait_for(lock, kExitPatience, [&] { return running_ == nullptr; });
+}
+
+void* JobThread::Main(void* self) {
+  static_cast<JobThread*>(self)->Loop();
+  return nullptr;
+}
+
+void JobThread::Loop() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    work_.wait(lock, [&] { return ending_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    Job* job = queue_.front();
+    queue_.pop_front();
+    running_ = job->mailbox_;
+    running_cancel_ = job->cancel_;
+    std::shared_ptr<Mailbox> mailbox = running_;
+    lock.unlock();
+    Status outcome = WorkGuarded(*job, running_cancel_->requested);
+    lock.lock();
+    if (!abandoned_) {
+      lock.unlock();
+      job->outcome_ = std::move(outcome);
+      mailbox->Deliver(job);  // from here on the JS thread may have destroyed the job
+      lock.lock();
+    }
+    running_.reset();
+    running_cancel_.reset();
+    idle_.notify_all();
+  }
+}
+
+std::shared_ptr<JobThreads> AcquireJobThreads() {
+  // Never destroyed: process.exit() runs static destructors while the threads may be at work.
+  static std::mutex& mutex = *new std::mutex;
+  static std::weak_ptr<JobThreads>& current = *new std::weak_ptr<JobThreads>;
+  static const bool registered = [] {
+    // process.exit() on the main thread skips environment clean-up; what other libraries destroy at
+    // exit must not be in use then.
+    return std::atexit([] {
+             std::shared_ptr<JobThreads> threads;
+             {
+               std::lock_guard lock(mutex);
+               threads = current.lock();
+             }
+             if (!threads) return;
+             threads->runner.Abandon();
+             threads->loader.Abandon();
+             // Joining is left to the end of the process.
+             (void)new std::shared_ptr<JobThreads>(std::move(threads));
+           }) == 0;
+  }();
+  (void)registered;
+  std::lock_guard lock(mutex);
+  std::shared_ptr<JobThreads> threads = current.lock();
+  if (!threads) {
+    threads = std::make_shared<JobThreads>();
+    current = threads;
+  }
+  return threads;
+}
+
+}  // namespace irodori::addon

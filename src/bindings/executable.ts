@@ -1,0 +1,123 @@
+/** Executables: a program bound to packs on a device. */
+
+import { encodeProgram } from '../compile/encode'
+import type { PortSpec, Program } from '../compile/program'
+import { EngineError } from '../errors'
+import type { TensorData } from '../tensor/tensor'
+import type { BufferHandle, ExecutableHandle } from './addon'
+import { type Device, DeviceBuffer } from './device'
+import type { DeviceWeights, LoadOptions } from './deviceWeights'
+import { awaitNative } from './nativeCall'
+import { Owned } from './owned'
+
+/** What one row reads or writes at one port. */
+export type RowValue = TensorData | DeviceBuffer
+
+export interface RunRequest {
+  readonly rows: number
+  /** One value per row for every input of the program. */
+  readonly inputs: Readonly<Record<string, readonly RowValue[]>>
+  /** One value per row for every output; none may share memory with another value of the run. */
+  readonly outputs: Readonly<Record<string, readonly RowValue[]>>
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Packs a program's parameters and binds it.
+ *
+ * Throws what {@link DeviceWeights.packs} throws, and `invalid-program`.
+ */
+export async function loadExecutable(
+  device: Device,
+  program: Program,
+  weights: DeviceWeights,
+  options: LoadOptions = {},
+): Promise<Executable> {
+  if (weights.device !== device) {
+    throw new EngineError(
+      'invalid-argument',
+      `${program.name}: expected weights of the same device, got another device's`,
+    )
+  }
+  const packs = await weights.packs(program.params, options)
+  const bytes = encodeProgram(program)
+  const handle = await awaitNative((native, cancel) => native.bind(device.handle, bytes, packs, cancel), options.signal)
+  return new Executable(device, program, handle)
+}
+
+export class Executable {
+  readonly device: Device
+  readonly program: Program
+  readonly #handle: Owned<ExecutableHandle>
+
+  /** @internal Use {@link loadExecutable}. */
+  constructor(device: Device, program: Program, handle: ExecutableHandle) {
+    this.device = device
+    this.program = program
+    this.#handle = new Owned(handle, `executable "${program.name}"`)
+  }
+
+  /**
+   * Runs the program for some rows. Nothing is copied: arrays are read and written where they are until the promise
+   * settles, and must be neither changed nor transferred before.
+   *
+   * Throws `missing-input`, `unknown-input`, `dtype-mismatch`, `shape-mismatch`, `invalid-argument` (shared, detached,
+   * resizable or overlapping memory), `out-of-memory`, `disposed`; an AbortError when the signal fires.
+   */
+  async run({ rows, inputs, outputs, signal }: RunRequest): Promise<void> {
+    const handle = this.#handle.get()
+    const { lane } = this.device
+    const { name, inputs: inputPorts, outputs: outputPorts } = this.program
+    if (!Number.isInteger(rows) || rows < 1) {
+      throw new EngineError('invalid-argument', `${name}: rows: expected an integer of at least 1, got ${rows}`)
+    }
+    const read = flatten(name, 'input', inputPorts, inputs, rows)
+    const written = flatten(name, 'output', outputPorts, outputs, rows)
+    await awaitNative((native, cancel) => native.run(lane, handle, rows, read, written, cancel), signal)
+  }
+
+  /** Idempotent; a pending run is finished first. */
+  dispose(): void {
+    this.#handle.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/** Port-major values, with names and counts checked; their types and sizes are checked where they are pointed into. */
+function flatten(
+  program: string,
+  kind: 'input' | 'output',
+  ports: readonly PortSpec[],
+  values: Readonly<Record<string, readonly RowValue[]>>,
+  rows: number,
+): (TensorData | BufferHandle)[] {
+  for (const name of Object.keys(values)) {
+    if (ports.some((port) => port.name === name)) continue
+    const known = ports.map((port) => port.name).join(', ')
+    throw new EngineError('unknown-input', `${program}: expected ${kind}s ${known}, got "${name}"`, { [kind]: name })
+  }
+  return ports.flatMap(({ name }) => {
+    const row = values[name]
+    if (!row)
+      throw new EngineError('missing-input', `${program}: expected ${kind} "${name}", got none`, { [kind]: name })
+    if (row.length !== rows) {
+      throw new EngineError('missing-input', `${program}: ${name}: expected ${rows} rows, got ${row.length}`, {
+        [kind]: name,
+      })
+    }
+    return row.map((value, index) => nativeValue(value, `${program}: ${name} of row ${index}`))
+  })
+}
+
+function nativeValue(value: RowValue, place: string): TensorData | BufferHandle {
+  if (value instanceof DeviceBuffer) return value.handle
+  // Shrinking a resizable buffer takes its pages away while a kernel is at them.
+  const memory: { readonly resizable?: boolean } | undefined = value?.buffer
+  if (memory?.resizable) {
+    throw new EngineError('invalid-argument', `${place}: expected memory of fixed size, got a resizable ArrayBuffer`)
+  }
+  return value
+}

@@ -1,0 +1,162 @@
+/** Recipes as bytes for the native evaluator, in postfix order; the format is in `native/core/recipe.h`. */
+
+import { createHash } from 'node:crypto'
+import { EngineError } from '../errors'
+import type { Recipe } from '../graph/recipe'
+import type { Shape } from '../tensor/shape'
+import type { Checkpoint } from '../weights/checkpoint'
+import { DTYPE_CODES } from './addon'
+
+const MAGIC = 0x43525249
+const VERSION = 1
+const OP = { tensor: 0, literal: 1, slice: 2, concat: 3, reshape: 4, permute: 5 } as const
+
+export interface EncodedRecipe {
+  readonly bytes: Uint8Array
+  /** Files that the bytes name by their index. */
+  readonly files: readonly string[]
+}
+
+/** Encodes a recipe with its tensors looked up. Throws `missing-tensor`. */
+export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRecipe {
+  const writer = new Writer()
+  const files: string[] = []
+  writer.u32(MAGIC)
+  writer.u32(VERSION)
+  write(recipe)
+  return { bytes: writer.bytes(), files }
+
+  function write(node: Recipe): void {
+    switch (node.kind) {
+      case 'tensor': {
+        const entry = checkpoint.tensors.get(node.name)
+        if (!entry)
+          throw new EngineError('missing-tensor', `expected tensor "${node.name}", found none`, { tensor: node.name })
+        let source = files.indexOf(entry.file)
+        if (source < 0) source = files.push(entry.file) - 1
+        writer.u8(OP.tensor)
+        writer.u32(source)
+        writer.i64(entry.begin)
+        writer.i64(entry.end)
+        writer.u8(DTYPE_CODES.indexOf(entry.dtype))
+        writer.shape(node.shape)
+        return
+      }
+      case 'literal':
+        writer.u8(OP.literal)
+        writer.shape(node.shape)
+        writer.raw(bytesOf(node.data))
+        return
+      case 'slice':
+        write(node.of)
+        writer.u8(OP.slice)
+        writer.u32(node.axis)
+        writer.i64(node.start)
+        writer.i64(node.shape[node.axis] ?? 0)
+        return
+      case 'concat':
+        node.parts.forEach(write)
+        writer.u8(OP.concat)
+        writer.u32(node.parts.length)
+        writer.u32(node.axis)
+        return
+      case 'reshape':
+        write(node.of)
+        writer.u8(OP.reshape)
+        writer.shape(node.shape)
+        return
+      case 'permute':
+        write(node.of)
+        writer.u8(OP.permute)
+        writer.u32(node.order.length)
+        for (const axis of node.order) writer.u32(axis)
+        return
+      default:
+        node satisfies never
+    }
+  }
+}
+
+/** A string that is the same for recipes that make the same values from the same checkpoint. */
+export function recipeKey(recipe: Recipe): string {
+  switch (recipe.kind) {
+    case 'tensor':
+      return `tensor(${JSON.stringify(recipe.name)} ${recipe.shape})`
+    case 'literal':
+      return `literal(${recipe.shape} ${createHash('sha256').update(bytesOf(recipe.data)).digest('hex')})`
+    case 'slice':
+      return `slice(${recipeKey(recipe.of)} ${recipe.axis} ${recipe.start} ${recipe.shape[recipe.axis]})`
+    case 'concat':
+      return `concat(${recipe.parts.map(recipeKey).join(' ')} ${recipe.axis})`
+    case 'reshape':
+      return `reshape(${recipeKey(recipe.of)} ${recipe.shape})`
+    case 'permute':
+      return `permute(${recipeKey(recipe.of)} ${recipe.order})`
+    default:
+      return recipe satisfies never
+  }
+}
+
+/** The tensors a recipe reads, with the shapes it expects them to have. */
+export function neededTensors(recipe: Recipe): { readonly name: string; readonly shape: Shape }[] {
+  switch (recipe.kind) {
+    case 'tensor':
+      return [{ name: recipe.name, shape: recipe.shape }]
+    case 'literal':
+      return []
+    case 'concat':
+      return recipe.parts.flatMap(neededTensors)
+    case 'slice':
+    case 'reshape':
+    case 'permute':
+      return neededTensors(recipe.of)
+    default:
+      return recipe satisfies never
+  }
+}
+
+function bytesOf(data: Float32Array): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+}
+
+class Writer {
+  #buffer = Buffer.alloc(256)
+  #length = 0
+
+  u8(value: number): void {
+    this.#room(1)
+    this.#length = this.#buffer.writeUInt8(value, this.#length)
+  }
+
+  u32(value: number): void {
+    this.#room(4)
+    this.#length = this.#buffer.writeUInt32LE(value, this.#length)
+  }
+
+  i64(value: number): void {
+    this.#room(8)
+    this.#length = this.#buffer.writeBigInt64LE(BigInt(value), this.#length)
+  }
+
+  shape(shape: Shape): void {
+    this.u32(shape.length)
+    for (const size of shape) this.i64(size)
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#room(bytes.length)
+    this.#buffer.set(bytes, this.#length)
+    this.#length += bytes.length
+  }
+
+  bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length)
+  }
+
+  #room(bytes: number): void {
+    if (this.#length + bytes <= this.#buffer.length) return
+    const grown = Buffer.alloc(Math.max(this.#buffer.length * 2, this.#length + bytes))
+    grown.set(this.#buffer)
+    this.#buffer = grown
+  }
+}
