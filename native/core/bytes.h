@@ -1,4 +1,5 @@
-// Reading little-endian values from bytes nobody has vouched for: every read says whether it was in range.
+// Reading little-endian values from bytes nobody has vouched for: every read says whether it was in
+// range.
 #pragma once
 
 #include <bit>
@@ -11,7 +12,8 @@
 
 namespace irodori {
 
-static_assert(std::endian::native == std::endian::little, "encodings are read by copying little-endian values");
+static_assert(std::endian::native == std::endian::little,
+              "encodings are read by copying little-endian values");
 
 class ByteReader {
  public:
@@ -21,7 +23,7 @@ class ByteReader {
   size_t remaining() const { return bytes_.size() - position_; }
 
   template <typename T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   [[nodiscard]] bool Read(T& value) {
     if (remaining() < sizeof(T)) return false;
     std::memcpy(&value, bytes_.data() + position_, sizeof(T));
@@ -41,7 +43,8 @@ class ByteReader {
   size_t position_ = 0;
 };
 
-// Whether the bytes are strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF (RFC 3629).
+// Whether the bytes are strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF (RFC
+// 3629).
 inline bool IsUtf8(std::string_view text) {
   const auto byte_at = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   for (size_t i = 0; i < text.size();) {
@@ -50,7 +53,10 @@ inline bool IsUtf8(std::string_view text) {
       ++i;
       continue;
     }
-    const size_t length = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+    const size_t length = lead >= 0xc2 && lead <= 0xdf   ? 2
+                          : lead >= 0xe0 && lead <= 0xef ? 3
+                          : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                         : 0;
     if (length == 0 || text.size() - i < length) return false;
     for (size_t k = 1; k < length; ++k) {
       if ((byte_at(i + k) & 0xc0) != 0x80) return false;

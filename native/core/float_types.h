@@ -1,4 +1,5 @@
-// float16 and bfloat16 as stored bits: widening, and rounding to nearest even from float and from double.
+// float16 and bfloat16 as stored bits: widening, and rounding to nearest even from float and from
+// double.
 #pragma once
 
 #include <bit>
@@ -11,7 +12,8 @@ inline float FloatFromBF16(uint16_t bits) { return std::bit_cast<float>(uint32_t
 
 inline uint16_t BF16FromFloat(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>((bits >> 16) | 0x40);  // quiet NaN
+  if ((bits & 0x7fffffff) > 0x7f800000)
+    return static_cast<uint16_t>((bits >> 16) | 0x40);  // quiet NaN
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
@@ -31,11 +33,13 @@ inline uint16_t F16FromFloat(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000);
   const uint32_t magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
-  if (magnitude >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);  // from 65520 on: infinity
+  if (magnitude > 0x7f800000)
+    return static_cast<uint16_t>(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
+  if (magnitude >= 0x477ff000)
+    return static_cast<uint16_t>(sign | 0x7c00);  // from 65520 on: infinity
   if (magnitude < 0x38800000) {
-    // Below 2^-14 the result is subnormal, a multiple of 2^-24: adding 0.5 puts float's own last bit at 2^-24, so the
-    // hardware rounds to nearest even for us.
+    // Below 2^-14 the result is subnormal, a multiple of 2^-24: adding 0.5 puts float's own last
+    // bit at 2^-24, so the hardware rounds to nearest even for us.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000));
   }
@@ -43,8 +47,9 @@ inline uint16_t F16FromFloat(float value) {
   return static_cast<uint16_t>(sign | ((rebased + 0xfff + ((rebased >> 13) & 1)) >> 13));
 }
 
-// `value` as float rounded to odd: rounding that again, to a type at least two bits narrower, gives what rounding
-// `value` itself would (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+// `value` as float rounded to odd: rounding that again, to a type at least two bits narrower, gives
+// what rounding `value` itself would (Boldo and Melquiond 2008, "Emulation of FMA and correctly
+// rounded sums").
 inline float FloatRoundedToOdd(double value) {
   const float nearest = static_cast<float>(value);
   if (std::isnan(nearest) || static_cast<double>(nearest) == value) return nearest;

@@ -31,7 +31,8 @@ class HostMemory {
   int64_t size_bytes_ = 0;
 };
 
-// What host backends return from Device::Allocate: zeroed, so that nobody reads what someone else left there.
+// What host backends return from Device::Allocate: zeroed, so that nobody reads what someone else
+// left there.
 class HostBuffer final : public Buffer {
  public:
   static Result<std::shared_ptr<Buffer>> Allocate(int64_t size_bytes);

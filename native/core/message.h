@@ -11,7 +11,9 @@
 namespace irodori {
 
 inline void AppendPiece(std::string& text, std::string_view piece) { text += piece; }
-inline void AppendPiece(std::string& text, std::integral auto number) { text += std::to_string(number); }
+inline void AppendPiece(std::string& text, std::integral auto number) {
+  text += std::to_string(number);
+}
 inline void AppendPiece(std::string& text, double number) {
   char digits[32];
   std::snprintf(digits, sizeof digits, "%g", number);
@@ -33,8 +35,8 @@ std::string Message(const Pieces&... pieces) {
   return text;
 }
 
-// A name from outside, in quotes, cut at 120 bytes; anything but printable ASCII becomes \xNN, so that a message is
-// always one line of valid UTF-8.
+// A name from outside, in quotes, cut at 120 bytes; anything but printable ASCII becomes \xNN, so
+// that a message is always one line of valid UTF-8.
 inline std::string Quoted(std::string_view name) {
   constexpr size_t kLongest = 120;
   std::string text = "\"";

@@ -37,8 +37,9 @@ Status CheckBinding(std::string_view place, const BufferSpec& spec, const RowBin
   const auto alignment = static_cast<uintptr_t>(DTypeBytes(spec.dtype));
   const uintptr_t address = reinterpret_cast<uintptr_t>(BindingData(binding));
   if (address % alignment != 0) {
-    return fail(Message("memory aligned to ", static_cast<int64_t>(alignment), " bytes"),
-                Message("an address ", static_cast<int64_t>(address % alignment), " bytes further"));
+    return fail(
+        Message("memory aligned to ", static_cast<int64_t>(alignment), " bytes"),
+        Message("an address ", static_cast<int64_t>(address % alignment), " bytes further"));
   }
   return Status::Ok();
 }
@@ -47,13 +48,13 @@ Status CheckBindings(const Program& program, std::string_view what, const std::v
                      std::span<const RowBinding> bindings, int64_t rows) {
   const auto want = static_cast<size_t>(rows) * ports.size();
   if (bindings.size() != want) {
-    return {Code::kInvalidArgument, Message("run(", program.name, "): expected ", want, " ", what, " bindings, got ",
-                                            bindings.size())};
+    return {Code::kInvalidArgument, Message("run(", program.name, "): expected ", want, " ", what,
+                                            " bindings, got ", bindings.size())};
   }
   for (size_t i = 0; i < bindings.size(); ++i) {
     const Port& port = ports[i / static_cast<size_t>(rows)];
-    const std::string place = Message("run(", program.name, "): ", what, " ", Quoted(port.name), " of row ",
-                                      i % static_cast<size_t>(rows));
+    const std::string place = Message("run(", program.name, "): ", what, " ", Quoted(port.name),
+                                      " of row ", i % static_cast<size_t>(rows));
     IRODORI_RETURN_IF_ERROR(CheckBinding(place, program.buffers[port.buffer], bindings[i]));
   }
   return Status::Ok();
@@ -73,22 +74,26 @@ int64_t ReadInteger(const OperandRow& row, int64_t i) {
 }  // namespace
 
 Result<int64_t> RunArenaBytes(const Program& program, int64_t rows) {
-  const auto per_row = static_cast<int64_t>(program.arena_bytes);  // < 2^47, kMaxRows = 2^16: no overflow
+  const auto per_row =
+      static_cast<int64_t>(program.arena_bytes);  // < 2^47, kMaxRows = 2^16: no overflow
   if (rows < 1 || rows > kMaxRows) {
-    return Status(Code::kInvalidArgument, Message("run(", program.name, "): expected 1 to ", kMaxRows, " rows, got ", rows));
+    return Status(Code::kInvalidArgument, Message("run(", program.name, "): expected 1 to ",
+                                                  kMaxRows, " rows, got ", rows));
   }
   return per_row * rows;
 }
 
 Status CheckRunArgs(const Program& program, const RunArgs& args) {
   if (args.rows < 1 || args.rows > kMaxRows) {
-    return {Code::kInvalidArgument, Message("run(", program.name, "): expected 1 to ", kMaxRows, " rows, got ", args.rows)};
+    return {Code::kInvalidArgument,
+            Message("run(", program.name, "): expected 1 to ", kMaxRows, " rows, got ", args.rows)};
   }
   IRODORI_RETURN_IF_ERROR(CheckBindings(program, "input", program.inputs, args.inputs, args.rows));
   return CheckBindings(program, "output", program.outputs, args.outputs, args.rows);
 }
 
-Operands::Operands(const Program& program, const RunArgs& args, std::byte* arena, std::span<std::byte* const> params)
+Operands::Operands(const Program& program, const RunArgs& args, std::byte* arena,
+                   std::span<std::byte* const> params)
     : program_(&program), rows_(args.rows), places_(program.buffers.size()) {
   bindings_.reserve(args.inputs.size() + args.outputs.size());
   for (const RowBinding& binding : args.inputs) bindings_.push_back(BindingData(binding));
@@ -137,14 +142,16 @@ EpilogueAddress AddressEpilogue(const OperandRow& operand, int64_t vectors, int6
 Result<int64_t> ReadKvLength(const OperandRow& kv_length, int64_t keys, const std::string& at) {
   const int64_t length = ReadInteger(kv_length, 0);
   if (length >= 0 && length <= keys) return length;
-  return Status(Code::kInvalidArgument, Message("attention(", at, "): expected kvLength from 0 to ", keys, ", got ", length));
+  return Status(Code::kInvalidArgument, Message("attention(", at, "): expected kvLength from 0 to ",
+                                                keys, ", got ", length));
 }
 
-Result<int64_t> ReadId(const OperandRow& ids, int64_t i, int64_t table_rows, const std::string& at) {
+Result<int64_t> ReadId(const OperandRow& ids, int64_t i, int64_t table_rows,
+                       const std::string& at) {
   const int64_t id = ReadInteger(ids, i);
   if (id >= 0 && id < table_rows) return id;
-  return Status(Code::kInvalidArgument, Message("embedding(", at, "): expected ids from 0 to ", table_rows - 1, ", got ", id,
-                                                " at ", i));
+  return Status(Code::kInvalidArgument, Message("embedding(", at, "): expected ids from 0 to ",
+                                                table_rows - 1, ", got ", id, " at ", i));
 }
 
 }  // namespace irodori

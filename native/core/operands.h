@@ -1,4 +1,5 @@
-// Where the values of a run are: the address of row r of every buffer of a Program, for backends in host memory.
+// Where the values of a run are: the address of row r of every buffer of a Program, for backends in
+// host memory.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +20,8 @@ inline constexpr int64_t kMaxRows = 1 << 16;
 // Bytes of arena that `rows` rows need; kOutOfMemory when the number itself is absurd.
 Result<int64_t> RunArenaBytes(const Program& program, int64_t rows);
 
-// Number of rows, number of bindings, and each binding's size, range and alignment. Buffers must be HostBuffers.
-// Errors name port, row, expected and got.
+// Number of rows, number of bindings, and each binding's size, range and alignment. Buffers must be
+// HostBuffers. Errors name port, row, expected and got.
 Status CheckRunArgs(const Program& program, const RunArgs& args);
 
 // One row of one buffer: `vectors` vectors of `columns` elements, `pitch` elements apart.
@@ -37,10 +38,11 @@ struct OperandRow {
 // Resolved once per run; then addressing is one multiply-add. Lends everything it is made from.
 class Operands {
  public:
-  // `args` passed CheckRunArgs. `arena` has RunArenaBytes and is aligned to kHostAlignment (null when that is 0).
-  // `params[i]` is the plain data of parameter i in its dtype, row-major; null where the pack is not plain: asking for
-  // such a buffer's row gives null.
-  Operands(const Program& program, const RunArgs& args, std::byte* arena, std::span<std::byte* const> params);
+  // `args` passed CheckRunArgs. `arena` has RunArenaBytes and is aligned to kHostAlignment (null
+  // when that is 0). `params[i]` is the plain data of parameter i in its dtype, row-major; null
+  // where the pack is not plain: asking for such a buffer's row gives null.
+  Operands(const Program& program, const RunArgs& args, std::byte* arena,
+           std::span<std::byte* const> params);
 
   int64_t rows() const { return rows_; }
   std::byte* Data(uint32_t buffer, int64_t row) const {
@@ -79,8 +81,9 @@ struct EpilogueAddress {
 // A verified operand has M·N elements (the same element), N (per channel) or 1.
 EpilogueAddress AddressEpilogue(const OperandRow& operand, int64_t vectors, int64_t columns);
 
-// The keys that exist for one row of an attention step. `kv_length` is a one-element i32 or i64 operand; a length outside
-// [0, keys] is kInvalidArgument. Length 0 is allowed: attention over no keys gives zeros.
+// The keys that exist for one row of an attention step. `kv_length` is a one-element i32 or i64
+// operand; a length outside [0, keys] is kInvalidArgument. Length 0 is allowed: attention over no
+// keys gives zeros.
 Result<int64_t> ReadKvLength(const OperandRow& kv_length, int64_t keys, const std::string& at);
 
 // Element i of ids (i32 or i64); kInvalidArgument when it is outside [0, table_rows).

@@ -51,13 +51,19 @@ class Decoder {
 
   Result<Program> Decode() {
     IRODORI_RETURN_IF_ERROR(Header());
-    IRODORI_RETURN_IF_ERROR(List("buffers", kMinBuffer, kMaxBuffers, program_.buffers, &Decoder::Buffer));
-    IRODORI_RETURN_IF_ERROR(List("params", kMinParam, kMaxBuffers, program_.params, &Decoder::Param));
-    IRODORI_RETURN_IF_ERROR(List("inputs", kMinPort, kMaxBuffers, program_.inputs, &Decoder::PortEntry));
-    IRODORI_RETURN_IF_ERROR(List("outputs", kMinPort, kMaxBuffers, program_.outputs, &Decoder::PortEntry));
+    IRODORI_RETURN_IF_ERROR(
+        List("buffers", kMinBuffer, kMaxBuffers, program_.buffers, &Decoder::Buffer));
+    IRODORI_RETURN_IF_ERROR(
+        List("params", kMinParam, kMaxBuffers, program_.params, &Decoder::Param));
+    IRODORI_RETURN_IF_ERROR(
+        List("inputs", kMinPort, kMaxBuffers, program_.inputs, &Decoder::PortEntry));
+    IRODORI_RETURN_IF_ERROR(
+        List("outputs", kMinPort, kMaxBuffers, program_.outputs, &Decoder::PortEntry));
     IRODORI_RETURN_IF_ERROR(VerifyBuffers(program_));
-    IRODORI_RETURN_IF_ERROR(List("steps", kMinStep, kMaxSteps, program_.steps, &Decoder::StepEntry));
-    if (reader_.remaining() > 0) return Fail("end of the program", Message(reader_.remaining(), " more bytes"));
+    IRODORI_RETURN_IF_ERROR(
+        List("steps", kMinStep, kMaxSteps, program_.steps, &Decoder::StepEntry));
+    if (reader_.remaining() > 0)
+      return Fail("end of the program", Message(reader_.remaining(), " more bytes"));
     for (size_t step = 0; step < program_.steps.size(); ++step) {
       IRODORI_RETURN_IF_ERROR(VerifyStep(program_, step));
     }
@@ -67,8 +73,9 @@ class Decoder {
 
  private:
   Status Fail(std::string_view expected, std::string_view got) const {
-    return {Code::kInvalidProgram, Message("program(", program_.name, "): at byte ", reader_.position(), ": expected ",
-                                           expected, ", got ", got)};
+    return {Code::kInvalidProgram,
+            Message("program(", program_.name, "): at byte ", reader_.position(), ": expected ",
+                    expected, ", got ", got)};
   }
   Status Truncated(std::string_view what) const {
     return Fail(what, Message("the end after ", reader_.remaining(), " bytes"));
@@ -83,7 +90,8 @@ class Decoder {
   Status Count(uint32_t& count, size_t item_bytes, uint32_t most, std::string_view what) {
     IRODORI_RETURN_IF_ERROR(Read(count, what));
     if (count > most || count > reader_.remaining() / item_bytes) {
-      return Fail(Message("a number of ", what, " that fits ", reader_.remaining(), " bytes"), Message(count));
+      return Fail(Message("a number of ", what, " that fits ", reader_.remaining(), " bytes"),
+                  Message(count));
     }
     return Status::Ok();
   }
@@ -128,7 +136,8 @@ class Decoder {
       IRODORI_RETURN_IF_ERROR(Read(size, "size"));
       if (size < 1) return Fail("size of at least 1", Message(size));
     }
-    if (!CheckedElements(shape)) return Fail(Message("fewer than ", kMaxElements, " elements"), Message(std::span(shape)));
+    if (!CheckedElements(shape))
+      return Fail(Message("fewer than ", kMaxElements, " elements"), Message(std::span(shape)));
     return Status::Ok();
   }
 
@@ -138,7 +147,8 @@ class Decoder {
     IRODORI_RETURN_IF_ERROR(Read(magic, "magic"));
     if (magic != kProgramMagic) return Fail(Message("magic ", kProgramMagic), Message(magic));
     IRODORI_RETURN_IF_ERROR(Read(version, "version"));
-    if (version != kProgramVersion) return Fail(Message("version ", kProgramVersion), Message(version));
+    if (version != kProgramVersion)
+      return Fail(Message("version ", kProgramVersion), Message(version));
     std::string name;
     IRODORI_RETURN_IF_ERROR(String(name, "name"));
     program_.name = std::move(name);
@@ -201,7 +211,8 @@ class Decoder {
       IRODORI_RETURN_IF_ERROR(Operand(step.operands[i], "operand"));
     }
     for (uint32_t i = 0; i < form.required; ++i) {
-      if (step.operands[i] < 0) return Fail(Message(KernelText(step.kernel), " with operand ", i), "none");
+      if (step.operands[i] < 0)
+        return Fail(Message(KernelText(step.kernel), " with operand ", i), "none");
     }
     IRODORI_RETURN_IF_ERROR(Read(step.output, "output"));
     IRODORI_RETURN_IF_ERROR(BufferIndex(step.output, "output"));
@@ -211,7 +222,8 @@ class Decoder {
     }
     step.attrs.resize(count);
     for (double& attr : step.attrs) IRODORI_RETURN_IF_ERROR(Number(attr, "attribute"));
-    IRODORI_RETURN_IF_ERROR(List("epilogue ops", kEpilogueBytes, UINT32_MAX, step.epilogue, &Decoder::EpilogueEntry));
+    IRODORI_RETURN_IF_ERROR(
+        List("epilogue ops", kEpilogueBytes, UINT32_MAX, step.epilogue, &Decoder::EpilogueEntry));
     return String(step.at, "step path");
   }
 
@@ -221,9 +233,12 @@ class Decoder {
     IRODORI_RETURN_IF_ERROR(Number(op.value, "epilogue value"));
     const EpilogueForm form = kEpilogues[static_cast<size_t>(op.op)];
     if (form.operand != (op.operand >= 0)) {
-      return Fail(Message(EpilogueText(op.op), form.operand ? " with an operand" : " without operand"), Message(op.operand));
+      return Fail(
+          Message(EpilogueText(op.op), form.operand ? " with an operand" : " without operand"),
+          Message(op.operand));
     }
-    if (!form.value && op.value != 0) return Fail(Message(EpilogueText(op.op), " with value 0"), Message(op.value));
+    if (!form.value && op.value != 0)
+      return Fail(Message(EpilogueText(op.op), " with value 0"), Message(op.value));
     return Status::Ok();
   }
 
@@ -271,7 +286,8 @@ Result<Program> DecodeProgram(std::span<const std::byte> bytes) {
   try {
     return Decoder(bytes).Decode();
   } catch (const std::bad_alloc&) {
-    return Status(Code::kOutOfMemory, Message("program: expected memory to decode ", bytes.size(), " bytes, got none"));
+    return Status(Code::kOutOfMemory,
+                  Message("program: expected memory to decode ", bytes.size(), " bytes, got none"));
   }
 }
 

@@ -1,6 +1,8 @@
-// safetensors: u64 header length, a JSON header, and the tensors' bytes behind one another without holes.
+// safetensors: u64 header length, a JSON header, and the tensors' bytes behind one another without
+// holes.
 //
-// Every field is checked before anyone sees an index: messages name file, tensor, field, what was expected and got.
+// Every field is checked before anyone sees an index: messages name file, tensor, field, what was
+// expected and got.
 #pragma once
 
 #include <cstddef>
@@ -27,17 +29,18 @@ struct SafetensorsEntry {
 };
 
 struct SafetensorsIndex {
-  std::vector<SafetensorsEntry> entries;                          // in the order of their bytes
-  std::vector<std::pair<std::string, std::string>> metadata;      // in the order of the header
+  std::vector<SafetensorsEntry> entries;                      // in the order of their bytes
+  std::vector<std::pair<std::string, std::string>> metadata;  // in the order of the header
 };
 
 // The format allows headers of up to 100 MB.
 inline constexpr int64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
-// Checks the JSON header (without the eight bytes of its length) of a file of `file_size` bytes. Pure: reads nothing.
-// `file` is only for messages. kInvalidSafetensors; kUnsupportedFormat for element types of the format that irodori
-// does not read.
-Result<SafetensorsIndex> ParseSafetensorsHeader(std::span<const std::byte> header, int64_t file_size,
+// Checks the JSON header (without the eight bytes of its length) of a file of `file_size` bytes.
+// Pure: reads nothing. `file` is only for messages. kInvalidSafetensors; kUnsupportedFormat for
+// element types of the format that irodori does not read.
+Result<SafetensorsIndex> ParseSafetensorsHeader(std::span<const std::byte> header,
+                                                int64_t file_size,
                                                 std::string_view file = "header");
 
 // A safetensors file: its checked index, and reading.
@@ -46,7 +49,9 @@ class SafetensorsFile {
   static Result<SafetensorsFile> Open(const std::string& path);
 
   const std::vector<SafetensorsEntry>& entries() const { return index_.entries; }
-  const std::vector<std::pair<std::string, std::string>>& metadata() const { return index_.metadata; }
+  const std::vector<std::pair<std::string, std::string>>& metadata() const {
+    return index_.metadata;
+  }
   const std::shared_ptr<const SourceFile>& source() const { return source_; }
   // The tensor's bytes as they are; `out` has end - begin bytes.
   Status Read(const SafetensorsEntry& entry, std::span<std::byte> out) const;

@@ -1,5 +1,5 @@
-// A weights file opened for reading byte ranges: positioned reads, so that a file truncated meanwhile is an error and
-// never a signal, and pages of large reads given back to the system.
+// A weights file opened for reading byte ranges: positioned reads, so that a file truncated
+// meanwhile is an error and never a signal, and pages of large reads given back to the system.
 #pragma once
 
 #include <cstddef>
@@ -25,11 +25,11 @@ class SourceFile {
   // When it was opened.
   int64_t size_bytes() const { return size_bytes_; }
 
-  // Fills `out` with the bytes from `begin` on. kInvalidSafetensors when the file ends before, kIo when reading fails.
-  // Thread-safe.
+  // Fills `out` with the bytes from `begin` on. kInvalidSafetensors when the file ends before, kIo
+  // when reading fails. Thread-safe.
   Status Read(int64_t begin, std::span<std::byte> out) const;
-  // Fills `out` with the values of that type from `begin` on, widened to float32. f32, f16 and bf16 only; other types
-  // are kUnsupportedFormat.
+  // Fills `out` with the values of that type from `begin` on, widened to float32. f32, f16 and bf16
+  // only; other types are kUnsupportedFormat.
   Status ReadFloats(int64_t begin, DType dtype, std::span<float> out) const;
 
  private:

@@ -6,15 +6,16 @@
 
 namespace irodori {
 
-// Buffer table: element counts, pitches, arena ranges, views, and the ordinals of ports and parameters.
+// Buffer table: element counts, pitches, arena ranges, views, and the ordinals of ports and
+// parameters.
 Status VerifyBuffers(const Program& program);
 
-// One step against its kernel's rule: dtypes and shapes of operands and output, attributes, epilogue operands.
-// `program` passed VerifyBuffers and the step's indices are in range.
+// One step against its kernel's rule: dtypes and shapes of operands and output, attributes,
+// epilogue operands. `program` passed VerifyBuffers and the step's indices are in range.
 Status VerifyStep(const Program& program, size_t step);
 
-// Order and memory: every read was written before, no two live arena buffers overlap, steps write only where they may,
-// outputs are written. `program` passed VerifyBuffers and VerifyStep.
+// Order and memory: every read was written before, no two live arena buffers overlap, steps write
+// only where they may, outputs are written. `program` passed VerifyBuffers and VerifyStep.
 Status VerifyDataflow(const Program& program);
 
 // `program(name): step 12 matmul(blocks.0.attn.to_q)`, for messages.

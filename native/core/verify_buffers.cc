@@ -1,4 +1,5 @@
-// Buffer table rules: arena ranges, pitches, views inside their base, ports and parameters by ordinal.
+// Buffer table rules: arena ranges, pitches, views inside their base, ports and parameters by
+// ordinal.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -20,8 +21,9 @@ class BufferTable {
 
   Status Verify() const {
     if (program_.arena_bytes > kMaxArenaBytes) {
-      return {Code::kInvalidProgram, Message("program(", program_.name, "): expected at most ", kMaxArenaBytes,
-                                             " arena bytes, got ", program_.arena_bytes)};
+      return {Code::kInvalidProgram,
+              Message("program(", program_.name, "): expected at most ", kMaxArenaBytes,
+                      " arena bytes, got ", program_.arena_bytes)};
     }
     IRODORI_RETURN_IF_ERROR(Params());
     IRODORI_RETURN_IF_ERROR(Ports("input", program_.inputs, StorageKind::kInput));
@@ -32,8 +34,9 @@ class BufferTable {
 
  private:
   Status Fail(size_t buffer, std::string_view expected, std::string_view got) const {
-    return {Code::kInvalidProgram, Message("program(", program_.name, "): buffer ", buffer, " ",
-                                           Quoted(program_.buffers[buffer].name), ": expected ", expected, ", got ", got)};
+    return {Code::kInvalidProgram,
+            Message("program(", program_.name, "): buffer ", buffer, " ",
+                    Quoted(program_.buffers[buffer].name), ": expected ", expected, ", got ", got)};
   }
 
   Status Params() const {
@@ -42,7 +45,8 @@ class BufferTable {
       const bool matrix = param.packing == Packing::kPlain || param.shape.size() >= 2;
       if (IsFloat(param.dtype) && matrix) continue;
       return {Code::kInvalidProgram,
-              Message("program(", program_.name, "): param ", i, ": expected real numbers, and two axes or more for gemm packing, got ",
+              Message("program(", program_.name, "): param ", i,
+                      ": expected real numbers, and two axes or more for gemm packing, got ",
                       DTypeText(param.dtype), " ", std::span<const int64_t>(param.shape))};
     }
     return Status::Ok();
@@ -53,7 +57,8 @@ class BufferTable {
     for (size_t i = 0; i < ports.size(); ++i) {
       const BufferSpec& buffer = program_.buffers[ports[i].buffer];
       if (buffer.storage != storage || buffer.index != i) {
-        return Fail(ports[i].buffer, Message("storage of ", what, " ", i, " (port ", Quoted(ports[i].name), ")"),
+        return Fail(ports[i].buffer,
+                    Message("storage of ", what, " ", i, " (port ", Quoted(ports[i].name), ")"),
                     "another storage");
       }
       names.push_back(ports[i].name);
@@ -112,12 +117,16 @@ class BufferTable {
       return Fail(i, Message("a param below ", program_.params.size()), Message(buffer.index));
     }
     const ParamSpec& param = program_.params[buffer.index];
-    const bool same_rows = param.packing == Packing::kPlain ||
-                           (buffer.shape.size() >= 2 && buffer.shape.front() == param.shape.front());
-    if (buffer.dtype == param.dtype && Elements(buffer.shape) == Elements(param.shape) && same_rows) {
+    const bool same_rows =
+        param.packing == Packing::kPlain ||
+        (buffer.shape.size() >= 2 && buffer.shape.front() == param.shape.front());
+    if (buffer.dtype == param.dtype && Elements(buffer.shape) == Elements(param.shape) &&
+        same_rows) {
       return Status::Ok();
     }
-    return Fail(i, Message(DTypeText(param.dtype), " ", std::span<const int64_t>(param.shape), " of param ", buffer.index),
+    return Fail(i,
+                Message(DTypeText(param.dtype), " ", std::span<const int64_t>(param.shape),
+                        " of param ", buffer.index),
                 Message(DTypeText(buffer.dtype), " ", std::span<const int64_t>(buffer.shape)));
   }
 
@@ -127,12 +136,15 @@ class BufferTable {
       return Fail(i, Message("a base below ", program_.buffers.size()), Message(view.index));
     }
     const BufferSpec& base = program_.buffers[view.index];
-    if (base.storage == StorageKind::kView) return Fail(i, "a base that is no view", Message("buffer ", view.index));
+    if (base.storage == StorageKind::kView)
+      return Fail(i, "a base that is no view", Message("buffer ", view.index));
     if (base.storage == StorageKind::kParam &&
-        (base.index >= program_.params.size() || program_.params[base.index].packing != Packing::kPlain)) {
+        (base.index >= program_.params.size() ||
+         program_.params[base.index].packing != Packing::kPlain)) {
       return Fail(i, "a base with plain packing", Message("buffer ", view.index));
     }
-    if (base.dtype != view.dtype) return Fail(i, Message(DTypeText(base.dtype), " as its base"), DTypeText(view.dtype));
+    if (base.dtype != view.dtype)
+      return Fail(i, Message(DTypeText(base.dtype), " as its base"), DTypeText(view.dtype));
     if (view.pitch < view.columns() || view.pitch >= kMaxElements) {
       return Fail(i, Message("a pitch from ", view.columns(), " on"), Message(view.pitch));
     }
@@ -140,13 +152,18 @@ class BufferTable {
     if (view.offset % element_bytes != 0) {
       return Fail(i, Message("a byte offset divisible by ", element_bytes), Message(view.offset));
     }
-    // offset + (vectors - 1) · pitch + columns <= elements of the base, in an order that cannot overflow
+    // offset + (vectors - 1) · pitch + columns <= elements of the base, in an order that cannot
+    // overflow
     const int64_t elements = Elements(base.shape);
     const bool starts_inside = view.offset / element_bytes < static_cast<uint64_t>(elements);
-    const int64_t room = starts_inside ? elements - static_cast<int64_t>(view.offset / element_bytes) - view.columns() : -1;
+    const int64_t room =
+        starts_inside
+            ? elements - static_cast<int64_t>(view.offset / element_bytes) - view.columns()
+            : -1;
     if (room < 0 || view.vectors() - 1 > room / view.pitch) {
       return Fail(i, Message("a range within the ", elements, " elements of buffer ", view.index),
-                  Message(view.vectors(), " vectors of ", view.columns(), ", pitch ", view.pitch, ", from byte ", view.offset));
+                  Message(view.vectors(), " vectors of ", view.columns(), ", pitch ", view.pitch,
+                          ", from byte ", view.offset));
     }
     return Status::Ok();
   }

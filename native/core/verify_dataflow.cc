@@ -1,9 +1,10 @@
 // Order and memory of a Program's steps.
 //
-// A root is a buffer that is no view. A root counts as written once a step wrote all of it, or once steps wrote disjoint
-// views whose elements add up to it. A view may be read when its root may, or when one written view contains it.
-// An arena root lives from its first write to its last read (or write); two roots whose bytes overlap may not both be
-// alive, except that an elementwise step may write over an operand that dies there, element for element.
+// A root is a buffer that is no view. A root counts as written once a step wrote all of it, or once
+// steps wrote disjoint views whose elements add up to it. A view may be read when its root may, or
+// when one written view contains it. An arena root lives from its first write to its last read (or
+// write); two roots whose bytes overlap may not both be alive, except that an elementwise step may
+// write over an operand that dies there, element for element.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -46,7 +47,8 @@ bool Disjoint(const Region& a, const Region& b) {
   return a_column + a.columns <= b_column || b_column + b.columns <= a_column;
 }
 
-// Sufficient, not necessary: a span inside a contiguous one, or a rectangle inside another of the same pitch.
+// Sufficient, not necessary: a span inside a contiguous one, or a rectangle inside another of the
+// same pitch.
 bool Contains(const Region& outer, const Region& inner) {
   if (outer.contiguous()) return outer.offset <= inner.offset && inner.end() <= outer.end();
   const int64_t distance = inner.offset - outer.offset;
@@ -69,11 +71,13 @@ class Dataflow {
 
   Status Verify() {
     FindLifetimes();
-    for (size_t step = 0; step < program_.steps.size(); ++step) IRODORI_RETURN_IF_ERROR(Visit(step));
+    for (size_t step = 0; step < program_.steps.size(); ++step)
+      IRODORI_RETURN_IF_ERROR(Visit(step));
     for (const Port& port : program_.outputs) {
       if (roots_[port.buffer].whole) continue;
-      return {Code::kInvalidProgram, Message("program(", program_.name, "): output ", Quoted(port.name),
-                                             ": expected steps that write all of it, got none")};
+      return {Code::kInvalidProgram,
+              Message("program(", program_.name, "): output ", Quoted(port.name),
+                      ": expected steps that write all of it, got none")};
     }
     return Status::Ok();
   }
@@ -94,7 +98,8 @@ class Dataflow {
     return storage == StorageKind::kInput || storage == StorageKind::kParam;
   }
   Status Fail(size_t step, std::string_view expected, std::string_view got) const {
-    return {Code::kInvalidProgram, Message(StepPlace(program_, step), ": expected ", expected, ", got ", got)};
+    return {Code::kInvalidProgram,
+            Message(StepPlace(program_, step), ": expected ", expected, ", got ", got)};
   }
   std::string Name(uint32_t buffer) const {
     return Message("buffer ", buffer, " ", Quoted(program_.buffers[buffer].name));
@@ -163,10 +168,12 @@ class Dataflow {
       root.whole = true;
     } else {
       if (root.views.size() == kMaxWrittenViews) {
-        return Fail(index, Message("at most ", kMaxWrittenViews, " written views"), Name(root_index));
+        return Fail(index, Message("at most ", kMaxWrittenViews, " written views"),
+                    Name(root_index));
       }
       const auto apart = [&](const Region& written) { return Disjoint(written, region); };
-      if (std::ranges::all_of(root.views, apart)) root.disjoint_elements += region.vectors * region.columns;
+      if (std::ranges::all_of(root.views, apart))
+        root.disjoint_elements += region.vectors * region.columns;
       root.views.push_back(region);
       root.whole = root.disjoint_elements == elements;
     }
@@ -182,7 +189,8 @@ class Dataflow {
     if (next != live_.begin()) {
       const auto before = std::prev(next);
       const BufferSpec& other = program_.buffers[before->second];
-      if (other.offset + static_cast<uint64_t>(other.row_bytes()) > spec.offset) return Overlap(index, root, before->second);
+      if (other.offset + static_cast<uint64_t>(other.row_bytes()) > spec.offset)
+        return Overlap(index, root, before->second);
     }
     if (next != live_.end() && next->first < end) {
       if (!WritesOver(index, root, next->second)) return Overlap(index, root, next->second);
@@ -193,8 +201,8 @@ class Dataflow {
     return Status::Ok();
   }
 
-  // Whether this elementwise step replaces `dying` by `root` element for element: the same bytes, all of both, and no
-  // other part of `dying` read here.
+  // Whether this elementwise step replaces `dying` by `root` element for element: the same bytes,
+  // all of both, and no other part of `dying` read here.
   bool WritesOver(size_t index, uint32_t root, uint32_t dying) const {
     const Step& step = program_.steps[index];
     const BufferSpec& a = program_.buffers[root];
@@ -206,12 +214,13 @@ class Dataflow {
       other_part = other_part || (RootOf(buffer) == dying && buffer != dying);
     });
     return step.kernel == Kernel::kElementwise && step.output == root && operand && !other_part &&
-           roots_[dying].last_use == index && a.offset == b.offset && a.row_bytes() == b.row_bytes() &&
-           DTypeBytes(a.dtype) == DTypeBytes(b.dtype);
+           roots_[dying].last_use == index && a.offset == b.offset &&
+           a.row_bytes() == b.row_bytes() && DTypeBytes(a.dtype) == DTypeBytes(b.dtype);
   }
 
   Status Overlap(size_t index, uint32_t root, uint32_t other) const {
-    return Fail(index, Message("bytes of its own for ", Name(root)), Message("those of ", Name(other), ", still in use"));
+    return Fail(index, Message("bytes of its own for ", Name(root)),
+                Message("those of ", Name(other), ", still in use"));
   }
 
   void Retire(size_t index, uint32_t root) {
@@ -221,7 +230,7 @@ class Dataflow {
   }
 
   const Program& program_;
-  std::vector<Root> roots_;             // by buffer index; views stay unused
+  std::vector<Root> roots_;            // by buffer index; views stay unused
   std::map<uint64_t, uint32_t> live_;  // offset -> arena root
 };
 

@@ -1,5 +1,5 @@
-// One rule per kernel: dtypes and shapes of what a step reads and writes, and its attributes. The rules are those of the
-// table in src/compile/kernels.ts; a backend may take less, never more.
+// One rule per kernel: dtypes and shapes of what a step reads and writes, and its attributes. The
+// rules are those of the table in src/compile/kernels.ts; a backend may take less, never more.
 #include <cmath>
 #include <optional>
 #include <string>
@@ -17,7 +17,10 @@ constexpr double kMaxInteger = 2147483647;  // attributes stay well inside int64
 class StepRule {
  public:
   StepRule(const Program& program, size_t index)
-      : program_(program), index_(index), step_(program.steps[index]), out_(program.buffers[step_.output]) {}
+      : program_(program),
+        index_(index),
+        step_(program.steps[index]),
+        out_(program.buffers[step_.output]) {}
 
   Status Matmul() const {
     const BufferSpec& x = Operand(0);
@@ -43,12 +46,15 @@ class StepRule {
     const auto attr = [&](size_t i) { return static_cast<int64_t>(step_.attrs[i]); };
     const std::optional<int64_t> per_output = CheckedElements(Shape{attr(0), attr(1), x.shape[2]});
     const bool fits = per_output && Elements(weight.shape) / weight.shape[0] == *per_output;
-    IRODORI_RETURN_IF_ERROR(Require(fits, Message("weight [O, ", attr(0), ", ", attr(1), ", ", x.shape[2], "]"), weight));
+    IRODORI_RETURN_IF_ERROR(Require(
+        fits, Message("weight [O, ", attr(0), ", ", attr(1), ", ", x.shape[2], "]"), weight));
     const int64_t h = x.shape[0] + attr(4) + attr(6) - attr(0);
     const int64_t w = x.shape[1] + attr(5) + attr(7) - attr(1);
-    IRODORI_RETURN_IF_ERROR(Require(h >= 0 && w >= 0, "x with padding no smaller than the kernel", x));
+    IRODORI_RETURN_IF_ERROR(
+        Require(h >= 0 && w >= 0, "x with padding no smaller than the kernel", x));
     const Shape want = {h / attr(2) + 1, w / attr(3) + 1, weight.shape[0]};
-    IRODORI_RETURN_IF_ERROR(Require(out_.shape == want, Message("output ", std::span<const int64_t>(want)), out_));
+    IRODORI_RETURN_IF_ERROR(
+        Require(out_.shape == want, Message("output ", std::span<const int64_t>(want)), out_));
     return Channels(2, weight.shape[0], "bias");
   }
 
@@ -60,16 +66,20 @@ class StepRule {
     IRODORI_RETURN_IF_ERROR(Integers({0, 3}, 1));
     IRODORI_RETURN_IF_ERROR(Flag(1));
     const int64_t width = q.columns();
-    IRODORI_RETURN_IF_ERROR(Require(width % static_cast<int64_t>(step_.attrs[0]) == 0,
-                                    Message("q with columns divisible by ", step_.attrs[0], " heads"), q));
-    IRODORI_RETURN_IF_ERROR(Require(k.columns() == width, Message("k with ", width, " columns"), k));
+    IRODORI_RETURN_IF_ERROR(
+        Require(width % static_cast<int64_t>(step_.attrs[0]) == 0,
+                Message("q with columns divisible by ", step_.attrs[0], " heads"), q));
+    IRODORI_RETURN_IF_ERROR(
+        Require(k.columns() == width, Message("k with ", width, " columns"), k));
     IRODORI_RETURN_IF_ERROR(Require(v.columns() == width && v.vectors() == k.vectors(),
                                     Message("v [", k.vectors(), ", ", width, "]"), v));
     const bool causal = step_.attrs[1] == 1;
-    IRODORI_RETURN_IF_ERROR(Require(!causal || k.vectors() == q.vectors(), Message("as many causal keys as queries, ", q.vectors()), k));
+    IRODORI_RETURN_IF_ERROR(Require(!causal || k.vectors() == q.vectors(),
+                                    Message("as many causal keys as queries, ", q.vectors()), k));
     if (Has(3)) {
       const BufferSpec& length = Operand(3);
-      IRODORI_RETURN_IF_ERROR(Require(IsId(length.dtype) && Elements(length.shape) == 1, "kvLength i32 or i64 [1]", length));
+      IRODORI_RETURN_IF_ERROR(Require(IsId(length.dtype) && Elements(length.shape) == 1,
+                                      "kvLength i32 or i64 [1]", length));
     }
     return Output(q.vectors(), width);
   }
@@ -91,27 +101,34 @@ class StepRule {
 
   Status Elementwise() const {
     const BufferSpec& x = Operand(0);
-    IRODORI_RETURN_IF_ERROR(Require(!IsFloat(x.dtype) || IsFloat(out_.dtype), "output of real numbers", out_));
+    IRODORI_RETURN_IF_ERROR(
+        Require(!IsFloat(x.dtype) || IsFloat(out_.dtype), "output of real numbers", out_));
     return SameAsX();
   }
 
   Status Embedding() const {
     const BufferSpec& ids = Operand(0);
     const BufferSpec& table = Operand(1);
-    IRODORI_RETURN_IF_ERROR(Require(IsId(ids.dtype) && Contiguous(ids), "ids i32 or i64, contiguous", ids));
-    IRODORI_RETURN_IF_ERROR(Require(IsFloat(table.dtype) && table.shape.size() == 2, "table [V, D] of real numbers", table));
+    IRODORI_RETURN_IF_ERROR(
+        Require(IsId(ids.dtype) && Contiguous(ids), "ids i32 or i64, contiguous", ids));
+    IRODORI_RETURN_IF_ERROR(Require(IsFloat(table.dtype) && table.shape.size() == 2,
+                                    "table [V, D] of real numbers", table));
     IRODORI_RETURN_IF_ERROR(Require(IsFloat(out_.dtype), "output of real numbers", out_));
     return Output(Elements(ids.shape), table.shape[1]);
   }
 
-  // attrs: offset, rank, sizes, strides: the furthest elements in both directions must exist in the dense x.
+  // attrs: offset, rank, sizes, strides: the furthest elements in both directions must exist in the
+  // dense x.
   Status StridedCopy() const {
     const BufferSpec& x = Operand(0);
     const bool converts = IsFloat(x.dtype) && IsFloat(out_.dtype);
-    IRODORI_RETURN_IF_ERROR(Require(converts || x.dtype == out_.dtype, "output in the type of x", out_));
+    IRODORI_RETURN_IF_ERROR(
+        Require(converts || x.dtype == out_.dtype, "output in the type of x", out_));
     const std::vector<double>& attrs = step_.attrs;
-    if (attrs.size() < 2 || !IsInteger(attrs[1], 0, kMaxRank) || attrs.size() != 2 + 2 * static_cast<size_t>(attrs[1])) {
-      return Fail("offset, rank and as many sizes and strides", Message(attrs.size(), " attributes"));
+    if (attrs.size() < 2 || !IsInteger(attrs[1], 0, kMaxRank) ||
+        attrs.size() != 2 + 2 * static_cast<size_t>(attrs[1])) {
+      return Fail("offset, rank and as many sizes and strides",
+                  Message(attrs.size(), " attributes"));
     }
     const auto rank = static_cast<size_t>(attrs[1]);
     constexpr auto kFar = static_cast<double>(kMaxElements);
@@ -122,18 +139,22 @@ class StepRule {
     for (size_t axis = 0; axis < rank; ++axis) {
       const double size = attrs[2 + axis];
       const double stride = attrs[2 + rank + axis];
-      if (!IsInteger(size, 1, kFar) || !IsInteger(stride, -kFar, kFar) || (size - 1) * std::abs(stride) > kFar) {
-        return Fail(Message("size and stride of axis ", axis, " inside x"), Message(size, " and ", stride));
+      if (!IsInteger(size, 1, kFar) || !IsInteger(stride, -kFar, kFar) ||
+          (size - 1) * std::abs(stride) > kFar) {
+        return Fail(Message("size and stride of axis ", axis, " inside x"),
+                    Message(size, " and ", stride));
       }
       const int64_t reach = (static_cast<int64_t>(size) - 1) * static_cast<int64_t>(stride);
       (reach < 0 ? lowest : highest) += reach;
       sizes.push_back(static_cast<int64_t>(size));
     }
     if (CheckedElements(sizes) != Elements(out_.shape)) {
-      return Fail(Message("sizes with ", Elements(out_.shape), " elements"), Message(std::span<const int64_t>(sizes)));
+      return Fail(Message("sizes with ", Elements(out_.shape), " elements"),
+                  Message(std::span<const int64_t>(sizes)));
     }
     if (lowest < 0 || highest >= Elements(x.shape)) {
-      return Fail(Message("elements within the ", Elements(x.shape), " of x"), Message(lowest, " to ", highest));
+      return Fail(Message("elements within the ", Elements(x.shape), " of x"),
+                  Message(lowest, " to ", highest));
     }
     return Status::Ok();
   }
@@ -142,7 +163,8 @@ class StepRule {
     const BufferSpec& x = Operand(0);
     IRODORI_RETURN_IF_ERROR(Floats({0}));
     IRODORI_RETURN_IF_ERROR(Require(x.shape.size() == 3, "x [H, W, C]", x));
-    return Require(out_.shape.size() == 3 && out_.shape[2] == x.shape[2], Message("output [H, W, ", x.shape[2], "]"), out_);
+    return Require(out_.shape.size() == 3 && out_.shape[2] == x.shape[2],
+                   Message("output [H, W, ", x.shape[2], "]"), out_);
   }
 
   Status ResizeBilinear() const {
@@ -157,7 +179,8 @@ class StepRule {
     IRODORI_RETURN_IF_ERROR(Flag(0));
     IRODORI_RETURN_IF_ERROR(Output(1, out_.columns()));
     const auto half = static_cast<double>(out_.columns() / 2);
-    if (!(half - step_.attrs[1] > 0)) return Fail(Message("a shift below ", half), Message(step_.attrs[1]));
+    if (!(half - step_.attrs[1] > 0))
+      return Fail(Message("a shift below ", half), Message(step_.attrs[1]));
     if (!(step_.attrs[3] > 0)) return Fail("maxPeriod above 0", Message(step_.attrs[3]));
     return Status::Ok();
   }
@@ -166,10 +189,14 @@ class StepRule {
   Status Common() const {
     IRODORI_RETURN_IF_ERROR(Writable());
     for (size_t i = 0; i < step_.operands.size(); ++i) {
-      const bool weight = i == 1 && (step_.kernel == Kernel::kMatmul || step_.kernel == Kernel::kConv2d);
-      if (Has(i) && !weight) IRODORI_RETURN_IF_ERROR(Require(!GemmPacked(Operand(i)), "an operand in plain packing", Operand(i)));
+      const bool weight =
+          i == 1 && (step_.kernel == Kernel::kMatmul || step_.kernel == Kernel::kConv2d);
+      if (Has(i) && !weight)
+        IRODORI_RETURN_IF_ERROR(
+            Require(!GemmPacked(Operand(i)), "an operand in plain packing", Operand(i)));
     }
-    if (!step_.epilogue.empty()) IRODORI_RETURN_IF_ERROR(Require(IsFloat(out_.dtype), "real output for an epilogue", out_));
+    if (!step_.epilogue.empty())
+      IRODORI_RETURN_IF_ERROR(Require(IsFloat(out_.dtype), "real output for an epilogue", out_));
     for (const EpilogueOp& op : step_.epilogue) {
       if (op.operand >= 0) IRODORI_RETURN_IF_ERROR(EpilogueOperand(op));
     }
@@ -178,34 +205,44 @@ class StepRule {
 
  private:
   bool Has(size_t operand) const { return step_.operands[operand] >= 0; }
-  const BufferSpec& Operand(size_t operand) const { return program_.buffers[step_.operands[operand]]; }
+  const BufferSpec& Operand(size_t operand) const {
+    return program_.buffers[step_.operands[operand]];
+  }
 
   static bool IsInteger(double value, double least, double most) {
     return value >= least && value <= most && std::floor(value) == value;
   }
-  static bool Contiguous(const BufferSpec& buffer) { return buffer.pitch == buffer.columns() || buffer.vectors() == 1; }
+  static bool Contiguous(const BufferSpec& buffer) {
+    return buffer.pitch == buffer.columns() || buffer.vectors() == 1;
+  }
   bool GemmPacked(const BufferSpec& buffer) const {
-    return buffer.storage == StorageKind::kParam && program_.params[buffer.index].packing == Packing::kGemm;
+    return buffer.storage == StorageKind::kParam &&
+           program_.params[buffer.index].packing == Packing::kGemm;
   }
 
   Status Fail(std::string_view expected, std::string_view got) const {
-    return {Code::kInvalidProgram, Message(StepPlace(program_, index_), ": expected ", expected, ", got ", got)};
+    return {Code::kInvalidProgram,
+            Message(StepPlace(program_, index_), ": expected ", expected, ", got ", got)};
   }
   Status Require(bool holds, std::string_view expected, const BufferSpec& got) const {
     if (holds) return Status::Ok();
-    return Fail(expected, Message(Quoted(got.name), " ", DTypeText(got.dtype), " ", std::span<const int64_t>(got.shape)));
+    return Fail(expected, Message(Quoted(got.name), " ", DTypeText(got.dtype), " ",
+                                  std::span<const int64_t>(got.shape)));
   }
 
   Status Floats(std::initializer_list<size_t> operands) const {
     for (const size_t i : operands) {
-      if (Has(i)) IRODORI_RETURN_IF_ERROR(Require(IsFloat(Operand(i).dtype), Message("real numbers as operand ", i), Operand(i)));
+      if (Has(i))
+        IRODORI_RETURN_IF_ERROR(
+            Require(IsFloat(Operand(i).dtype), Message("real numbers as operand ", i), Operand(i)));
     }
     return Require(IsFloat(out_.dtype), "output of real numbers", out_);
   }
   Status Integers(std::initializer_list<size_t> attrs, double least) const {
     for (const size_t i : attrs) {
       if (!IsInteger(step_.attrs[i], least, kMaxInteger)) {
-        return Fail(Message("an integer from ", least, " on as attribute ", i), Message(step_.attrs[i]));
+        return Fail(Message("an integer from ", least, " on as attribute ", i),
+                    Message(step_.attrs[i]));
       }
     }
     return Status::Ok();
@@ -222,18 +259,23 @@ class StepRule {
   Status SameAsX() const { return Output(Operand(0).vectors(), Operand(0).columns()); }
 
   // Weights come from packs in the backend's own order; a backend would misread anything else.
-  Status Weight(const BufferSpec& weight) const { return Require(GemmPacked(weight), "a weight in gemm packing", weight); }
+  Status Weight(const BufferSpec& weight) const {
+    return Require(GemmPacked(weight), "a weight in gemm packing", weight);
+  }
 
   Status Channels(size_t operand, int64_t channels, std::string_view what) const {
     if (!Has(operand)) return Status::Ok();
     const BufferSpec& buffer = Operand(operand);
-    return Require(Elements(buffer.shape) == channels && Contiguous(buffer), Message(what, " [", channels, "]"), buffer);
+    return Require(Elements(buffer.shape) == channels && Contiguous(buffer),
+                   Message(what, " [", channels, "]"), buffer);
   }
 
   Status Norm(size_t affine, size_t eps) const {
     IRODORI_RETURN_IF_ERROR(Floats({0}));
     for (size_t i = 1; i <= affine; ++i) {
-      if (Has(i)) IRODORI_RETURN_IF_ERROR(Require(IsFloat(Operand(i).dtype), "affine of real numbers", Operand(i)));
+      if (Has(i))
+        IRODORI_RETURN_IF_ERROR(
+            Require(IsFloat(Operand(i).dtype), "affine of real numbers", Operand(i)));
       IRODORI_RETURN_IF_ERROR(Channels(i, Operand(0).columns(), i == 1 ? "weight" : "bias"));
     }
     if (!(step_.attrs[eps] >= 0)) return Fail("eps from 0 on", Message(step_.attrs[eps]));
@@ -241,8 +283,10 @@ class StepRule {
   }
 
   Status Writable() const {
-    const BufferSpec& root = out_.storage == StorageKind::kView ? program_.buffers[out_.index] : out_;
-    const bool writable = root.storage == StorageKind::kArena || root.storage == StorageKind::kOutput;
+    const BufferSpec& root =
+        out_.storage == StorageKind::kView ? program_.buffers[out_.index] : out_;
+    const bool writable =
+        root.storage == StorageKind::kArena || root.storage == StorageKind::kOutput;
     return Require(writable, "output in the arena or an output of the program", out_);
   }
 
@@ -250,11 +294,15 @@ class StepRule {
   Status EpilogueOperand(const EpilogueOp& op) const {
     const BufferSpec& buffer = program_.buffers[op.operand];
     const int64_t elements = Elements(buffer.shape);
-    const bool every = elements == Elements(out_.shape) && (buffer.columns() == out_.columns() || Contiguous(buffer));
+    const bool every = elements == Elements(out_.shape) &&
+                       (buffer.columns() == out_.columns() || Contiguous(buffer));
     const bool channels = elements == out_.columns() && Contiguous(buffer);
-    const bool fits = IsFloat(buffer.dtype) && !GemmPacked(buffer) && (every || channels || elements == 1);
-    return Require(fits, Message("real operand of ", EpilogueText(op.op), " with ", Elements(out_.shape), ", ", out_.columns(),
-                                 " or 1 elements"), buffer);
+    const bool fits =
+        IsFloat(buffer.dtype) && !GemmPacked(buffer) && (every || channels || elements == 1);
+    return Require(fits,
+                   Message("real operand of ", EpilogueText(op.op), " with ", Elements(out_.shape),
+                           ", ", out_.columns(), " or 1 elements"),
+                   buffer);
   }
 
   const Program& program_;
@@ -265,9 +313,18 @@ class StepRule {
 
 // In the order of Kernel.
 constexpr Status (StepRule::*kRules[])() const = {
-    &StepRule::Matmul,      &StepRule::Conv2d,      &StepRule::Attention,     &StepRule::LayerNorm,
-    &StepRule::GroupNorm,   &StepRule::RmsNorm,     &StepRule::Softmax,       &StepRule::Elementwise,
-    &StepRule::Embedding,   &StepRule::StridedCopy, &StepRule::ResizeNearest, &StepRule::ResizeBilinear,
+    &StepRule::Matmul,
+    &StepRule::Conv2d,
+    &StepRule::Attention,
+    &StepRule::LayerNorm,
+    &StepRule::GroupNorm,
+    &StepRule::RmsNorm,
+    &StepRule::Softmax,
+    &StepRule::Elementwise,
+    &StepRule::Embedding,
+    &StepRule::StridedCopy,
+    &StepRule::ResizeNearest,
+    &StepRule::ResizeBilinear,
     &StepRule::TimestepEmbedding,
 };
 constexpr size_t kKernelCount = 0
@@ -281,7 +338,8 @@ static_assert(std::size(kRules) == kKernelCount, "a rule per kernel, in the orde
 
 std::string StepPlace(const Program& program, size_t step) {
   const Step& entry = program.steps[step];
-  return Message("program(", program.name, "): step ", step, " ", KernelText(entry.kernel), "(", entry.at, ")");
+  return Message("program(", program.name, "): step ", step, " ", KernelText(entry.kernel), "(",
+                 entry.at, ")");
 }
 
 Status VerifyStep(const Program& program, size_t step) {

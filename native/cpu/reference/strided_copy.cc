@@ -1,0 +1,26 @@
+// y[i0, i1, ...] = x[offset + i0·s0 + i1·s1 + ...] in elements of the dense x: permutations,
+// slices, patches.
+#include <vector>
+
+#include "native/cpu/reference/kernels.h"
+
+namespace irodori::reference {
+
+Status StridedCopy(const KernelArgs& args, Values& y) {
+  const Values& x = *args.operands[0];
+  const auto rank = static_cast<size_t>(args.integer(1));
+  std::vector<int64_t> index(rank, 0);
+  for (double& value : y.data) {
+    int64_t source = args.integer(0);
+    for (size_t axis = 0; axis < rank; ++axis)
+      source += index[axis] * args.integer(2 + rank + axis);
+    value = x.data[source];
+    for (size_t axis = rank; axis-- > 0;) {  // the next index, row-major
+      if (++index[axis] < args.integer(2 + axis)) break;
+      index[axis] = 0;
+    }
+  }
+  return Status::Ok();
+}
+
+}  // namespace irodori::reference
