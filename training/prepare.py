@@ -86,10 +86,12 @@ def compose(picture, scale=1.0, dx=0.0, dy=0.0):
 def train_tokenizer(captions, path):
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", fuse_unk=True))
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", fuse_unk=False))
     kana = [normalizers.Replace(chr(c), chr(c - 0x60)) for c in range(ord("ァ"), ord("ヶ") + 1)]
+    marks = Regex(r"""[!?,;"'`@$%^&_=\[\]{}|\\/>、。…「」『』]""")  # punctuation that no caption contains
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("\ufe0f", ""), normalizers.Strip(), *kana])
+        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("\ufe0f", ""),
+         normalizers.Replace(marks, " "), normalizers.Strip(), *kana])
     # A word, a run of kana, a run of kanji, a number; anything else stands alone.
     words = Regex(r"[\u3041-\u3096\u30fc]+|[\u4e00-\u9fff\u3005]+|[a-zà-ÿ]+|[0-9]+|[^\s]")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -1,0 +1,46 @@
+"""Muon for the square-ish weights of the blocks: momentum, made orthogonal by Newton-Schulz over stacks of one shape."""
+
+from collections import defaultdict
+
+import torch
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonal(m, rounds=4):
+    """Brings the singular values of each matrix of the stack near one."""
+    tall = m.shape[1] > m.shape[2]
+    x = m.transpose(1, 2) if tall else m
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    a, b, c = COEFFICIENTS
+    for _ in range(rounds):
+        gram = x @ x.transpose(1, 2)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.transpose(1, 2) if tall else x
+
+
+class Muon:
+    def __init__(self, parameters, lr, momentum=0.95, decay=0.01):
+        self.lr, self.momentum, self.decay = lr, momentum, decay
+        groups = defaultdict(list)
+        for p in parameters:
+            groups[tuple(p.shape)].append(p)
+        self.groups = list(groups.values())
+        self.buffers = [torch.zeros(len(g), *g[0].shape) for g in self.groups]
+
+    @torch.no_grad()
+    def step(self, factor):
+        lr = self.lr * factor
+        for group, buffer in zip(self.groups, self.buffers):
+            grads = torch.stack([p.grad for p in group])
+            buffer.lerp_(grads, 1 - self.momentum)
+            update = orthogonal(torch.lerp(grads, buffer, self.momentum))
+            update *= max(1.0, buffer.shape[1] / buffer.shape[2]) ** 0.5
+            torch._foreach_mul_(group, 1 - lr * self.decay)
+            torch._foreach_add_(group, list(update.unbind(0)), alpha=-lr)
+
+    def state_dict(self):
+        return {"buffers": self.buffers}
+
+    def load_state_dict(self, state):
+        self.buffers = state["buffers"]
