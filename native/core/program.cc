@@ -99,7 +99,7 @@ class Decoder {
   template <typename T>
   Status List(std::string_view what, size_t item_bytes, uint32_t most, std::vector<T>& items,
               Status (Decoder::*item)(T&)) {
-    uint32_t count;
+    uint32_t count = 0;
     IRODORI_RETURN_IF_ERROR(Count(count, item_bytes, most, what));
     items.reserve(count);
     for (uint32_t i = 0; i < count; ++i) {
@@ -109,7 +109,7 @@ class Decoder {
   }
 
   Status String(std::string& text, std::string_view what) {
-    uint32_t length;
+    uint32_t length = 0;
     IRODORI_RETURN_IF_ERROR(Count(length, 1, UINT32_MAX, what));
     std::span<const std::byte> bytes;
     if (!reader_.ReadBytes(length, bytes)) return Truncated(what);
@@ -121,7 +121,7 @@ class Decoder {
 
   template <typename E>
   Status Enum(E& value, uint8_t count, std::string_view what) {
-    uint8_t code;
+    uint8_t code = 0;
     IRODORI_RETURN_IF_ERROR(Read(code, what));
     if (code >= count) return Fail(Message(what, " below ", count), Message(code));
     value = static_cast<E>(code);
@@ -129,7 +129,7 @@ class Decoder {
   }
 
   Status ReadShape(Shape& shape) {
-    uint32_t rank;
+    uint32_t rank = 0;
     IRODORI_RETURN_IF_ERROR(Count(rank, sizeof(int64_t), kMaxRank, "axes"));
     shape.resize(rank);
     for (int64_t& size : shape) {
@@ -142,8 +142,8 @@ class Decoder {
   }
 
   Status Header() {
-    uint32_t magic;
-    uint32_t version;
+    uint32_t magic = 0;
+    uint32_t version = 0;
     IRODORI_RETURN_IF_ERROR(Read(magic, "magic"));
     if (magic != kProgramMagic) return Fail(Message("magic ", kProgramMagic), Message(magic));
     IRODORI_RETURN_IF_ERROR(Read(version, "version"));
@@ -156,8 +156,8 @@ class Decoder {
   }
 
   Status Buffer(BufferSpec& buffer) {
-    uint64_t a;
-    uint64_t b;
+    uint64_t a = 0;
+    uint64_t b = 0;
     IRODORI_RETURN_IF_ERROR(String(buffer.name, "buffer name"));
     IRODORI_RETURN_IF_ERROR(Enum(buffer.dtype, 6, "dtype"));
     IRODORI_RETURN_IF_ERROR(ReadShape(buffer.shape));
@@ -204,7 +204,7 @@ class Decoder {
   Status StepEntry(Step& step) {
     IRODORI_RETURN_IF_ERROR(Enum(step.kernel, kKernels.size(), "kernel"));
     const KernelForm form = kKernels[static_cast<size_t>(step.kernel)];
-    uint32_t count;
+    uint32_t count = 0;
     IRODORI_RETURN_IF_ERROR(Count(count, sizeof(int32_t), form.operands, "operands"));
     step.operands.assign(form.operands, -1);
     for (uint32_t i = 0; i < count; ++i) {
