@@ -1,0 +1,78 @@
+/** Schedules: the levels a sampler goes through, and the levels between them. */
+
+import { EngineError } from '../errors'
+import { type Level, lambda } from './level'
+
+/**
+ * The curve the levels lie on.
+ *
+ * `preserving`: alpha^2 + sigma^2 = 1. `flow`: alpha + sigma = 1. A solver that averages slopes (Heun) averages them in
+ * sigma / alpha on the first, in sigma on the second, as the two literatures do.
+ */
+export type Path = 'preserving' | 'flow'
+
+/** The levels of one run. Data only: the same schedule serves any number of requests. */
+export interface Schedule {
+  readonly path: Path
+  /** n + 1 levels for n steps, noise falling; the sigma of the last may be 0. */
+  readonly levels: readonly Level[]
+  /** Index of the level the run starts at; more than 0 when it starts from a picture. */
+  readonly first: number
+  /** The steps from `first` on, as pairs of neighbouring levels. */
+  steps(): readonly (readonly [level: Level, next: Level])[]
+  /**
+   * The level with that {@link lambda}, continuous, its `t` between those of the training table.
+   *
+   * Noise above the table's noisiest entry is cut to that entry.
+   */
+  at(lambda: number): Level
+}
+
+/** How much lambda may fall through rounding alone between levels that are meant to be equal. */
+const ROUNDING = 1e-9
+
+/**
+ * Makes a schedule.
+ *
+ * @param path - the curve.
+ * @param levels - at least two, noise never rising.
+ * @param at - levels in between.
+ * @throws {@link EngineError} `invalid-option` when a level is not finite or noise rises.
+ */
+export function makeSchedule(path: Path, levels: readonly Level[], at: (lambda: number) => Level): Schedule {
+  if (levels.length < 2) throw invalid(`expected at least 2 levels, got ${levels.length}`)
+  levels.forEach((level, index) => {
+    const last = index === levels.length - 1
+    const { alpha, sigma, t } = level
+    if (!(alpha >= 0 && alpha <= 1 && sigma >= 0 && sigma <= 1 && Number.isFinite(t)) || (sigma === 0 && !last)) {
+      throw invalid(`level ${index}: expected alpha, sigma in [0, 1] and a finite t, got ${JSON.stringify(level)}`)
+    }
+    const previous = levels[index - 1]
+    if (previous !== undefined && lambda(level) < lambda(previous) - ROUNDING) {
+      throw invalid(`level ${index}: expected no more noise than before, got ${JSON.stringify([previous, level])}`)
+    }
+  })
+  return fromIndex(path, levels, at, 0)
+}
+
+/**
+ * The same schedule started later, for runs that begin with a noised picture.
+ *
+ * @param index - of the level to start at.
+ * @throws {@link EngineError} `invalid-option` when no step would be left.
+ */
+export function startAt(schedule: Schedule, index: number): Schedule {
+  if (!Number.isInteger(index) || index < 0 || index > schedule.levels.length - 2) {
+    throw invalid(`start: expected an integer from 0 to ${schedule.levels.length - 2}, got ${index}`)
+  }
+  return fromIndex(schedule.path, schedule.levels, schedule.at, index)
+}
+
+function fromIndex(path: Path, levels: readonly Level[], at: (lambda: number) => Level, first: number): Schedule {
+  const pairs = levels.slice(first, -1).map((level, i) => [level, levels[first + i + 1] ?? level] as const)
+  return { path, levels, first, steps: () => pairs, at }
+}
+
+function invalid(message: string): EngineError {
+  return new EngineError('invalid-option', `schedule: ${message}`, { option: 'schedule' })
+}

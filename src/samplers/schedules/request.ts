@@ -1,0 +1,65 @@
+/** What a caller may ask of a schedule, and what its builders answer. */
+
+import { EngineError } from '../../errors'
+import type { Prediction } from '../prediction'
+import type { SamplerName } from '../registry'
+import type { Schedule } from '../schedule'
+import { SPACINGS } from './spaced'
+
+/** How the levels are placed. */
+export type ScheduleName = 'leading' | 'trailing' | 'linspace' | 'karras' | 'exponential'
+
+/** Every {@link ScheduleName}. */
+export const SCHEDULE_NAMES = [...SPACINGS, 'karras', 'exponential'] as const satisfies readonly ScheduleName[]
+
+/** Changes to what the config says. One without effect for the model at hand is an error. */
+export interface SamplingOptions {
+  /** Sampler, by any name it is known by. @defaultValue the config's */
+  readonly sampler?: string
+  /** Placing of the levels, see {@link SCHEDULE_NAMES}. @defaultValue the sampler's name or the config's */
+  readonly schedule?: string
+  /** Options of the sampler, such as `eta`. */
+  readonly samplerOptions?: Readonly<Record<string, unknown>>
+  /** Share of the noise a run from a picture starts with, (0, 1]. @defaultValue 1 */
+  readonly strength?: number
+  /** Flow models: static shift. @defaultValue the config's */
+  readonly shift?: number
+  /** Flow models with dynamic shifting: mu. Give this or `imageTokens`. */
+  readonly mu?: number
+  /** Flow models with dynamic shifting: the number of image tokens, from which mu follows. */
+  readonly imageTokens?: number
+  /** Flow models: the shares of noise before shifting, falling, one per step. */
+  readonly sigmas?: readonly number[]
+  /** LCM: the number of timesteps it was distilled at. @defaultValue the config's, or 50 */
+  readonly distilledSteps?: number
+}
+
+/** What the builders of schedules are asked for. */
+export interface ScheduleRequest {
+  readonly sampler: SamplerName
+  readonly steps: number
+  readonly strength: number
+  readonly options: SamplingOptions
+  readonly scheduleName: ScheduleName | undefined
+}
+
+/** What they answer. */
+export interface BuiltSchedule {
+  readonly schedule: Schedule
+  readonly prediction: Prediction
+  readonly initialScale: number
+  /** Options of the sampler that the config sets. */
+  readonly samplerOptions: Readonly<Record<string, unknown>>
+}
+
+/** The error for an option with a wrong value. */
+export function invalidOption(option: string, expected: string, got: unknown): EngineError {
+  return new EngineError('invalid-option', `${option}: expected ${expected}, got ${String(got)}`, { option })
+}
+
+/** Throws `invalid-option` for options that do nothing for the model at hand. */
+export function rejectOptions(options: SamplingOptions, names: readonly (keyof SamplingOptions)[], why: string): void {
+  for (const option of names) {
+    if (options[option] !== undefined) throw invalidOption(option, `nothing (${why})`, JSON.stringify(options[option]))
+  }
+}

@@ -1,0 +1,71 @@
+/** The closed-form denoiser of a Gaussian, and schedules to run it on: what samplers are tested with. */
+
+import { type Level, preservingLevel } from '../../../src/samplers/level'
+import type { SamplerReply, SamplerRequest } from '../../../src/samplers/sampler'
+import { makeSchedule, type Schedule } from '../../../src/samplers/schedule'
+import { exponential } from '../../../src/samplers/schedules/exponential'
+import { flowSchedule } from '../../../src/samplers/schedules/flow'
+import { trainingTable } from '../../../src/samplers/schedules/trainingTable'
+import { asHost, type HostLatent, hostLatent } from '../../../src/tensor/latent'
+
+/** x0 ~ N(MEAN, DEVIATION^2) in every element. */
+export const MEAN = 0.7
+export const DEVIATION = 0.4
+
+/** E[x0 | x] = m + alpha c^2 / (alpha^2 c^2 + sigma^2) (x - alpha m). */
+export function denoise(x: HostLatent, { alpha, sigma }: Level): HostLatent {
+  const gain = (alpha * DEVIATION ** 2) / ((alpha * DEVIATION) ** 2 + sigma ** 2)
+  return hostLatent(
+    x.data.map((value) => MEAN + gain * (value - alpha * MEAN)),
+    x.shape,
+  )
+}
+
+/** Answers a sampler with {@link denoise}. */
+export function answer({ x, level }: SamplerRequest): SamplerReply {
+  return { x, x0: denoise(asHost(x), level) }
+}
+
+/** Where the deterministic flow takes `x` from one level to another: (x - alpha m) / sqrt(alpha^2 c^2 + sigma^2) stays. */
+export function exact(x: number, from: Level, to: Level): number {
+  const scale = ({ alpha, sigma }: Level) => Math.hypot(alpha * DEVIATION, sigma)
+  return to.alpha * MEAN + ((x - from.alpha * MEAN) / scale(from)) * scale(to)
+}
+
+/** The training table of Stable Diffusion. */
+export const SD_TABLE = trainingTable({
+  schedule: 'scaled_linear',
+  betaStart: 0.00085,
+  betaEnd: 0.012,
+  timesteps: 1000,
+  zeroTerminalSnr: false,
+})
+
+/** n steps evenly spaced in lambda over the table, ending at its cleanest level (not at sigma = 0). */
+export function evenSchedule(n: number): Schedule {
+  const ratios = exponential(SD_TABLE.ratioAt(999), SD_TABLE.ratioAt(0), n + 1)
+  return makeSchedule(
+    'preserving',
+    ratios.map((ratio) => preservingLevel(ratio, SD_TABLE.timeOf(ratio))),
+    SD_TABLE.at,
+  )
+}
+
+/** n flow steps evenly spaced in s from `from` to 0. */
+export function evenFlow(n: number, from = 1): Schedule {
+  return flowSchedule(
+    Array.from({ length: n }, (_, i) => from * (1 - i / n)),
+    1000,
+    false,
+  )
+}
+
+/** A latent of one value. */
+export function single(value: number): HostLatent {
+  return hostLatent(Float32Array.of(value))
+}
+
+/** Noise for samplers that must not ask for any. */
+export function noNoise(): never {
+  throw new Error('a deterministic sampler asked for noise')
+}

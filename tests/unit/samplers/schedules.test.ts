@@ -1,0 +1,212 @@
+/** Schedules: tables, spacings and curves against published values; levels between entries; checks. */
+
+import { describe, expect, test } from 'vitest'
+import { flowLevel, type Level, lambda, noiseRatio } from '../../../src/samplers/level'
+import { makeSchedule, startAt } from '../../../src/samplers/schedule'
+import { exponential } from '../../../src/samplers/schedules/exponential'
+import { flowSchedule, multistepFlowSigmas, shiftFlow, tableFlowSigmas } from '../../../src/samplers/schedules/flow'
+import { karras } from '../../../src/samplers/schedules/karras'
+import { lcmGrid } from '../../../src/samplers/schedules/lcmGrid'
+import { multistepTimesteps, roundHalfEven, SPACINGS, spacedTimesteps } from '../../../src/samplers/schedules/spaced'
+import { trainingTable } from '../../../src/samplers/schedules/trainingTable'
+import { evenFlow, evenSchedule, SD_TABLE } from './gaussian'
+
+const close = (got: readonly number[], want: readonly number[], digits: number) => {
+  expect(got).toHaveLength(want.length)
+  got.forEach((value, i) => {
+    expect(value, `[${i}]`).toBeCloseTo(want[i] ?? Number.NaN, digits)
+  })
+}
+
+describe('training tables', () => {
+  test('scaled_linear of Stable Diffusion', () => {
+    expect(SD_TABLE.abar[0]).toBeCloseTo(0.99915, 6)
+    expect(SD_TABLE.abar[999]).toBeCloseTo(0.0046601, 6)
+    expect(SD_TABLE.ratioAt(0)).toBeCloseTo(0.0291672, 6)
+    expect(SD_TABLE.ratioAt(999)).toBeCloseTo(14.6146, 3)
+  })
+
+  test('zero terminal SNR ends in pure noise and keeps the first entry', () => {
+    const table = trainingTable({
+      schedule: 'scaled_linear',
+      betaStart: 0.00085,
+      betaEnd: 0.012,
+      timesteps: 1000,
+      zeroTerminalSnr: true,
+    })
+    expect(table.abar[0]).toBeCloseTo(0.99915, 6)
+    expect(table.abar[499]).toBeCloseTo(0.242359, 4)
+    expect((table.abar[998] ?? 0) * 1e7).toBeCloseTo(1.968, 2)
+    expect(table.abar[999]).toBe(0)
+    expect(table.at(Number.NEGATIVE_INFINITY)).toEqual({ alpha: 0, sigma: 1, t: 999 })
+  })
+
+  test('linear and cosine', () => {
+    const linear = {
+      schedule: 'linear',
+      betaStart: 0.0001,
+      betaEnd: 0.02,
+      timesteps: 1000,
+      zeroTerminalSnr: false,
+    } as const
+    expect(trainingTable(linear).abar[999]).toBeCloseTo(4.0358e-5, 8)
+    const cosine = trainingTable({ ...linear, schedule: 'squaredcos_cap_v2' })
+    const f = (u: number) => Math.cos((((u + 0.008) / 1.008) * Math.PI) / 2) ** 2
+    expect(cosine.abar[499]).toBeCloseTo(f(0.5) / f(0), 5)
+    const betas = [0.5, 0.5, 0.75]
+    close([...trainingTable({ ...linear, betas }).abar], [0.5, 0.25, 0.0625], 12)
+  })
+})
+
+describe('levels between entries', () => {
+  const zero = trainingTable({
+    schedule: 'scaled_linear',
+    betaStart: 0.00085,
+    betaEnd: 0.012,
+    timesteps: 1000,
+    zeroTerminalSnr: true,
+  })
+
+  test.each([
+    ['plain', SD_TABLE],
+    ['zero terminal SNR', zero],
+  ])('%s: at() hits the entries and runs monotonically and continuously through them', (_, table) => {
+    for (const t of [0, 1, 2, 500, 998, 999]) {
+      expect(table.at(lambda(table.levelAt(t))).t, `t = ${t}`).toBeCloseTo(t, 3)
+    }
+    const from = -Math.log(table.ratioAt(998)) - 3
+    const to = -Math.log(table.ratioAt(0))
+    let previous = table.at(from)
+    const n = 4000
+    for (let i = 1; i <= n; i++) {
+      const level = table.at(from + ((to - from) * i) / n)
+      expect(level.t).toBeLessThanOrEqual(previous.t)
+      expect(previous.t - level.t).toBeLessThan(1)
+      expect(level.alpha ** 2 + level.sigma ** 2).toBeCloseTo(1, 12)
+      previous = level
+    }
+  })
+
+  test('lambda is kept; noisier than the table is cut, cleaner is not', () => {
+    expect(lambda(SD_TABLE.at(0.3))).toBeCloseTo(0.3, 12)
+    expect(noiseRatio(SD_TABLE.at(-5))).toBeCloseTo(SD_TABLE.ratioAt(999), 9)
+    expect(SD_TABLE.at(-5).t).toBe(999)
+    expect(lambda(SD_TABLE.at(6))).toBeCloseTo(6, 12)
+    expect(SD_TABLE.at(6).t).toBe(0)
+  })
+
+  test('a flow schedule is its own inverse', () => {
+    const { at } = evenFlow(4)
+    for (const s of [1, 0.999, 0.5, 0.25, 1e-6]) {
+      const level = at(lambda(flowLevel(s, 0)))
+      expect(level.sigma).toBeCloseTo(s, 12)
+      expect(level.alpha).toBeCloseTo(1 - s, 12)
+      expect(level.t).toBeCloseTo(1000 * s, 9)
+    }
+    expect(at(Number.POSITIVE_INFINITY)).toEqual({ alpha: 1, sigma: 0, t: 0 })
+  })
+})
+
+describe('spacings', () => {
+  test('published timesteps', () => {
+    const ends = (list: readonly number[]) => [...list.slice(0, 3), ...list.slice(-2)]
+    expect(ends(spacedTimesteps('linspace', 1000, 20, 0, true))).toEqual([999, 946, 894, 53, 0])
+    expect(ends(spacedTimesteps('leading', 1000, 20, 1, true))).toEqual([951, 901, 851, 51, 1])
+    expect(ends(spacedTimesteps('trailing', 1000, 20, 0, true))).toEqual([999, 949, 899, 99, 49])
+    expect(multistepTimesteps('linspace', 1000, 1000, 10, 0)).toEqual([
+      999, 899, 799, 699, 599, 500, 400, 300, 200, 100,
+    ])
+    expect(multistepTimesteps('leading', 1000, 1000, 10, 1)).toEqual([901, 811, 721, 631, 541, 451, 361, 271, 181, 91])
+  })
+
+  test.each(SPACINGS)('%s gives n falling timesteps of the table, whatever n', (spacing) => {
+    for (let n = 1; n <= 1000; n++) {
+      for (const list of [
+        spacedTimesteps(spacing, 1000, n, 0, true),
+        n < 1000 ? multistepTimesteps(spacing, 1000, 1000, n, 0) : [],
+      ]) {
+        if (list.length === 0) continue
+        expect(list).toHaveLength(n)
+        expect(
+          list.every((t, i) => Number.isInteger(t) && t >= 0 && t < (list[i - 1] ?? 1000)),
+          `n = ${n}`,
+        ).toBe(true)
+      }
+    }
+  })
+
+  test('halves round to even', () => {
+    expect([0.5, 1.5, 2.5, 2.49, 2.51, 3].map(roundHalfEven)).toEqual([0, 2, 2, 2, 3, 3])
+  })
+})
+
+describe('curves', () => {
+  test('karras', () => {
+    const want = [14.6146, 9.1029, 5.4784, 3.1686, 1.7494, 0.9141, 0.4469, 0.2014, 0.0819, 0.0292]
+    close(karras(14.6146412, 0.0291672, 10), want, 4)
+    close(karras(10, 1, 1), [10], 12)
+  })
+
+  test('exponential', () => {
+    const want = [14.6146, 7.3249, 3.6712, 1.84, 0.9222, 0.4622, 0.2317, 0.1161, 0.0582, 0.0292]
+    close(exponential(14.6146412, 0.0291672, 10), want, 4)
+  })
+
+  test('LCM grid', () => {
+    expect(lcmGrid(1000, 50, 1, 1)).toEqual([999])
+    expect(lcmGrid(1000, 50, 4, 1)).toEqual([999, 759, 499, 259])
+    expect(lcmGrid(1000, 50, 8, 1)).toEqual([999, 879, 759, 639, 499, 379, 259, 139])
+    expect(() => lcmGrid(1000, 50, 26, 0.5)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
+  })
+
+  test('flow', () => {
+    expect(shiftFlow(0.5, 3)).toBeCloseTo(0.75, 12)
+    const mu = Math.exp(0.63)
+    close(
+      [1, 0.75, 0.5, 0.25].map((s) => shiftFlow(s, mu)),
+      [1, 0.8492, 0.6525, 0.3849],
+      4,
+    )
+    const twice = tableFlowSigmas(1000, 28, 3).map((s) => shiftFlow(s, 3))
+    expect(twice[27]).toBeCloseTo(0.008929, 6)
+    expect(multistepFlowSigmas(1000, 10, 1)[0]).toBeCloseTo(0.999, 12)
+  })
+})
+
+describe('schedules', () => {
+  const levels: readonly Level[] = [flowLevel(1, 3), flowLevel(0.5, 2), flowLevel(0, 1)]
+  const at = evenFlow(2).at
+
+  test('steps are pairs of neighbours; a late start keeps the levels', () => {
+    const schedule = makeSchedule('flow', levels, at)
+    expect(schedule.steps()).toEqual([
+      [levels[0], levels[1]],
+      [levels[1], levels[2]],
+    ])
+    const late = startAt(schedule, 1)
+    expect(late.levels).toBe(schedule.levels)
+    expect(late.first).toBe(1)
+    expect(late.steps()).toEqual([[levels[1], levels[2]]])
+  })
+
+  test.each([-1, 2, 0.5, Number.NaN])('a start at %s is rejected', (index) => {
+    const schedule = makeSchedule('flow', levels, at)
+    expect(() => startAt(schedule, index)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
+  })
+
+  test.each<[string, readonly Level[]]>([
+    ['too few', levels.slice(0, 1)],
+    ['rising noise', [flowLevel(0.5, 1), flowLevel(0.6, 1)]],
+    ['clean before the end', [flowLevel(0, 1), flowLevel(0, 1)]],
+    ['NaN', [flowLevel(Number.NaN, 1), flowLevel(0, 1)]],
+    ['infinite time', [flowLevel(1, Number.POSITIVE_INFINITY), flowLevel(0, 1)]],
+  ])('levels with %s are rejected', (_, bad) => {
+    expect(() => makeSchedule('flow', bad, at)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
+  })
+
+  test('flow times can be whole', () => {
+    const told = flowSchedule([0.9996, 0.5], 1000, true).levels.map(({ t }) => t)
+    expect(told).toEqual([999, 500, 0])
+    expect(evenSchedule(3).levels).toHaveLength(4)
+  })
+})
