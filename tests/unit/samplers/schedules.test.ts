@@ -77,7 +77,7 @@ describe('levels between entries', () => {
     const from = -Math.log(table.ratioAt(998)) - 3
     const to = -Math.log(table.ratioAt(0))
     let previous = table.at(from)
-    const n = 4000
+    const n = 8000
     for (let i = 1; i <= n; i++) {
       const level = table.at(from + ((to - from) * i) / n)
       expect(level.t).toBeLessThanOrEqual(previous.t)
