@@ -13,8 +13,8 @@ export interface TextState {
   readonly length: number
 }
 
-/** Runs the text encoder on rows of ids; gives the last hidden state of each. */
-export type TextEncoder = (rows: readonly Int32Array[], signal: AbortSignal) => Promise<readonly Float32Array[]>
+/** Runs the text encoder; gives the last hidden state of each row. Shape [textLength, D]. */
+export type TextEncoder = (rows: readonly Encoding[], signal: AbortSignal) => Promise<readonly Float32Array[]>
 
 /** What turns prompts into text states. */
 export interface TextReader {
@@ -38,10 +38,7 @@ export async function readPrompts(
 ): Promise<{ readonly cond: TextState; readonly uncond: TextState; readonly warnings: readonly GenerateWarning[] }> {
   throwIfAborted(signal)
   const encodings = [prompt, negativePrompt].map((text) => reader.tokenizer.encode(text, reader.textLength))
-  const hidden = await reader.encoder(
-    encodings.map(({ ids }) => ids),
-    signal,
-  )
+  const hidden = await reader.encoder(encodings, signal)
   const [cond, uncond] = encodings.map(({ length }, i) => ({ hidden: hidden[i], length })).filter(isState)
   if (cond === undefined || uncond === undefined) {
     throw new EngineError('internal', `text encoder: expected 2 results, got ${hidden.length}`)

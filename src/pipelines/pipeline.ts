@@ -1,24 +1,24 @@
 /** A loaded pipeline: the object callers hold. */
 
 import { performance } from 'node:perf_hooks'
+import { onAbort } from '../bindings/abortFanOut'
 import { abortError, EngineError } from '../errors'
 import { publishRequest } from './diagnostics'
 import { EventQueue, type StreamEvent } from './events'
 import { type GenerateOptions, type GenerateRequest, resolveRequest, type StreamOptions } from './generateOptions'
 import type { TextToImageModel } from './model'
-import { onAbort } from './onAbort'
 import { packageVersion } from './provenance'
 import type { GenerateResult } from './result'
 import { textToImage } from './textToImage'
 
-/** Bytes a pipeline holds. */
+/** Bytes a pipeline holds on its device. */
 export interface PipelineMemory {
-  /** Packed weights on the device. */
+  /** Packed weights. */
   readonly weightsBytes: number
-  /** Cached results of sub-programs: text keys and values, time embeddings. */
+  /** Kept results of sub-programs: text keys and values, time embeddings. */
   readonly statesBytes: number
-  /** Everything the device has allocated, those two and work space included. */
-  readonly deviceBytes: number
+  /** Work space. */
+  readonly arenaBytes: number
 }
 
 /** What a pipeline is. */
@@ -160,7 +160,9 @@ export class Pipeline {
   /** Runs a request under a controller that its own signal and `dispose` can fire. */
   #run(request: GenerateRequest, controller: AbortController, tell: (event: StreamEvent) => void) {
     const { signal } = request
-    const stopWaiting = onAbort(signal, () => controller.abort(signal?.reason))
+    const forward = () => controller.abort(signal?.reason)
+    if (signal?.aborted) forward()
+    const stopWaiting = signal === undefined ? () => {} : onAbort(signal, forward)
     const work = this.#observe(request, controller, tell).finally(() => {
       stopWaiting()
       this.#running.delete(controller)

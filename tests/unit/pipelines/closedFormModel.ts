@@ -6,6 +6,7 @@ import type { Stage } from '../../../src/pipelines/events'
 import type { FloatPicture } from '../../../src/pipelines/model'
 import type { PipelineModel } from '../../../src/pipelines/pipeline'
 import type { Label } from '../../../src/text/labels'
+import type { Encoding } from '../../../src/text/tokenizer'
 import { indexLabels } from '../../../src/text/nearestLabels'
 
 const labels: Label[] = [{ codepoint: '1F680', captions: { en: ['rocket'], ja: ['ロケット'] } }]
@@ -42,9 +43,9 @@ export async function closedFormModel(): Promise<ClosedForm> {
       },
     },
     textLength: 8,
-    async encoder(rows: readonly Int32Array[], signal: AbortSignal) {
+    async encoder(rows: readonly Encoding[], signal: AbortSignal) {
       await call('text', rows.length, signal)
-      return rows.map((ids) => Float32Array.of((ids.reduce((sum, id) => sum + id, 0) % 8) / 8))
+      return rows.map(({ ids }) => Float32Array.of((ids.reduce((sum, id) => sum + id, 0) % 8) / 8))
     },
     labels: await indexLabels(labels),
   }
@@ -85,7 +86,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
         await call('upscale', 1, signal)
         return flat(picture.data[0] ?? 0, picture.width * 4)
       },
-      memory: () => ({ weightsBytes: 1, statesBytes: 2, deviceBytes: 3 }),
+      memory: () => ({ weightsBytes: 1, statesBytes: 2, arenaBytes: 3 }),
       dispose() {
         form.disposed = true
       },

@@ -1,0 +1,83 @@
+/** Loading of pipelines. */
+
+import { performance } from 'node:perf_hooks'
+import { type DeviceOptions, openDevice } from '../bindings/device'
+import type { LoadProgress } from '../bindings/deviceWeights'
+import { throwIfAborted } from '../errors'
+import { resolveModel } from './bundled'
+import { publishLoad } from './diagnostics'
+import { checkNames, integerOption, invalidOption, signalOption, wordOption } from './options'
+import { type Logger, Pipeline } from './pipeline'
+import { loadTextToImageModel } from './textToImageModel'
+
+/** Number types networks run in. */
+const DTYPES = ['f32', 'bf16', 'f16'] as const
+
+export interface LoadPipelineOptions {
+  /** @defaultValue `'cpu'`; `'reference'` is the slow oracle. */
+  readonly device?: DeviceOptions['device']
+  /** Number type of the networks; latents and guidance are always f32. @defaultValue the device's best */
+  readonly dtype?: (typeof DTYPES)[number]
+  /** Kernel family of the cpu device. @defaultValue `'auto'`, the widest this machine runs */
+  readonly instructions?: DeviceOptions['instructions']
+  /** Threads; pictures do not depend on it. @defaultValue `'auto'`, all the process may use */
+  readonly threads?: number | 'auto'
+  readonly signal?: AbortSignal
+  /** Called as weights arrive on the device. */
+  readonly onProgress?: (progress: PipelineLoadProgress) => void
+  readonly logger?: Logger
+}
+
+/** How far a component's weights are. */
+export interface PipelineLoadProgress extends LoadProgress {
+  readonly component: string
+}
+
+const NAMES = ['device', 'dtype', 'instructions', 'threads', 'signal', 'onProgress', 'logger'] as const
+
+/**
+ * Loads a text-to-image pipeline.
+ *
+ * @param model - a bundled model's name (`'emoji'`) or a diffusers folder with `model_index.json`.
+ * @returns the pipeline, ready to draw at its default size.
+ *
+ * @example
+ * const pipe = await loadPipeline('emoji')
+ * const { images } = await pipe.generate({ prompt: '赤いりんご' })
+ *
+ * @throws {@link EngineError} `unknown-option`, `invalid-option`, `missing-file`, `invalid-config`,
+ * `invalid-safetensors`, `invalid-tokenizer`, `missing-tensor`, `shape-mismatch`, `unsupported-model`,
+ * `unavailable-device`, `unavailable-binding`, `out-of-memory`.
+ * @throws AbortError when the signal fires.
+ */
+export async function loadPipeline(model: string, options: LoadPipelineOptions = {}): Promise<Pipeline> {
+  const given = checkNames('loadPipeline', options, NAMES)
+  const device = wordOption(given, 'device', ['cpu', 'reference'])
+  const instructions = wordOption(given, 'instructions', ['auto', 'portable', 'avx2', 'avx512', 'amx'])
+  const dtype = wordOption(given, 'dtype', DTYPES)
+  const threads = given.threads === 'auto' ? undefined : integerOption(given, 'threads', 1, 1024)
+  const signal = signalOption(given)
+  const { onProgress, logger } = options
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw invalidOption('onProgress', 'a function', onProgress)
+  throwIfAborted(signal)
+
+  const { name, folder } = resolveModel(model)
+  const started = performance.now()
+  publishLoad({ model: name, phase: 'start' })
+  try {
+    const opened = openDevice({ device, instructions, threads })
+    const loaded = await loadTextToImageModel(name, folder, opened, {
+      dtype,
+      signal,
+      onProgress: onProgress && ((component, progress) => onProgress({ component, ...progress })),
+    })
+    const pipeline = new Pipeline(loaded, logger)
+    const durationMs = performance.now() - started
+    publishLoad({ model: name, phase: 'end', durationMs })
+    logger?.info?.(`loaded ${name}`, { ...pipeline.info, durationMs })
+    return pipeline
+  } catch (error) {
+    publishLoad({ model: name, phase: 'error', durationMs: performance.now() - started, error })
+    throw error
+  }
+}

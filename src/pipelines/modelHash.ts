@@ -1,0 +1,55 @@
+/** A name for everything that decides a model's pictures, the same on every machine: a hash over its files. */
+
+import { webcrypto } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import path from 'node:path'
+import { EngineError, throwIfAborted } from '../errors'
+
+const BLOCK_BYTES = 1 << 20
+/** Blocks read of one file, spread evenly: all of it up to 64 MiB, a sample of larger ones. */
+const MAX_BLOCKS = 64
+
+/**
+ * The first 16 hexadecimal digits of SHA-256 over the files' names, sizes and contents, computed off the event loop.
+ *
+ * Of a file beyond 64 MiB, 64 blocks of 1 MiB are read, the first and the last among them.
+ *
+ * @param root - folder that names are relative to.
+ * @throws {@link EngineError} `missing-file` when one cannot be read.
+ */
+export async function modelHash(
+  root: string,
+  files: readonly string[],
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<string> {
+  const lines: string[] = []
+  for (const file of [...files].sort()) {
+    throwIfAborted(options.signal)
+    const { size, bytes } = await sample(file)
+    const name = path.relative(root, file).split(path.sep).join('/')
+    lines.push(`${name}\n${size}\n${await digest(bytes)}\n`)
+  }
+  return (await digest(Buffer.from(lines.join('')))).slice(0, 16)
+}
+
+async function sample(file: string): Promise<{ size: number; bytes: Uint8Array<ArrayBuffer> }> {
+  try {
+    await using handle = await open(file)
+    const { size } = await handle.stat()
+    const blocks = Math.min(MAX_BLOCKS, Math.ceil(size / BLOCK_BYTES))
+    const bytes = new Uint8Array(Math.min(size, blocks * BLOCK_BYTES))
+    for (let block = 0; block < blocks; block++) {
+      const start = block * BLOCK_BYTES
+      const rest = size - BLOCK_BYTES // where the last block of a sampled file starts
+      const position = size <= MAX_BLOCKS * BLOCK_BYTES ? start : Math.floor((block * rest) / (MAX_BLOCKS - 1))
+      await handle.read(bytes, start, Math.min(BLOCK_BYTES, bytes.length - start), position)
+    }
+    return { size, bytes }
+  } catch (cause) {
+    throw new EngineError('missing-file', `${file}: expected a readable file, got ${String(cause)}`, { file, cause })
+  }
+}
+
+async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex')
+}

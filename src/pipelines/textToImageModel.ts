@@ -1,0 +1,195 @@
+/** Loads a text-to-image model from a diffusers folder: PixArt denoiser, CLIP text, TAESD decoder, optional upscaler. */
+
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Device } from '../bindings/device'
+import { EngineError } from '../errors'
+import { parseSchedulerConfig } from '../samplers/schedules/config'
+import { scheduleFromConfig } from '../samplers/schedules/fromConfig'
+import { readLabels } from '../text/labels'
+import { indexLabels } from '../text/nearestLabels'
+import { loadTokenizer } from '../text/tokenizer'
+import { jsonFields } from '../weights/jsonFields'
+import { type ModelFolder, openModelFolder } from '../weights/modelFolder'
+import { readDefaults } from './defaults'
+import { modelHash } from './modelHash'
+import { ComponentNetworks, type NetworkOptions } from './network'
+import type { PipelineModel } from './pipeline'
+import { upscalerPasses } from './upscale'
+
+/** Pipelines of diffusers that this one stands for. */
+const PIPELINE_CLASSES = ['PixArtAlphaPipeline', 'PixArtSigmaPipeline']
+
+/**
+ * Loads a model; the networks for its default size are compiled and packed when this resolves.
+ *
+ * @param device - owned by the model from now on, also when loading fails.
+ * @throws {@link EngineError} `unsupported-model` for another pipeline or networks; `missing-file`, `invalid-config`,
+ * `invalid-safetensors`, `invalid-tokenizer` and what packing throws.
+ */
+export async function loadTextToImageModel(
+  name: string,
+  folder: string,
+  device: Device,
+  options: NetworkOptions,
+): Promise<PipelineModel> {
+  const opened: ComponentNetworks[] = []
+  const dispose = () => {
+    for (const component of opened) component.dispose()
+    device.dispose()
+  }
+  try {
+    const model = await openPipelineFolder(folder)
+    const open = async (component: string, className: string, output: string) => {
+      const networks = await ComponentNetworks.open(device, model, component, className, output, options)
+      opened.push(networks)
+      return networks
+    }
+    const text = await open('text_encoder', 'CLIPTextModel', 'last_hidden_state')
+    const transformer = await open('transformer', 'PixArtTransformer2DModel', 'sample')
+    const decoder = await open('vae.decoder', 'AutoencoderTiny', 'sample')
+    const facts = readFacts(text, transformer, decoder)
+    const defaults = await readDefaults(folder, facts)
+    const upscaler =
+      defaults.upscaler === undefined ? undefined : await open(defaults.upscaler, 'SRVGGNetCompact', 'sample')
+
+    const { signal } = options
+    const { cells, channels } = facts
+    const { textLength, nativeSize, upscale } = defaults
+    const schedulerConfig = await readScheduler(folder)
+    const tokenizer = await loadTokenizer(path.join(folder, 'tokenizer'), { signal })
+    const labels =
+      defaults.labelsFile === undefined
+        ? undefined
+        : await indexLabels(await readLabels(defaults.labelsFile, { signal }), { signal })
+    const denoiserSizes = { height: cells, width: cells, textLength }
+    const decoderSizes = { height: cells, width: cells }
+    const [hash] = await Promise.all([
+      modelHash(folder, await decidingFiles(folder, opened), { signal }),
+      text.load({ textLength }, signal),
+      transformer.load(denoiserSizes, signal),
+      decoder.load(decoderSizes, signal),
+    ])
+
+    const loaded: PipelineModel = {
+      name,
+      hash,
+      device: { backend: device.info.backend, arithmetic: device.info.arithmetic },
+      dtype: options.dtype ?? device.capabilities.preferredDtype,
+      threads: device.info.threads,
+      defaults,
+      schedulerConfig,
+      latentSize: { channels, height: cells, width: cells },
+      latentScaling: facts.scaling,
+      reader: {
+        tokenizer,
+        textLength,
+        labels,
+        encoder: (rows, stop) =>
+          text.run(
+            { textLength },
+            rows.map(({ ids, length }) => ({ input_ids: ids, text_length: Int32Array.of(length) })),
+            stop,
+          ),
+      },
+      denoiser: (rows, stop) =>
+        transformer.run(
+          denoiserSizes,
+          rows.map(({ latent, level, text: state }) => ({
+            hidden_states: latent,
+            timestep: Float32Array.of(level.t),
+            encoder_hidden_states: state.hidden,
+            encoder_length: Int32Array.of(state.length),
+          })),
+          stop,
+        ),
+      async decode(latents, stop) {
+        const rows = await decoder.run(decoderSizes, latents.map((latent) => ({ latent })), stop)
+        return rows.map((data) => ({ data: toUnit(data), width: nativeSize, height: nativeSize }))
+      },
+      upscale:
+        upscaler === undefined
+          ? undefined
+          : async ({ data, width, height }, stop) => {
+              const [larger] = await upscaler.run({ height, width }, [{ sample: data }], stop)
+              return { data: clampUnit(larger ?? data), width: width * upscale, height: height * upscale }
+            },
+      memory() {
+        const { packBytes, bufferBytes, arenaBytes } = device.memory()
+        return { weightsBytes: packBytes, statesBytes: bufferBytes, arenaBytes }
+      },
+      dispose,
+    }
+    if (upscalerPasses(loaded, defaults.size) > 0) await upscaler?.load({ height: nativeSize, width: nativeSize }, signal)
+    return loaded
+  } catch (error) {
+    dispose()
+    throw error
+  }
+}
+
+async function openPipelineFolder(folder: string): Promise<ModelFolder> {
+  const model = await openModelFolder(folder)
+  const { className = 'no model_index.json' } = model
+  if (PIPELINE_CLASSES.includes(className)) return model
+  const message = `${folder}: expected one of ${PIPELINE_CLASSES.join(', ')}, got ${className}`
+  throw new EngineError('unsupported-model', message, { folder, expected: PIPELINE_CLASSES, got: className })
+}
+
+/** Sizes and scales in the components' configs, which the networks' own parsers have checked or will check. */
+function readFacts(text: ComponentNetworks, transformer: ComponentNetworks, decoder: ComponentNetworks) {
+  const textFields = jsonFields(text.config, text.source.configFile)
+  const denoiser = jsonFields(transformer.config, transformer.source.configFile)
+  const vae = jsonFields(decoder.config, decoder.source.configFile)
+  const cells = denoiser.integer('sample_size', { default: 128, min: 1 })
+  const channels = denoiser.integer('in_channels', { default: 4, min: 1 })
+  const outChannels = denoiser.integer('out_channels', { default: channels })
+  if (outChannels !== channels) denoiser.fail('out_channels', `in_channels ${channels}`, outChannels)
+  const latentChannels = vae.integer('latent_channels', { default: 4 })
+  if (latentChannels !== channels) vae.fail('latent_channels', `${channels}, as the denoiser`, latentChannels)
+  const stages = vae.integers('num_decoder_blocks', { default: [3, 3, 3, 1] }).length
+  const factor = vae.integer('upsampling_scaling_factor', { default: 2, min: 1 })
+  return {
+    cells,
+    channels,
+    nativeSize: cells * factor ** (stages - 1),
+    textLength: textFields.integer('max_position_embeddings', { default: 77, min: 3 }),
+    scaling: {
+      scale: vae.number('scaling_factor', { default: 1, min: 1e-6 }),
+      shift: vae.number('shift_factor', { default: 0 }),
+    },
+  }
+}
+
+/** The scheduler's config, tried once so that a bad one is told at loading. */
+async function readScheduler(folder: string): Promise<unknown> {
+  const file = path.join(folder, 'scheduler', 'scheduler_config.json')
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new EngineError('missing-file', `scheduler: expected ${file}, got no readable file`, { file, cause })
+  })
+  const config = parseSchedulerConfig(text)
+  scheduleFromConfig(config, 2)
+  return config
+}
+
+/** Every file that decides what pictures look like: configs, tokenizer and weights. */
+async function decidingFiles(folder: string, components: readonly ComponentNetworks[]): Promise<string[]> {
+  const tokenizer = (await readdir(path.join(folder, 'tokenizer'))).filter((file) => file.endsWith('.json'))
+  return [
+    ...tokenizer.map((file) => path.join(folder, 'tokenizer', file)),
+    path.join(folder, 'scheduler', 'scheduler_config.json'),
+    ...components.flatMap(({ source }) => [source.configFile, ...source.weights.files]),
+  ]
+}
+
+/** [-1, 1] to [0, 1], cut; in place. */
+function toUnit(values: Float32Array): Float32Array {
+  for (let i = 0; i < values.length; i++) values[i] = ((values[i] ?? 0) + 1) / 2
+  return clampUnit(values)
+}
+
+/** Cut to [0, 1]; in place. */
+function clampUnit(values: Float32Array): Float32Array {
+  for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, values[i] ?? 0))
+  return values
+}
