@@ -6,7 +6,7 @@ import type { Value } from '../value'
 export interface AttentionOptions {
   /** Heads that share the last axis: D = heads · K. */
   readonly heads: number
-  /** Query i sees keys 0..i only. @defaultValue false */
+  /** Query i sees keys 0..i only; needs S = L. @defaultValue false */
   readonly causal?: boolean
   /** @defaultValue 1 / sqrt(K) */
   readonly scale?: number
@@ -29,10 +29,9 @@ const op = defineOp<{ readonly heads: number; readonly causal: boolean; readonly
     if (width % heads !== 0) return fail(`q with a width divisible by ${heads} heads`, `${width}`)
     if (width !== keyWidth) return fail(`k of width ${width}`, `${keyWidth}`)
     if (keys !== values) return fail(`v of length ${keys}`, `${values}`)
-    if (valueWidth % heads !== 0) return fail(`v with a width divisible by ${heads} heads`, `${valueWidth}`)
     if (valueWidth !== width) return fail(`v of width ${width}`, `${valueWidth}`)
     if (keys < 1) return fail('at least one key', `${keys}`)
-    if (causal && length > keys) return fail(`at most ${keys} queries when causal`, `${length}`)
+    if (causal && length !== keys) return fail(`as many keys as queries when causal, ${length}`, `${keys}`)
     if (!Number.isFinite(scale)) return fail('a finite scale', `${scale}`)
     if (kvLength && (kvLength.dtype !== 'i32' || kvLength.shape.length !== 1 || kvLength.shape[0] !== 1)) {
       return fail('kvLength [1] i32', `[${kvLength.shape}] ${kvLength.dtype}`)

@@ -1,0 +1,133 @@
+/** The compiler: a graph and a device's capabilities in, Programs out. The passes stand here in their order. */
+
+import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { EngineError, throwIfAborted } from '../errors'
+import '../graph/ops'
+import type { Graph } from '../graph/graph'
+import { printGraph } from '../graph/print'
+import type { DType } from '../tensor/dtype'
+import type { Capabilities } from './capabilities'
+import { type CutPart, type CutSet, cut } from './passes/cut'
+import { dedupe } from './passes/dedupe'
+import { expand } from './passes/expand'
+import { fuse } from './passes/fuse'
+import { joinProjections } from './passes/joinProjections'
+import { layout } from './passes/layout'
+import { plan } from './passes/plan'
+import { storageTypes } from './passes/precision'
+import { schedule } from './passes/schedule'
+import { simplify } from './passes/simplify'
+import type { Program } from './program'
+import { verifyProgram } from './verify'
+
+/** The type of a network's activations and gemm weights. */
+export type NetworkDType = 'f32' | 'bf16' | 'f16'
+
+export interface CompileOptions {
+  /** @defaultValue the capabilities' preferred type */
+  readonly dtype?: NetworkDType
+  /** One part per input set; off: one part for all. @defaultValue true, false when not optimising */
+  readonly cut?: boolean
+  /** Off: the plain program, every op one step. @defaultValue true */
+  readonly optimise?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** One sub-program. Its inputs are inputs of the graph, or states: outputs `state.<path>` of earlier parts. */
+export interface Part {
+  readonly set: CutSet
+  readonly program: Program
+}
+
+/** What compiling yields. */
+export interface Artifact {
+  /** In running order; the last is the row part. */
+  readonly parts: readonly Part[]
+  readonly dtype: NetworkDType
+  /** The graph as it was given. */
+  readonly graph: Graph
+}
+
+/** Passes from graph to graph, in order. The plain form stops after the first. */
+const GRAPH_PASSES: readonly ((g: Graph) => Graph)[] = [expand, simplify, dedupe, joinProjections]
+
+/** Programs kept: a handful of networks in a few shapes each. */
+const CACHE_ENTRIES = 64
+const cache = new Map<string, readonly Part[]>()
+
+/**
+ * Compiles a graph; needs no device. Gives the event loop a turn between passes. Results are kept by graph,
+ * capabilities and options.
+ *
+ * @throws {@link EngineError} `invalid-option` for a dtype the device does not have; `unknown-option` for options that
+ * do not exist; `invalid-graph` for a graph no kernel can run.
+ */
+export async function compile(g: Graph, capabilities: Capabilities, options: CompileOptions = {}): Promise<Artifact> {
+  const { signal } = options
+  const settings = resolve(capabilities, options)
+  throwIfAborted(signal)
+  const key = createHash('sha256').update(printGraph(g)).update(JSON.stringify([capabilities, settings])).digest('hex')
+  const known = cache.get(key)
+  const parts = known ?? (await compileParts(g, capabilities, settings, signal))
+  cache.delete(key)
+  cache.set(key, parts)
+  for (const oldest of cache.keys()) {
+    if (cache.size <= CACHE_ENTRIES) break
+    cache.delete(oldest)
+  }
+  return { parts, dtype: settings.dtype, graph: g }
+}
+
+type Settings = Required<Omit<CompileOptions, 'signal'>>
+
+function resolve(capabilities: Capabilities, options: CompileOptions): Settings {
+  for (const name of Object.keys(options)) {
+    if (!['dtype', 'cut', 'optimise', 'signal'].includes(name)) throw new EngineError('unknown-option', `compile: expected dtype, cut, optimise or signal, got "${name}"`)
+  }
+  const dtype = options.dtype ?? capabilities.preferredDtype
+  if ((dtype !== 'f32' && dtype !== 'bf16' && dtype !== 'f16') || !capabilities.dtypes.includes(dtype)) {
+    throw new EngineError('invalid-option', `compile: expected a dtype among ${capabilities.dtypes.join(', ')} of ${capabilities.backend}, got "${dtype}"`)
+  }
+  const optimise = options.optimise ?? true
+  return { dtype, optimise, cut: options.cut ?? optimise }
+}
+
+async function compileParts(g: Graph, capabilities: Capabilities, settings: Settings, signal: AbortSignal | undefined): Promise<Part[]> {
+  const turn = async () => {
+    await nextTurn()
+    throwIfAborted(signal)
+  }
+  let graph = g
+  for (const pass of settings.optimise ? GRAPH_PASSES : GRAPH_PASSES.slice(0, 1)) {
+    graph = pass(graph)
+    await turn()
+  }
+  const cutParts: CutPart[] = settings.cut ? cut(graph) : [{ set: 'row', graph, states: new Set() }]
+  const parts: Part[] = []
+  for (const part of cutParts) {
+    parts.push({ set: part.set, program: lower(part, capabilities, settings) })
+    await turn()
+  }
+  return parts
+}
+
+/** One part as a Program. */
+function lower(part: CutPart, capabilities: Capabilities, { dtype, optimise }: Settings): Program {
+  const items = fuse(part.graph, { fuse: optimise })
+  const draft = layout(part.graph, items, {
+    dtype: dtype satisfies DType,
+    storage: storageTypes(part.graph, dtype),
+    states: part.states,
+    outputDType: part.set === 'row' ? 'f32' : dtype,
+    views: optimise,
+  })
+  for (const step of draft.steps) {
+    if (!capabilities.kernels.includes(step.kernel)) {
+      throw new EngineError('invalid-graph', `${step.kernel}(${step.at}): expected a kernel of ${capabilities.backend}, got one it lacks`)
+    }
+  }
+  const program = plan(schedule(draft, capabilities), { inPlace: optimise })
+  verifyProgram(program)
+  return program
+}

@@ -1,0 +1,10 @@
+/** The compiler's public names. */
+
+export type { Capabilities } from './capabilities'
+export { type Artifact, type CompileOptions, compile, type NetworkDType, type Part } from './compile'
+export { encodeProgram } from './encode'
+export { EPILOGUE_OPS, type EpilogueName, KERNELS, type KernelName, type KernelSpec } from './kernels'
+export { CUT_SETS, type CutSet } from './passes/cut'
+export { printProgram } from './print'
+export * from './program'
+export { PROGRAM_INVARIANTS, type ProgramInvariant, verifyProgram } from './verify'
