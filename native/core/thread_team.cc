@@ -24,6 +24,7 @@
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -47,8 +48,9 @@ constexpr uint32_t kClosed = uint32_t{1} << 31;
 
 // How often this process is a child of a process that had teams.
 std::atomic<uint32_t> forks{0};
-// The team's thread that the current thread is, while it runs a block; -1 outside.
-thread_local int current_thread = -1;
+// The team whose block the current thread runs, if any, and which of its threads it is.
+thread_local const void* current_team = nullptr;
+thread_local int current_thread = 0;
 
 void Pause() {
 #if defined(__x86_64__)
@@ -116,9 +118,10 @@ class Team final : public ThreadTeam {
                    void* context) override {
     if (blocks <= 0) return;
     // A block that calls again, or a child that has no workers and may have copied a taken turn.
-    if (current_thread >= 0 || Forked()) {
-      const int thread = std::max(current_thread, 0);
-      for (int64_t block = 0; block < blocks; ++block) body(context, block, thread);
+    const bool nested = current_team == this;
+    if (nested || Forked()) {
+      for (int64_t block = 0; block < blocks; ++block)
+        body(context, block, nested ? current_thread : 0);
       return;
     }
     turns_.Take();
@@ -136,14 +139,15 @@ class Team final : public ThreadTeam {
     turns_.Give();
   }
 
+  // Whether the workers stayed behind in the parent.
+  bool Forked() const { return forks.load(std::memory_order_relaxed) != forks_; }
+
  private:
   struct Worker {
     Team* team;
     int thread;
     pthread_t handle;
   };
-
-  bool Forked() const { return forks.load(std::memory_order_relaxed) != forks_; }
 
   bool Start(int thread) {
     auto worker = std::make_unique<Worker>(Worker{this, thread, {}});
@@ -212,13 +216,15 @@ class Team final : public ThreadTeam {
   }
 
   void TakeBlocks(int thread) {
-    current_thread = thread;
+    const void* outer_team = std::exchange(current_team, this);
+    const int outer_thread = std::exchange(current_thread, thread);
     for (;;) {
       const int64_t block = next_.fetch_add(1, std::memory_order_relaxed);
       if (block >= blocks_) break;
       body_(context_, block, thread);
     }
-    current_thread = -1;
+    current_team = outer_team;
+    current_thread = outer_thread;
   }
 
   const uint32_t forks_;
@@ -240,7 +246,7 @@ class Team final : public ThreadTeam {
 
 struct Registry {
   std::mutex mutex;
-  std::map<int, std::weak_ptr<ThreadTeam>> teams;
+  std::map<int, std::weak_ptr<Team>> teams;
 };
 
 // Never destroyed: exit must not wait for a run, nor free what workers still use.
@@ -267,9 +273,9 @@ std::shared_ptr<ThreadTeam> AcquireThreadTeam(int threads) {
   const std::lock_guard lock(registry.mutex);
   static const bool prepared = (Prepare(), true);
   (void)prepared;
-  std::weak_ptr<ThreadTeam>& place = registry.teams[count];
-  std::shared_ptr<ThreadTeam> team = place.lock();
-  if (team == nullptr) {
+  std::weak_ptr<Team>& place = registry.teams[count];
+  std::shared_ptr<Team> team = place.lock();
+  if (team == nullptr || team->Forked()) {
     team = std::make_shared<Team>(count);
     place = team;
   }
