@@ -88,6 +88,7 @@ function portsOf(c: TinyConfig, at: Place): ModelPorts {
         { kind: 'picture', name: 'sample', aliases: ['x'], input: 'sample', axes: [c.inChannels, 'height', 'width'] },
       ],
       outputs: [{ kind: 'picture', name: 'latents', output: 'latents' }],
+      smallest: { height: 1, width: 1 },
     }
   }
   return {
@@ -101,6 +102,7 @@ function portsOf(c: TinyConfig, at: Place): ModelPorts {
       },
     ],
     outputs: [{ kind: 'picture', name: 'sample', output: 'sample' }],
+    smallest: { height: 1, width: 1 },
   }
 }
 

@@ -127,6 +127,7 @@ function portsOf(c: ClipConfig): ModelPorts {
       ...(c.projected === null ? [] : [{ kind: 'numbers' as const, name: 'text_embeds', output: 'text_embeds' }]),
       ...states,
     ],
+    smallest: { textLength: 1 },
   }
 }
 

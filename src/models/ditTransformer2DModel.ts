@@ -50,6 +50,7 @@ function portsOf(c: TransformerConfig): ModelPorts {
       { kind: 'ids', name: 'class_labels', input: 'class_labels', axes: [], below: c.embeds + 1 },
     ],
     outputs: [{ kind: 'picture', name: 'sample', output: 'sample' }],
+    smallest: { height: c.patch, width: c.patch },
   }
 }
 

@@ -59,6 +59,8 @@ export interface OutputPort {
 export interface ModelPorts {
   readonly inputs: readonly InputPort[]
   readonly outputs: readonly OutputPort[]
+  /** The smallest sizes the network takes: enough to know its tensors. */
+  readonly smallest: Sizes
 }
 
 /** One network for given sizes. */
@@ -136,5 +138,5 @@ export function modelGraph(
     if (!value) throw new EngineError('internal', `${name}: output "${output}" has a port and no value`)
     values[output] = value
   }
-  return { inputs: ports.inputs, outputs, graph: graph(name, values) }
+  return { ...ports, outputs, graph: graph(name, values) }
 }

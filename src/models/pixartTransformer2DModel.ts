@@ -104,6 +104,7 @@ function portsOf(c: PixArtConfig): ModelPorts {
       ...micro,
     ],
     outputs: [{ kind: 'picture', name: 'sample', output: 'sample' }],
+    smallest: { height: c.patch, width: c.patch, textLength: 1 },
   }
 }
 

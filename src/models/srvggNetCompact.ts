@@ -52,6 +52,7 @@ function portsOf(c: CompactConfig): ModelPorts {
       { kind: 'picture', name: 'sample', aliases: ['x'], input: 'sample', axes: [c.inChannels, 'height', 'width'] },
     ],
     outputs: [{ kind: 'picture', name: 'sample', output: 'sample' }],
+    smallest: { height: 1, width: 1 },
   }
 }
 

@@ -1,9 +1,8 @@
-/** Multi-head attention with its four projections: self (q, k and v as one matrix) or cross (k and v as one). */
+/** Multi-head attention with its four projections, over the tokens themselves or over a context. */
 
 import { attention } from '../../graph/ops/attention'
-import { chunk } from '../../graph/ops/slice'
 import type { Value } from '../../graph/value'
-import { joinedLinearLayer, linearLayer } from './layers'
+import { linearLayer } from './layers'
 import type { Scope } from './scope'
 
 /** Names of the four projections below the attention module. */
@@ -36,35 +35,11 @@ export interface AttentionLayerOptions {
  * @returns shape [L, D].
  */
 export function attentionLayer(scope: Scope, x: Value, options: AttentionLayerOptions): Value {
-  const { heads, names, bias = true, context, causal = false, kvLength } = options
+  const { heads, names, bias = true, context = x, causal = false, kvLength } = options
   const width = x.shape.at(-1) ?? 0
-  const [q, k, v] = project(scope, x, width, { names, bias, context })
+  const q = linearLayer(scope.child(names.q), x, width, { bias }) // [L, D]
+  const k = linearLayer(scope.child(names.k), context, width, { bias }) // [S, D]
+  const v = linearLayer(scope.child(names.v), context, width, { bias }) // [S, D]
   const mixed = attention(scope.path, q, k, v, { heads, causal, ...(kvLength ? { kvLength } : {}) }) // [L, D]
   return linearLayer(scope.child(names.out), mixed, width)
-}
-
-function project(
-  scope: Scope,
-  x: Value,
-  width: number,
-  { names, bias, context }: { names: ProjectionNames; bias: boolean; context: Value | undefined },
-): [q: Value, k: Value, v: Value] {
-  const joined = (of: Value, layers: readonly string[]): Value[] =>
-    chunk(
-      scope.path,
-      joinedLinearLayer(
-        layers.map((name) => scope.child(name)),
-        of,
-        width,
-        { bias },
-      ),
-      layers.length,
-    )
-  if (context) {
-    const [k, v] = joined(context, [names.k, names.v])
-    if (k && v) return [linearLayer(scope.child(names.q), x, width, { bias }), k, v]
-  }
-  const [q, k, v] = joined(x, [names.q, names.k, names.v])
-  if (q && k && v) return [q, k, v]
-  throw new RangeError('attention has three projections')
 }

@@ -4,7 +4,7 @@ import { type Conv2dOptions, conv2d } from '../../graph/ops/conv2d'
 import { embedding } from '../../graph/ops/embedding'
 import { layerNorm } from '../../graph/ops/layerNorm'
 import { linear } from '../../graph/ops/linear'
-import { concatRecipe, permuteRecipe, reshapeRecipe } from '../../graph/recipe'
+import { permuteRecipe, reshapeRecipe } from '../../graph/recipe'
 import { param, type Value } from '../../graph/value'
 import type { Scope } from './scope'
 
@@ -18,34 +18,6 @@ import type { Scope } from './scope'
 export function linearLayer(scope: Scope, x: Value, out: number, { bias = true } = {}): Value {
   const weight = scope.tensor('weight', [out, x.shape.at(-1) ?? 0])
   return linear(scope.path, x, weight, bias ? scope.tensor('bias', [out]) : undefined)
-}
-
-/**
- * Several `nn.Linear` of one input as one matrix.
- *
- * @param x - shape [..., K].
- * @param out - N of each.
- * @returns shape [..., N · layers], the layers' results behind each other.
- */
-export function joinedLinearLayer(scopes: readonly Scope[], x: Value, out: number, { bias = true } = {}): Value {
-  const total = out * scopes.length
-  const inner = x.shape.at(-1) ?? 0
-  const path = scopes.map((scope) => scope.path).join('+')
-  const weight = concatRecipe(
-    scopes.map((scope) => scope.recipe('weight', [out, inner])),
-    0,
-  )
-  const biases = bias
-    ? param(
-        concatRecipe(
-          scopes.map((scope) => scope.recipe('bias', [out])),
-          0,
-        ),
-        [total],
-        `${path}.bias`,
-      )
-    : undefined
-  return linear(path, x, param(weight, [total, inner], `${path}.weight`), biases)
 }
 
 /**
