@@ -1,0 +1,133 @@
+/** `irodori infer`: runs one network of a model folder on tensors of a file, to compare with another framework. */
+
+import { SingleBar } from 'cli-progress'
+import { Command, Option } from 'commander'
+import { readSafetensorsIndex } from '../bindings'
+import { EngineError } from '../errors'
+import { type Component, type ComponentOptions, loadComponent } from '../pipelines/component'
+import type { Tensor } from '../tensor/tensor'
+import { readTensors, writeSafetensors } from '../weights'
+
+interface InferOptions extends Pick<ComponentOptions, 'dtype' | 'instructions' | 'variant'> {
+  readonly inputs: string
+  readonly output: string
+  readonly device: 'cpu' | 'reference'
+  readonly threads?: string
+  readonly only?: string
+  readonly json?: boolean
+}
+
+/** The sub-command; the program mounts it and prints what it throws. */
+export function inferCommand(): Command {
+  return new Command('infer')
+    .description('run one network of a diffusers folder on given tensors')
+    .argument('<model>', 'a diffusers folder, the folder of one component, or a known safetensors file')
+    .argument('<component>', 'transformer, text_encoder, vae.encoder, vae.decoder, upscaler, ...')
+    .requiredOption(
+      '--inputs <file>',
+      "safetensors with the framework's forward arguments by name, first axis the rows",
+    )
+    .requiredOption('-o, --output <file>', 'safetensors to write the outputs to, float32')
+    .addOption(new Option('--device <name>', 'what runs it').choices(['cpu', 'reference']).default('cpu'))
+    .addOption(
+      new Option('--dtype <type>', "type of activations and matrices (default: the device's best)").choices([
+        'f32',
+        'bf16',
+        'f16',
+      ]),
+    )
+    .addOption(
+      new Option('--instructions <set>', 'kernels of the cpu device').choices([
+        'auto',
+        'portable',
+        'avx2',
+        'avx512',
+        'amx',
+      ]),
+    )
+    .option('--threads <count>', 'threads of the cpu device (default: all)')
+    .option('--variant <name>', 'weight files to take where there are several: fp16, bf16')
+    .option('--only <names>', 'outputs to make, separated by commas: hidden_states.3,pooler_output')
+    .option('--json', 'print times and memory as JSON and nothing else')
+    .action(infer)
+}
+
+async function infer(model: string, component: string, options: InferOptions): Promise<void> {
+  const { device, dtype, instructions, variant } = options
+  const threads = options.threads === undefined ? undefined : wholeNumber('--threads', options.threads)
+  const inputs = await readTensors(await readSafetensorsIndex(options.inputs))
+  const started = performance.now()
+  const bar =
+    options.json || !process.stderr.isTTY
+      ? undefined
+      : new SingleBar({ format: 'loading {bar} {percentage}%', hideCursor: true, clearOnComplete: true })
+  bar?.start(1, 0)
+  using loaded = await loadComponent(model, component, {
+    device,
+    ...(dtype ? { dtype } : {}),
+    ...(instructions ? { instructions } : {}),
+    ...(threads ? { threads } : {}),
+    ...(variant ? { variant } : {}),
+    onProgress: ({ doneBytes, totalBytes }) => bar?.update(totalBytes > 0 ? doneBytes / totalBytes : 1),
+  }).finally(() => bar?.stop())
+  const loadMs = performance.now() - started
+  const outputs = await loaded.run(inputs, options.only === undefined ? {} : { outputs: options.only.split(',') })
+  const runMs = performance.now() - started - loadMs
+  await writeSafetensors(options.output, outputs)
+  const report = describe(model, loaded, inputs, outputs, { loadMs, runMs })
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : human(report, options.output))
+}
+
+type Report = ReturnType<typeof describe>
+
+function describe(
+  model: string,
+  loaded: Component,
+  inputs: Readonly<Record<string, Tensor>>,
+  outputs: Readonly<Record<string, Tensor>>,
+  timings: { readonly loadMs: number; readonly runMs: number },
+) {
+  const { backend, arithmetic, name, threads } = loaded.device.info
+  const shapes = (tensors: Readonly<Record<string, Tensor>>) =>
+    Object.fromEntries(Object.entries(tensors).map(([tensor, { dtype, shape }]) => [tensor, { dtype, shape }]))
+  return {
+    model,
+    component: loaded.name,
+    className: loaded.className,
+    device: { backend, arithmetic, name, threads },
+    dtype: loaded.dtype,
+    inputs: shapes(inputs),
+    outputs: shapes(outputs),
+    timings,
+    memory: { ...loaded.memory(), peakBytes: process.resourceUsage().maxRSS * 1024 },
+    unused: loaded.unused,
+  }
+}
+
+function human({ className, device, dtype, outputs, timings, memory, unused }: Report, file: string): string {
+  const lines = [
+    `${className} in ${dtype} on ${device.backend} (${device.arithmetic}, ${device.threads} threads)`,
+    ...Object.entries(outputs).map(([name, { shape }]) => `  ${name} [${shape.join(', ')}]`),
+    `loaded in ${(timings.loadMs / 1000).toFixed(2)} s, ran in ${(timings.runMs / 1000).toFixed(3)} s, ${mebibytes(memory.packBytes)} of weights, ${mebibytes(memory.peakBytes)} at most`,
+    ...(unused.length > 0
+      ? [
+          `${unused.length} tensors of the files are not used: ${unused.slice(0, 4).join(', ')}${unused.length > 4 ? ', ...' : ''}`,
+        ]
+      : []),
+    `written to ${file}`,
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(0)} MiB`
+}
+
+function wholeNumber(option: string, text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 1) return value
+  throw new EngineError('invalid-option', `${option}: expected a whole number of at least 1, got "${text}"`, {
+    option,
+    got: text,
+  })
+}
