@@ -2,6 +2,7 @@
 
 import type { ParamSpec } from '../compile/program'
 import { EngineError } from '../errors'
+import { recipeText } from '../graph/recipeText'
 import { DTYPE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import { assertComplete, type Checkpoint, report } from '../weights/checkpoint'
@@ -9,7 +10,7 @@ import { DTYPE_CODES, type PackHandle } from './addon'
 import type { Device } from './device'
 import { awaitNative } from './nativeCall'
 import { Owned } from './owned'
-import { encodeRecipe, neededTensors, recipeKey } from './recipeBytes'
+import { encodeRecipe, neededTensors } from './recipeBytes'
 import { SharedWork } from './sharedWork'
 
 const PACKINGS = ['plain', 'gemm'] as const
@@ -141,5 +142,5 @@ export class DeviceWeights {
 }
 
 function packKey(param: ParamSpec): string {
-  return `${param.packing} ${param.dtype} [${param.shape}] ${recipeKey(param.recipe)}`
+  return `${param.packing} ${param.dtype} [${param.shape}] ${recipeText(param.recipe)}`
 }

@@ -115,8 +115,8 @@ function flatten(
 function nativeValue(value: RowValue, place: string): TensorData | BufferHandle {
   if (value instanceof DeviceBuffer) return value.handle
   // Shrinking a resizable buffer takes its pages away while a kernel is at them.
-  const memory: { readonly resizable?: boolean } | undefined = value?.buffer
-  if (memory?.resizable) {
+  const memory: object | undefined = value?.buffer
+  if (memory && 'resizable' in memory && memory.resizable === true) {
     throw new EngineError('invalid-argument', `${place}: expected memory of fixed size, got a resizable ArrayBuffer`)
   }
   return value

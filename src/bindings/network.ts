@@ -66,11 +66,10 @@ export async function loadNetwork(
   }
 }
 
-/** One call's view of the inputs: hashed and copied at most once each. */
+/** One call's own copies of a row's inputs, with hashes of those that states depend on. */
 interface Row {
-  readonly inputs: Readonly<Record<string, Float32Array | Int32Array>>
-  readonly hashes: Map<string, string>
-  readonly copies: Map<string, Float32Array | Int32Array>
+  readonly values: ReadonlyMap<string, Float32Array | Int32Array>
+  readonly hashes: ReadonlyMap<string, string>
 }
 
 export class Network {
@@ -215,15 +214,15 @@ export class Network {
       if (!(name in inputs))
         throw new EngineError('missing-input', `${place}: expected input "${name}", got none`, { input: name })
     }
-    // The hashes are taken and the copies made before the first await: the caller's arrays are the caller's again then.
+    // Before the first await: then the caller's arrays are the caller's again.
     const hashes = new Map<string, string>()
-    const copies = new Map<string, Float32Array | Int32Array>()
+    const values = new Map<string, Float32Array | Int32Array>()
     for (const [name, value] of Object.entries(inputs)) {
       if (this.#parts.some((part) => part !== this.#rowPart && part.dependsOn.includes(name)))
         hashes.set(name, hashOf(value))
-      copies.set(name, value.slice())
+      values.set(name, value.slice())
     }
-    return { inputs, hashes, copies }
+    return { values, hashes }
   }
 
   /** States of every part but the last, per part and row, taken into use. */
@@ -233,10 +232,11 @@ export class Network {
       for (const part of this.#parts) {
         if (part === this.#rowPart) break
         throwIfAborted(signal)
-        const able = rows.every((row) => part.dependsOn.every((name) => row.copies.has(name)))
+        const able = rows.every((row) => part.dependsOn.every((name) => row.values.has(name)))
         const taken = able ? this.#acquirePart(part, rows, states) : []
         states.push(taken)
-        for (const { work } of new Set(taken)) await work.join(signal)
+        // Joined in the tick that took them: nobody can be the last to leave in between.
+        await Promise.all([...new Set(taken.map(({ work }) => work))].map((work) => work.join(signal)))
       }
       return states
     } catch (error) {
@@ -256,10 +256,15 @@ export class Network {
       if (state) found.set(key, state)
       else missing.push({ key, row })
     }
-    for (const state of this.#start(part, missing, rows, states)) found.set(state.key, state)
-    return keys.map((key, row) => {
+    try {
+      for (const state of this.#start(part, missing, rows, states)) found.set(state.key, state)
+    } catch (error) {
+      this.#release([[...found.values()]])
+      throw error
+    }
+    return keys.flatMap((key, row) => {
       const state = found.get(key)
-      if (!state) throw new EngineError('internal', `${this.graph.name}: expected a state for row ${row}, got none`)
+      if (!state) return []
       if (keys.indexOf(key) !== row) state.users += 1
       return state
     })
@@ -281,7 +286,7 @@ export class Network {
     )
     const inputs = this.#values(
       part,
-      missing.map(({ row }) => rows[row] as Row),
+      missing.flatMap(({ row }) => rows[row] ?? []),
       states.map((ofPart) => missing.flatMap(({ row }) => ofPart[row] ?? [])),
     )
     const work = new SharedWork<void>((signal) =>
@@ -299,10 +304,10 @@ export class Network {
     for (const state of states.flat()) this.#states.release(state)
   }
 
-  /** A part's inputs for some rows: graph inputs from the copies, states from their buffers. */
+  /** A part's inputs for some rows: graph inputs from their copies, states from their buffers. */
   #values(part: NetworkPart, rows: readonly Row[], states: readonly State[][]): Record<string, readonly RowValue[]> {
     const values: Record<string, readonly RowValue[]> = {}
-    for (const name of part.inputs) values[name] = rows.flatMap((row) => row.copies.get(name) ?? [])
+    for (const name of part.inputs) values[name] = rows.flatMap((row) => row.values.get(name) ?? [])
     for (const [name, maker] of part.states) {
       values[name] = (states[maker] ?? []).flatMap((state) => state.buffers.get(name) ?? [])
     }

@@ -1,6 +1,5 @@
 /** Recipes as bytes for the native evaluator, in postfix order; the format is in `native/core/recipe.h`. */
 
-import { createHash } from 'node:crypto'
 import { EngineError } from '../errors'
 import type { Recipe } from '../graph/recipe'
 import type { Shape } from '../tensor/shape'
@@ -74,26 +73,6 @@ export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRec
       default:
         node satisfies never
     }
-  }
-}
-
-/** A string that is the same for recipes that make the same values from the same checkpoint. */
-export function recipeKey(recipe: Recipe): string {
-  switch (recipe.kind) {
-    case 'tensor':
-      return `tensor(${JSON.stringify(recipe.name)} ${recipe.shape})`
-    case 'literal':
-      return `literal(${recipe.shape} ${createHash('sha256').update(bytesOf(recipe.data)).digest('hex')})`
-    case 'slice':
-      return `slice(${recipeKey(recipe.of)} ${recipe.axis} ${recipe.start} ${recipe.shape[recipe.axis]})`
-    case 'concat':
-      return `concat(${recipe.parts.map(recipeKey).join(' ')} ${recipe.axis})`
-    case 'reshape':
-      return `reshape(${recipeKey(recipe.of)} ${recipe.shape})`
-    case 'permute':
-      return `permute(${recipeKey(recipe.of)} ${recipe.order})`
-    default:
-      return recipe satisfies never
   }
 }
 

@@ -1,0 +1,57 @@
+/** What the tests of the bindings share: backends, programs, ways to look at failures. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll } from 'vitest'
+import type { Program } from '../../../src/compile'
+import type { Checkpoint } from '../../../src/weights/checkpoint'
+import programs from '../../e2e/lifecycle/programs.cjs'
+
+export const BACKENDS = ['reference', 'cpu'] as const
+
+export const affine: (n: number) => Program = programs.affine
+export const lookup: (n: number, rows: number, width: number) => Program = programs.lookup
+export const chain: (options: {
+  tokens: number
+  width: number
+  steps: number
+  weight?: (step: number) => unknown
+}) => Program = programs.chain
+export const noise: (length: number, seed: number) => Float32Array = programs.noise
+export const emptyCheckpoint: Checkpoint = programs.emptyCheckpoint
+
+/** What a call throws. */
+export function failure(call: () => unknown): unknown {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  throw new Error('expected a failure')
+}
+
+/** What a promise rejects with. */
+export async function rejection(promise: Promise<unknown>): Promise<Error & { code?: string }> {
+  try {
+    await promise
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('expected a rejection')
+}
+
+/** A folder for the test file's files, removed after it. */
+export function scratchFolder(): {
+  write(name: string, content: Uint8Array | string): string
+  path(name: string): string
+} {
+  const folder = mkdtempSync(path.join(tmpdir(), 'irodori-bindings-'))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  return {
+    path: (name) => path.join(folder, name),
+    write(name, content) {
+      writeFileSync(path.join(folder, name), content)
+      return path.join(folder, name)
+    },
+  }
+}
