@@ -3,16 +3,16 @@
 import { SingleBar } from 'cli-progress'
 import { Command, Option } from 'commander'
 import { readSafetensorsIndex } from '../bindings'
-import { EngineError } from '../errors'
 import { type Component, type ComponentOptions, loadComponent } from '../pipelines/component'
 import type { Tensor } from '../tensor/tensor'
 import { readTensors, writeSafetensors } from '../weights'
+import { formatBytes, formatMs, parseThreads, printJson } from './output'
 
 interface InferOptions extends Pick<ComponentOptions, 'dtype' | 'instructions' | 'variant'> {
   readonly inputs: string
   readonly output: string
   readonly device: 'cpu' | 'reference'
-  readonly threads?: string
+  readonly threads?: number | 'auto'
   readonly only?: string
   readonly json?: boolean
 }
@@ -21,7 +21,10 @@ interface InferOptions extends Pick<ComponentOptions, 'dtype' | 'instructions' |
 export function inferCommand(): Command {
   return new Command('infer')
     .description('run one network of a diffusers folder on given tensors')
-    .argument('<model>', 'a diffusers folder, the folder of one component, or a known safetensors file')
+    .argument(
+      '<model>',
+      'a bundled model, a diffusers folder, the folder of one component, or a known safetensors file',
+    )
     .argument('<component>', 'transformer, text_encoder, vae.encoder, vae.decoder, upscaler, ...')
     .requiredOption(
       '--inputs <file>',
@@ -45,7 +48,7 @@ export function inferCommand(): Command {
         'amx',
       ]),
     )
-    .option('--threads <count>', 'threads of the cpu device (default: all)')
+    .option('--threads <count>', 'threads of the cpu device (default: all)', parseThreads)
     .option('--variant <name>', 'weight files to take where there are several: fp16, bf16')
     .option('--only <names>', 'outputs to make, separated by commas: hidden_states.3,pooler_output')
     .option('--json', 'print times and memory as JSON and nothing else')
@@ -53,8 +56,7 @@ export function inferCommand(): Command {
 }
 
 async function infer(model: string, component: string, options: InferOptions): Promise<void> {
-  const { device, dtype, instructions, variant } = options
-  const threads = options.threads === undefined ? undefined : wholeNumber('--threads', options.threads)
+  const { device, dtype, instructions, variant, threads } = options
   const inputs = await readTensors(await readSafetensorsIndex(options.inputs))
   const started = performance.now()
   const bar =
@@ -75,7 +77,8 @@ async function infer(model: string, component: string, options: InferOptions): P
   const runMs = performance.now() - started - loadMs
   await writeSafetensors(options.output, outputs)
   const report = describe(model, loaded, inputs, outputs, { loadMs, runMs })
-  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : human(report, options.output))
+  if (options.json) printJson(report)
+  else process.stdout.write(human(report, options.output))
 }
 
 type Report = ReturnType<typeof describe>
@@ -108,7 +111,7 @@ function human({ className, device, dtype, outputs, timings, memory, unused }: R
   const lines = [
     `${className} in ${dtype} on ${device.backend} (${device.arithmetic}, ${device.threads} threads)`,
     ...Object.entries(outputs).map(([name, { shape }]) => `  ${name} [${shape.join(', ')}]`),
-    `loaded in ${(timings.loadMs / 1000).toFixed(2)} s, ran in ${(timings.runMs / 1000).toFixed(3)} s, ${mebibytes(memory.packBytes)} of weights, ${mebibytes(memory.peakBytes)} at most`,
+    `loaded in ${formatMs(timings.loadMs)}, ran in ${formatMs(timings.runMs)}, ${formatBytes(memory.packBytes)} of weights, ${formatBytes(memory.peakBytes)} at most`,
     ...(unused.length > 0
       ? [
           `${unused.length} tensors of the files are not used: ${unused.slice(0, 4).join(', ')}${unused.length > 4 ? ', ...' : ''}`,
@@ -117,17 +120,4 @@ function human({ className, device, dtype, outputs, timings, memory, unused }: R
     `written to ${file}`,
   ]
   return `${lines.join('\n')}\n`
-}
-
-function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(0)} MiB`
-}
-
-function wholeNumber(option: string, text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value >= 1) return value
-  throw new EngineError('invalid-option', `${option}: expected a whole number of at least 1, got "${text}"`, {
-    option,
-    got: text,
-  })
 }

@@ -7,11 +7,13 @@ import {
   type LoadProgress,
   loadNetwork,
   type Network,
+  type NetworkRow,
   openDevice,
 } from '../bindings'
 import { SharedWork } from '../bindings/sharedWork'
 import { compile, type NetworkDType } from '../compile/compile'
 import { EngineError, throwIfAborted } from '../errors'
+import { graphInputs } from '../graph/graph'
 import type { ModelGraph, ModelPorts, Sizes } from '../models'
 import type { Tensor } from '../tensor/tensor'
 import { type ComponentModel, openComponent } from './componentModel'
@@ -56,7 +58,7 @@ export interface ComponentMemory {
 /**
  * Loads one network of a model.
  *
- * @param path - a diffusers folder, a component's folder, or a safetensors file that is known without a config.
+ * @param path - a bundled model's name, a diffusers folder, a component's folder, or a safetensors file that is known without a config.
  * @param name - the sub-folder's name, `transformer`, `text_encoder`, `vae.decoder`.
  *
  * @throws {@link EngineError} `missing-file`, `unknown-component`, `unsupported-model`, `unsupported-format` when there
@@ -115,6 +117,8 @@ export async function loadComponent(path: string, name: string, options: Compone
 interface Shaped {
   readonly model: ModelGraph
   readonly network: SharedWork<Network>
+  /** Graph inputs that the asked outputs depend on. */
+  readonly inputs: ReadonlySet<string>
   /** Runs that use it or wait for it. */
   users: number
   /** No new run will find it: it goes when its last user leaves. */
@@ -183,7 +187,10 @@ export class Component {
     this.#pending += 1
     try {
       const network = await shaped.network.join(signal)
-      const results = await network.run(rows, signal ? { signal } : {})
+      const results = await network.run(
+        rows.map((row) => only(shaped.inputs, row)),
+        signal ? { signal } : {},
+      )
       return gatherOutputs(shaped.model.outputs, shaped.model.graph, results)
     } finally {
       this.#pending -= 1
@@ -233,7 +240,8 @@ export class Component {
       this.#networks.add(loaded)
       return loaded
     })
-    const shaped: Shaped = { model, network, users: 0, evicted: false }
+    const inputs = new Set(graphInputs(model.graph).map((value) => value.at))
+    const shaped: Shaped = { model, network, inputs, users: 0, evicted: false }
     network.onFailure(() => {
       if (this.#shapes.get(key) === shaped) this.#shapes.delete(key)
     })
@@ -260,4 +268,9 @@ export class Component {
     this.#weights.dispose()
     if (this.#ownsDevice) this.device.dispose()
   }
+}
+
+/** The inputs a graph has: pooled vectors need more than states do. */
+function only(names: ReadonlySet<string>, { inputs }: NetworkRow): NetworkRow {
+  return { inputs: Object.fromEntries(Object.entries(inputs).filter(([name]) => names.has(name))) }
 }

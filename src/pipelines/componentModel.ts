@@ -21,6 +21,7 @@ import {
   report,
   type TensorEntry,
 } from '../weights'
+import { resolveModel } from './bundled'
 
 /** A network and the checkpoint it fits. */
 export interface ComponentModel {
@@ -36,7 +37,7 @@ export interface ComponentModel {
 /**
  * Finds a component, reads its config and the headers of its weights, and checks that they fit together.
  *
- * @param path - a diffusers folder, a component's folder, or a safetensors file that is known without a config.
+ * @param path - a bundled model's name, a diffusers folder, a component's folder, or a safetensors file that is known without a config.
  * @param name - `transformer`, `vae.decoder`.
  *
  * Throws `missing-file`, `unknown-component`, `unsupported-model`, `unsupported-format`, `invalid-config`,
@@ -47,7 +48,7 @@ export async function openComponent(
   name: string,
   options: { readonly variant?: string } = {},
 ): Promise<ComponentModel> {
-  const folder = await openModelFolder(path)
+  const folder = await openModelFolder(path.endsWith('.safetensors') ? path : resolveModel(path).folder)
   if (folder.kind === 'file' && options.variant !== undefined) {
     throw new EngineError(
       'invalid-option',
