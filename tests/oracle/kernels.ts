@@ -170,9 +170,14 @@ export function resizeBilinear(x: Dense, size: Shape, alignCorners: boolean): De
   return dense([outH, outW, c], out)
 }
 
+/** The angles in the float32 steps of PyTorch, which are part of the op; their sines and cosines in float64. */
 export function timestepEmbedding(t: number, dim: number, flip: boolean, shift: number, scale: number, maxPeriod: number): Dense {
   const half = dim / 2
-  const angles = Array.from({ length: half }, (_, i) => scale * t * maxPeriod ** (-i / (half - shift)))
+  const { fround } = Math
+  const angles = Array.from({ length: half }, (_, i) => {
+    const exponent = fround(fround(fround(-Math.log(maxPeriod)) * i) / fround(half - shift))
+    return fround(fround(scale) * fround(fround(t) * fround(Math.exp(exponent))))
+  })
   const [sines, cosines] = [angles.map(Math.sin), angles.map(Math.cos)]
   return dense([dim], Float64Array.from(flip ? [...cosines, ...sines] : [...sines, ...cosines]))
 }

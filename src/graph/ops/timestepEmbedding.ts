@@ -31,6 +31,8 @@ const op = defineOp<{ readonly dim: number; readonly flip: boolean; readonly shi
 /**
  * `[sin(a_0) ... sin(a_{h-1}), cos(a_0) ... cos(a_{h-1})]` with `a_i = scale · t · maxPeriod^(-i / (h - shift))`, h = dim / 2.
  *
+ * The angles are computed in float32 steps, as PyTorch does: `scale · (t · exp(-ln(maxPeriod) · i / (h - shift)))`.
+ *
  * @param t - shape [1].
  * @param dim - even.
  * @returns shape [dim].
