@@ -1,7 +1,7 @@
 /** Weights on a device: every distinct (recipe, packing, dtype, shape) packed once, off the event loop. */
 
 import type { ParamSpec } from '../compile/program'
-import { EngineError } from '../errors'
+import { EngineError, throwIfAborted } from '../errors'
 import { recipeText } from '../graph/recipeText'
 import { DTYPE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
@@ -71,6 +71,7 @@ export class DeviceWeights {
         return [key, pack] as const
       }),
     )
+    throwIfAborted(options.signal)
     const byKey = new Map(made)
     this.#check()
     return keys.map((key) => {

@@ -22,6 +22,12 @@ export function addon(): Addon {
   return loaded
 }
 
+/** The `.node` file that {@link addon} loads. Throws when there is none. */
+export function addonPath(): string {
+  const override = process.env.IRODORI_ADDON
+  return override ? path.resolve(override) : findAddon()
+}
+
 function load(override: string | undefined): Addon {
   try {
     return requireHere(override ? path.resolve(override) : findAddon())

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { type CompileOptions, compile } from '../compile/compile'
 import { EngineError, throwIfAborted } from '../errors'
 import { type Graph, graphInputs } from '../graph/graph'
+import type { ValueDType } from '../graph/value'
 import { elements } from '../tensor/shape'
 import type { Device, DeviceBuffer } from './device'
 import type { DeviceWeights, LoadOptions } from './deviceWeights'
@@ -57,13 +58,21 @@ export async function loadNetwork(
   const executables: Executable[] = []
   try {
     for (const part of artifact.parts) executables.push(await loadExecutable(device, part.program, weights, { signal }))
-    const inputs = new Map(graphInputs(graph).map((value) => [value.at, elements(value.shape)]))
+    const inputs = new Map(
+      graphInputs(graph).map((value) => [value.at, { values: elements(value.shape), dtype: value.dtype }]),
+    )
     const parts = linkParts(artifact.parts, executables, new Set(inputs.keys()))
     return new Network(device, graph, parts, inputs, `${weights.identity} ${artifact.dtype}`, stateBytes)
   } catch (error) {
     for (const executable of executables) executable.dispose()
     throw error
   }
+}
+
+/** A graph input: how many values of which type. */
+interface InputPort {
+  readonly values: number
+  readonly dtype: ValueDType
 }
 
 /** One call's own copies of a row's inputs, with hashes of those that states depend on. */
@@ -77,8 +86,7 @@ export class Network {
   readonly graph: Graph
   readonly #parts: readonly NetworkPart[]
   readonly #rowPart: NetworkPart
-  /** Elements of every graph input. */
-  readonly #inputs: ReadonlyMap<string, number>
+  readonly #inputs: ReadonlyMap<string, InputPort>
   readonly #identity: string
   readonly #states: StateCache
   #pending = 0
@@ -89,7 +97,7 @@ export class Network {
     device: Device,
     graph: Graph,
     parts: readonly NetworkPart[],
-    inputs: ReadonlyMap<string, number>,
+    inputs: ReadonlyMap<string, InputPort>,
     identity: string,
     stateBytes: number,
   ) {
@@ -197,21 +205,26 @@ export class Network {
           { input: name },
         )
       }
-      if (!(value instanceof Float32Array || value instanceof Int32Array)) {
+      const wanted = expected.dtype === 'i32' ? Int32Array : Float32Array
+      if (!(value instanceof wanted)) {
         throw new EngineError(
           'dtype-mismatch',
-          `${place}: ${name}: expected a Float32Array or an Int32Array, got ${typeName(value)}`,
+          `${place}: ${name}: expected a ${wanted.name}, got ${typeName(value)}`,
           { input: name },
         )
       }
-      if (value.length !== expected) {
-        throw new EngineError('shape-mismatch', `${place}: ${name}: expected ${expected} values, got ${value.length}`, {
-          input: name,
-        })
+      if (value.length !== expected.values) {
+        throw new EngineError(
+          'shape-mismatch',
+          `${place}: ${name}: expected ${expected.values} values, got ${value.length}`,
+          {
+            input: name,
+          },
+        )
       }
     }
     for (const name of complete ? this.#inputs.keys() : []) {
-      if (!(name in inputs))
+      if (!Object.hasOwn(inputs, name))
         throw new EngineError('missing-input', `${place}: expected input "${name}", got none`, { input: name })
     }
     // Before the first await: then the caller's arrays are the caller's again.

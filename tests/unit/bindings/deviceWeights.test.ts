@@ -1,0 +1,202 @@
+/** Packs: made once for equal recipes, from the right bytes; errors that name tensors; progress; cancelling. */
+import { truncateSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Device, DeviceWeights, loadExecutable, openDevice, readSafetensorsIndex } from '../../../src/bindings'
+import type { ParamSpec, Program } from '../../../src/compile'
+import {
+  concatRecipe,
+  literalRecipe,
+  permuteRecipe,
+  type Recipe,
+  reshapeRecipe,
+  sliceRecipe,
+  tensorRecipe,
+} from '../../../src/graph/recipe'
+import { type Checkpoint, openCheckpoint } from '../../../src/weights/checkpoint'
+import { encodeSafetensors } from '../../../src/weights/safetensorsWriter'
+import { BACKENDS, chain, emptyCheckpoint, noise, rejection, scratchFolder } from './fixtures'
+
+const folder = scratchFolder()
+const float = (values: number[], shape: number[]) => ({ dtype: 'f32' as const, shape, data: Float32Array.from(values) })
+const counted = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i)
+
+/** A program that gives back its parameter: what a recipe evaluates to, seen from outside. */
+function giveBack(recipe: Recipe): Program {
+  const { shape } = recipe
+  const pitch = shape.at(-1) ?? 1
+  return {
+    name: 'giveBack',
+    buffers: [
+      { name: 'p', dtype: 'f32', shape, pitch, storage: { kind: 'param', index: 0 } },
+      { name: 'y', dtype: 'f32', shape, pitch, storage: { kind: 'output', index: 0 } },
+    ],
+    params: [{ recipe, packing: 'plain', dtype: 'f32', shape }],
+    inputs: [],
+    outputs: [{ name: 'y', buffer: 1 }],
+    steps: [{ kernel: 'elementwise', operands: [0], output: 1, attrs: [], epilogue: [], at: 'p' }],
+    arenaBytes: 0,
+  }
+}
+
+const plain = (recipe: Recipe): ParamSpec => ({ recipe, packing: 'plain', dtype: 'f32', shape: recipe.shape })
+
+let checkpoint: Checkpoint
+beforeAll(async () => {
+  const first = folder.write(
+    'first.safetensors',
+    encodeSafetensors({
+      a: float(counted(6), [2, 3]),
+      half: { dtype: 'f16', shape: [3], data: Uint16Array.of(0x3c00, 0xc000, 0x3555) },
+      brain: { dtype: 'bf16', shape: [2], data: Uint16Array.of(0x3f80, 0xc040) },
+      ids: { dtype: 'i64', shape: [2], data: BigInt64Array.of(1n, 2n) },
+    }),
+  )
+  const second = folder.write('second.safetensors', encodeSafetensors({ b: float(counted(6, 10), [2, 3]) }))
+  checkpoint = await openCheckpoint([first, second], { readIndex: readSafetensorsIndex })
+})
+
+describe.each(BACKENDS)('weights on %s', (backend) => {
+  let device: Device
+  beforeAll(() => {
+    device = openDevice({ device: backend })
+  })
+  afterAll(() => device?.dispose())
+
+  const a = tensorRecipe('a', [2, 3])
+  const b = tensorRecipe('b', [2, 3])
+  const cases: [string, Recipe, number[]][] = [
+    ['a tensor', a, [0, 1, 2, 3, 4, 5]],
+    ['f16', tensorRecipe('half', [3]), [1, -2, 0.333251953125]],
+    ['bf16', tensorRecipe('brain', [2]), [1, -3]],
+    ['a literal', literalRecipe(Float32Array.of(1.5, -2), [2]), [1.5, -2]],
+    ['a slice', sliceRecipe(a, 1, 1, 2), [1, 2, 4, 5]],
+    ['tensors of two files, joined', concatRecipe([a, b], 0), [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15]],
+    ['joined along the inner axis', concatRecipe([b, a], 1), [10, 11, 12, 0, 1, 2, 13, 14, 15, 3, 4, 5]],
+    ['another shape', reshapeRecipe(a, [3, 2]), [0, 1, 2, 3, 4, 5]],
+    ['another order', permuteRecipe(a, [1, 0]), [0, 3, 1, 4, 2, 5]],
+    [
+      'all of it',
+      permuteRecipe(
+        concatRecipe([sliceRecipe(a, 0, 1, 1), reshapeRecipe(literalRecipe(Float32Array.of(7, 8, 9), [3]), [1, 3])], 0),
+        [1, 0],
+      ),
+      [3, 7, 4, 8, 5, 9],
+    ],
+  ]
+  it.each(cases)('evaluates %s', async (_, recipe, expected) => {
+    using weights = new DeviceWeights(device, checkpoint)
+    using executable = await loadExecutable(device, giveBack(recipe), weights)
+    const y = new Float32Array(expected.length)
+    await executable.run({ rows: 1, inputs: {}, outputs: { y: [y] } })
+    expect([...y]).toEqual(expected)
+  })
+
+  it('makes equal parameters once, whoever asks', async () => {
+    using weights = new DeviceWeights(device, checkpoint)
+    const twin = plain(permuteRecipe(tensorRecipe('a', [2, 3]), [1, 0]))
+    const params = [plain(permuteRecipe(a, [1, 0])), plain(b), twin, { ...plain(a), packing: 'gemm' as const }]
+    const [first, second] = await Promise.all([weights.packs(params), weights.packs([twin])])
+    expect(new Set(first).size).toBe(3)
+    expect(first[0]).toBe(first[2])
+    expect(second[0]).toBe(first[0])
+    expect(weights.memory()).toEqual({ packs: 3, packBytes: 72 })
+    expect(device.memory().packBytes).toBeGreaterThanOrEqual(72)
+    expect(await weights.packs(params)).toEqual(first)
+  })
+
+  it('reports progress in bytes of packs', async () => {
+    using weights = new DeviceWeights(device, checkpoint)
+    const seen: [number, number][] = []
+    await weights.packs([plain(a), plain(b), plain(a)], {
+      onProgress: ({ doneBytes, totalBytes }) => seen.push([doneBytes, totalBytes]),
+    })
+    expect(seen).toEqual([
+      [24, 48],
+      [48, 48],
+    ])
+  })
+
+  it('names everything that is missing, and makes nothing', async () => {
+    using weights = new DeviceWeights(device, checkpoint)
+    const params = [
+      plain(a),
+      plain(tensorRecipe('gone', [2])),
+      plain(concatRecipe([tensorRecipe('lost', [2]), tensorRecipe('gone', [2])], 0)),
+    ]
+    const error = await rejection(weights.packs(params))
+    expect(error).toMatchObject({ code: 'missing-tensor', context: { missing: ['gone', 'lost'] } })
+    expect(weights.memory().packs).toBe(0)
+  })
+
+  it('names tensors of another shape', async () => {
+    using weights = new DeviceWeights(device, checkpoint)
+    const error = await rejection(weights.packs([plain(tensorRecipe('a', [3, 2]))]))
+    expect(error).toMatchObject({ code: 'shape-mismatch' })
+    expect(error.message).toMatch(/a \[3, 2\], got \[2, 3\]/)
+  })
+
+  it('refuses integers for parameters', async () => {
+    using weights = new DeviceWeights(device, checkpoint)
+    expect(await rejection(weights.packs([plain(tensorRecipe('ids', [2]))]))).toMatchObject({
+      code: 'unsupported-format',
+    })
+  })
+
+  it('says so when a file has become shorter, and goes on with others', async () => {
+    const file = folder.write('cut.safetensors', encodeSafetensors({ long: float(counted(1000), [1000]) }))
+    const short = await openCheckpoint([file], { readIndex: readSafetensorsIndex })
+    truncateSync(file, 2000)
+    using weights = new DeviceWeights(device, short)
+    const param = plain(tensorRecipe('long', [1000]))
+    for (const _ of [1, 2]) {
+      const error = await rejection(weights.packs([param]))
+      expect(error).toMatchObject({ code: 'invalid-safetensors' })
+      expect(error.message).toContain('cut.safetensors')
+    }
+    expect(weights.memory().packs).toBe(0)
+    expect(await weights.packs([plain(literalRecipe(Float32Array.of(1), [1]))])).toHaveLength(1)
+  })
+
+  it('can be cancelled, and asked again', async () => {
+    using weights = new DeviceWeights(device, checkpoint)
+    const params = counted(200).map((seed) => plain(literalRecipe(noise(20_000, seed), [20_000])))
+    const controller = new AbortController()
+    const cancelled = weights.packs(params, {
+      signal: controller.signal,
+      onProgress: () => controller.abort('enough'),
+    })
+    expect(await rejection(cancelled)).toMatchObject({ code: 'ABORT_ERR', cause: 'enough' })
+    expect(await weights.packs(params)).toHaveLength(200)
+    expect(weights.memory().packs).toBe(200)
+  })
+
+  it('makes what one caller gave up when another still wants it', async () => {
+    using weights = new DeviceWeights(device, checkpoint)
+    const params = counted(20).map((seed) => plain(literalRecipe(noise(20_000, seed), [20_000])))
+    const controller = new AbortController()
+    const leaver = weights.packs(params, { signal: controller.signal })
+    const stays = weights.packs(params)
+    controller.abort('enough')
+    expect(await rejection(leaver)).toMatchObject({ code: 'ABORT_ERR' })
+    expect(await stays).toHaveLength(20)
+  })
+
+  it('after dispose refuses, and frees what no executable holds', async () => {
+    const own = openDevice({ device: backend })
+    const weights = new DeviceWeights(own, emptyCheckpoint)
+    const executable = await loadExecutable(own, chain({ tokens: 1, width: 64, steps: 1 }), weights)
+    const held = own.memory().packBytes
+    await weights.packs([plain(literalRecipe(noise(1000, 1), [1000]))])
+    expect(own.memory().packBytes).toBeGreaterThan(held)
+    weights.dispose()
+    weights.dispose()
+    expect(await rejection(weights.packs([]))).toMatchObject({ code: 'disposed' })
+    await new Promise(setImmediate)
+    expect(own.memory().packBytes).toBe(held)
+    const y = new Float32Array(64)
+    await executable.run({ rows: 1, inputs: { x: [noise(64, 2)] }, outputs: { y: [y] } })
+    executable.dispose()
+    expect(own.memory().packBytes).toBe(0)
+    own.dispose()
+  })
+})
