@@ -34,3 +34,9 @@ export function resolveModel(model: unknown): { readonly name: string; readonly 
   const message = `model: expected a bundled model (${known}) or a folder, got ${model}, which is neither${hint}`
   throw new EngineError('missing-file', message, { model, file: folder, bundled })
 }
+
+/** As {@link resolveModel}, for commands that also take a file. */
+export function resolveModelPath(model: string): string {
+  const file = path.resolve(model)
+  return existsSync(file) && statSync(file).isFile() ? file : resolveModel(model).folder
+}

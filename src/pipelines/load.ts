@@ -58,7 +58,8 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
   const threads = given.threads === 'auto' ? undefined : integerOption(given, 'threads', 1, 1024)
   const signal = signalOption(given)
   const { onProgress, logger } = options
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw invalidOption('onProgress', 'a function', onProgress)
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw invalidOption('onProgress', 'a function', onProgress)
   throwIfAborted(signal)
 
   const { name, folder } = resolveModel(model)

@@ -1,52 +1,33 @@
-/** One network of a model folder on a device: weights opened once, graphs compiled per size when first needed. */
+/** One component of a pipeline on its device: weights opened once, graphs compiled per size when first needed. */
 
-import type { Device } from '../bindings/device'
-import { DeviceWeights, type LoadProgress } from '../bindings/deviceWeights'
-import { loadNetwork, type Network } from '../bindings/network'
-import { readSafetensorsIndex } from '../bindings/safetensorsIndex'
+import { type Device, DeviceWeights, type LoadProgress, loadNetwork, type Network } from '../bindings'
+import { SharedWork } from '../bindings/sharedWork'
+import type { NetworkDType } from '../compile/compile'
 import { EngineError } from '../errors'
-import { type ModelDefinition, modelDefinition, type Place, type Sizes } from '../models'
-import { openCheckpoint } from '../weights/checkpoint'
-import type { JsonObject } from '../weights/jsonFields'
-import { type ComponentSource, findComponent, type ModelFolder } from '../weights/modelFolder'
-import { rename } from '../weights/renames'
-import { untilAborted } from './untilAborted'
+import type { Sizes } from '../models'
+import { type ComponentModel, openComponent } from './componentModel'
 
-/** How networks are loaded. */
+/** How a pipeline's networks are loaded. */
 export interface NetworkOptions {
-  readonly dtype: 'f32' | 'bf16' | 'f16' | undefined
+  readonly dtype: NetworkDType | undefined
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((component: string, progress: LoadProgress) => void) | undefined
 }
 
-/** A component with its weights at hand. */
-export class ComponentNetworks {
-  readonly config: JsonObject
-  readonly source: ComponentSource
+/** A component whose rows are given and taken by graph names, pictures channels-last. */
+export class PipelineNetwork {
+  readonly model: ComponentModel
   readonly #device: Device
-  readonly #definition: ModelDefinition
-  readonly #place: Place
   readonly #weights: DeviceWeights
   readonly #output: string
   readonly #options: NetworkOptions
-  readonly #networks = new Map<string, Promise<Network>>()
+  readonly #networks = new Map<string, SharedWork<Network>>()
   #disposed = false
 
-  private constructor(
-    device: Device,
-    source: ComponentSource,
-    definition: ModelDefinition,
-    place: Place,
-    weights: DeviceWeights,
-    output: string,
-    options: NetworkOptions,
-  ) {
+  private constructor(device: Device, model: ComponentModel, output: string, options: NetworkOptions) {
     this.#device = device
-    this.source = source
-    this.config = source.config ?? {}
-    this.#definition = definition
-    this.#place = place
-    this.#weights = weights
+    this.model = model
+    this.#weights = new DeviceWeights(device, model.checkpoint)
     this.#output = output
     this.#options = options
   }
@@ -54,72 +35,68 @@ export class ComponentNetworks {
   /**
    * Opens a component's files; nothing is packed yet.
    *
+   * @param folder - of the pipeline.
    * @param name - `transformer`, `vae.decoder`.
    * @param className - the class it must be.
-   * @param output - the output port that is asked for.
+   * @param output - the output that is asked for.
    * @throws {@link EngineError} `unsupported-model` for another class; what opening the files throws.
    */
   static async open(
     device: Device,
-    model: ModelFolder,
+    folder: string,
     name: string,
     className: string,
     output: string,
     options: NetworkOptions,
-  ): Promise<ComponentNetworks> {
-    const source = await findComponent(model, name)
-    const definition = modelDefinition(source.className ?? 'none', source.config)
-    if (definition.className !== className) {
-      const message = `${source.configFile}: expected the class ${className}, got ${definition.className}`
-      throw new EngineError('unsupported-model', message, { expected: className, got: definition.className })
-    }
-    const place: Place = { component: source.name, part: source.part, configFile: source.configFile }
-    const { files, weightMap } = source.weights
-    const table = definition.renames(source.config, place)
-    const checkpoint = await openCheckpoint(files, {
-      readIndex: (file) => readSafetensorsIndex(file, { signal: options.signal }),
-      rename: (tensor) => rename(tensor, table),
-      weightMap,
-    })
-    const weights = new DeviceWeights(device, checkpoint)
-    return new ComponentNetworks(device, source, definition, place, weights, output, options)
+  ): Promise<PipelineNetwork> {
+    const model = await openComponent(folder, name)
+    const got = model.definition.className
+    if (got === className) return new PipelineNetwork(device, model, output, options)
+    const message = `${model.place.configFile ?? name}: expected the class ${className}, got ${got}`
+    throw new EngineError('unsupported-model', message, { expected: className, got })
   }
 
-  /** The network for sizes, compiled and bound at the first call; a caller that gives up does not stop it for others. */
+  /** Files its weights are in. */
+  get files(): string[] {
+    return [...new Set([...this.model.checkpoint.tensors.values()].map(({ file }) => file))]
+  }
+
+  /** The network for sizes, compiled and bound at the first call; it is given up when nobody waits for it any more. */
   load(sizes: Sizes, signal: AbortSignal | undefined): Promise<Network> {
+    const { name } = this.model
     if (this.#disposed) {
-      return Promise.reject(new EngineError('disposed', `${this.source.name}: expected an open network, got a disposed one`))
+      return Promise.reject(new EngineError('disposed', `${name}: expected an open network, got a disposed one`))
     }
     const key = JSON.stringify(sizes)
-    let network = this.#networks.get(key)
-    if (network === undefined) {
-      network = this.#make(sizes)
-      this.#networks.set(key, network)
-      network.catch(() => this.#networks.delete(key))
-    }
-    return untilAborted(network, signal)
+    const known = this.#networks.get(key)
+    const work = known && !known.cancelled ? known : this.#start(key, sizes)
+    return work.join(signal)
   }
 
-  /** Runs rows whose inputs are those of the graph; gives the asked output of each. */
+  /** Runs rows whose inputs are the graph's; gives the asked output of each. */
   async run(
     sizes: Sizes,
     rows: readonly Readonly<Record<string, Float32Array | Int32Array>>[],
     signal: AbortSignal,
   ): Promise<Float32Array[]> {
     const network = await this.load(sizes, signal)
-    const results = await network.run(rows.map((inputs) => ({ inputs })), { signal })
+    const results = await network.run(
+      rows.map((inputs) => ({ inputs })),
+      { signal },
+    )
     return results.map((result) => {
       const values = result[this.#output]
-      if (values instanceof Float32Array) return values
-      throw new EngineError('internal', `${this.source.name}: expected the output ${this.#output}, got none`)
+      if (values !== undefined) return values
+      throw new EngineError('internal', `${this.model.name}: expected the output ${this.#output}, got none`)
     })
   }
 
   dispose(): void {
     this.#disposed = true
-    for (const network of this.#networks.values()) {
-      network.then(
-        (loaded) => loaded.dispose(),
+    for (const work of this.#networks.values()) {
+      if (work.cancelled) continue
+      work.join().then(
+        (network) => network.dispose(),
         () => undefined,
       )
     }
@@ -127,13 +104,21 @@ export class ComponentNetworks {
     this.#weights.dispose()
   }
 
-  async #make(sizes: Sizes): Promise<Network> {
-    const { graph } = this.#definition.build(this.source.config, this.#place, sizes, [this.#output])
+  #start(key: string, sizes: Sizes): SharedWork<Network> {
+    const { definition, config, place, name } = this.model
     const { dtype, onProgress } = this.#options
-    const { name } = this.source
-    return loadNetwork(this.#device, graph, this.#weights, {
-      dtype,
-      onProgress: (progress) => onProgress?.(name, progress),
+    const { graph } = definition.build(config, place, sizes, [this.#output])
+    const work = new SharedWork((signal) =>
+      loadNetwork(this.#device, graph, this.#weights, {
+        dtype,
+        signal,
+        onProgress: (progress) => onProgress?.(name, progress),
+      }),
+    )
+    this.#networks.set(key, work)
+    work.onFailure(() => {
+      if (this.#networks.get(key) === work) this.#networks.delete(key)
     })
+    return work
   }
 }

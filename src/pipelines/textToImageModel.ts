@@ -9,11 +9,11 @@ import { scheduleFromConfig } from '../samplers/schedules/fromConfig'
 import { readLabels } from '../text/labels'
 import { indexLabels } from '../text/nearestLabels'
 import { loadTokenizer } from '../text/tokenizer'
-import { jsonFields } from '../weights/jsonFields'
-import { type ModelFolder, openModelFolder } from '../weights/modelFolder'
+import { type JsonFields, jsonFields } from '../weights/jsonFields'
+import { openModelFolder } from '../weights/modelFolder'
 import { readDefaults } from './defaults'
 import { modelHash } from './modelHash'
-import { ComponentNetworks, type NetworkOptions } from './network'
+import { type NetworkOptions, PipelineNetwork } from './network'
 import type { PipelineModel } from './pipeline'
 import { upscalerPasses } from './upscale'
 
@@ -33,15 +33,15 @@ export async function loadTextToImageModel(
   device: Device,
   options: NetworkOptions,
 ): Promise<PipelineModel> {
-  const opened: ComponentNetworks[] = []
+  const opened: PipelineNetwork[] = []
   const dispose = () => {
     for (const component of opened) component.dispose()
     device.dispose()
   }
   try {
-    const model = await openPipelineFolder(folder)
+    await checkPipelineClass(folder)
     const open = async (component: string, className: string, output: string) => {
-      const networks = await ComponentNetworks.open(device, model, component, className, output, options)
+      const networks = await PipelineNetwork.open(device, folder, component, className, output, options)
       opened.push(networks)
       return networks
     }
@@ -104,7 +104,11 @@ export async function loadTextToImageModel(
           stop,
         ),
       async decode(latents, stop) {
-        const rows = await decoder.run(decoderSizes, latents.map((latent) => ({ latent })), stop)
+        const rows = await decoder.run(
+          decoderSizes,
+          latents.map((latent) => ({ latent })),
+          stop,
+        )
         return rows.map((data) => ({ data: toUnit(data), width: nativeSize, height: nativeSize }))
       },
       upscale:
@@ -120,7 +124,8 @@ export async function loadTextToImageModel(
       },
       dispose,
     }
-    if (upscalerPasses(loaded, defaults.size) > 0) await upscaler?.load({ height: nativeSize, width: nativeSize }, signal)
+    if (upscalerPasses(loaded, defaults.size) > 0)
+      await upscaler?.load({ height: nativeSize, width: nativeSize }, signal)
     return loaded
   } catch (error) {
     dispose()
@@ -128,19 +133,18 @@ export async function loadTextToImageModel(
   }
 }
 
-async function openPipelineFolder(folder: string): Promise<ModelFolder> {
-  const model = await openModelFolder(folder)
-  const { className = 'no model_index.json' } = model
-  if (PIPELINE_CLASSES.includes(className)) return model
+async function checkPipelineClass(folder: string): Promise<void> {
+  const { className = 'no model_index.json' } = await openModelFolder(folder)
+  if (PIPELINE_CLASSES.includes(className)) return
   const message = `${folder}: expected one of ${PIPELINE_CLASSES.join(', ')}, got ${className}`
   throw new EngineError('unsupported-model', message, { folder, expected: PIPELINE_CLASSES, got: className })
 }
 
 /** Sizes and scales in the components' configs, which the networks' own parsers have checked or will check. */
-function readFacts(text: ComponentNetworks, transformer: ComponentNetworks, decoder: ComponentNetworks) {
-  const textFields = jsonFields(text.config, text.source.configFile)
-  const denoiser = jsonFields(transformer.config, transformer.source.configFile)
-  const vae = jsonFields(decoder.config, decoder.source.configFile)
+function readFacts(text: PipelineNetwork, transformer: PipelineNetwork, decoder: PipelineNetwork) {
+  const textFields = fieldsOf(text)
+  const denoiser = fieldsOf(transformer)
+  const vae = fieldsOf(decoder)
   const cells = denoiser.integer('sample_size', { default: 128, min: 1 })
   const channels = denoiser.integer('in_channels', { default: 4, min: 1 })
   const outChannels = denoiser.integer('out_channels', { default: channels })
@@ -161,6 +165,10 @@ function readFacts(text: ComponentNetworks, transformer: ComponentNetworks, deco
   }
 }
 
+function fieldsOf({ model }: PipelineNetwork): JsonFields {
+  return jsonFields(model.config, model.place.configFile ?? model.name)
+}
+
 /** The scheduler's config, tried once so that a bad one is told at loading. */
 async function readScheduler(folder: string): Promise<unknown> {
   const file = path.join(folder, 'scheduler', 'scheduler_config.json')
@@ -173,12 +181,15 @@ async function readScheduler(folder: string): Promise<unknown> {
 }
 
 /** Every file that decides what pictures look like: configs, tokenizer and weights. */
-async function decidingFiles(folder: string, components: readonly ComponentNetworks[]): Promise<string[]> {
+async function decidingFiles(folder: string, components: readonly PipelineNetwork[]): Promise<string[]> {
   const tokenizer = (await readdir(path.join(folder, 'tokenizer'))).filter((file) => file.endsWith('.json'))
   return [
     ...tokenizer.map((file) => path.join(folder, 'tokenizer', file)),
     path.join(folder, 'scheduler', 'scheduler_config.json'),
-    ...components.flatMap(({ source }) => [source.configFile, ...source.weights.files]),
+    ...components.flatMap(({ model, files }) => [
+      ...(model.place.configFile ? [model.place.configFile] : []),
+      ...files,
+    ]),
   ]
 }
 

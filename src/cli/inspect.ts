@@ -1,0 +1,86 @@
+/** `irodori inspect`: what is in a model. */
+
+import { Command } from 'commander'
+import { openDevice } from '../bindings/device'
+import type { Capabilities } from '../compile/capabilities'
+import { EngineError } from '../errors'
+import { resolveModelPath } from '../pipelines/bundled'
+import { type ComponentReport, inspectModel, type ModelReport, type NetworkReport } from '../pipelines/inspect'
+import { formatBytes, formatCount, formatTable, printJson } from './output'
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
+    .description('what is in a model: components, parameters, arithmetic, memory, licences')
+    .argument('<model>', 'a bundled model, a diffusers folder, a component’s folder or a safetensors file')
+    .option('--json', 'print one JSON document and nothing else')
+    .action(async (model: string, flags: { json?: boolean }) => {
+      const device = describeDevice()
+      const report = await inspectModel(resolveModelPath(model), device.capabilities)
+      if (flags.json) printJson({ ...report, plannedFor: device.name })
+      else process.stdout.write(`${describe(report, device.name)}\n`)
+    })
+}
+
+/** The device memory is planned for; none where there is no addon. */
+function describeDevice(): { readonly name: string; readonly capabilities?: Capabilities } {
+  try {
+    using device = openDevice()
+    const { backend, arithmetic } = device.info
+    return { name: `${backend} (${arithmetic})`, capabilities: device.capabilities }
+  } catch (error) {
+    if (error instanceof EngineError) return { name: `none (${error.code})` }
+    throw error
+  }
+}
+
+function describe(report: ModelReport, device: string): string {
+  const header = ['component', 'class', 'parameters', 'stored', 'flops', 'of them per step', 'weights', 'work space']
+  const networks = report.components.filter(({ network }) => network !== undefined)
+  const others = report.components.filter(({ network }) => network === undefined)
+  const lines = [
+    `${report.path}${report.className ? `  (${report.className})` : ''}`,
+    '',
+    formatTable([header, ...networks.map(row)]),
+    '',
+    ...networks.flatMap(cutLine),
+    ...others.map(({ name, className, problem }) => `${name}: ${className}${problem ? `; ${problem}` : ''}`),
+    `memory is planned for ${device}; work space is for one row and one picture, weights as the device keeps them`,
+  ]
+  if (report.licences.length > 0) lines.push('', 'licences:')
+  for (const { file, title } of report.licences) lines.push(`  ${file}: ${title}`)
+  return lines.join('\n')
+}
+
+function row({ name, className, network }: ComponentReport): string[] {
+  if (network === undefined) return [name, className]
+  const { parameters, stored, fileBytes, flops, memory } = network
+  return [
+    name,
+    className,
+    formatCount(parameters),
+    `${stored} ${formatBytes(fileBytes)}`,
+    formatCount(flops),
+    isCut(network) ? formatCount(rowFlops(network)) : '-',
+    memory ? `${memory.dtype} ${formatBytes(memory.weightsBytes)}` : '-',
+    memory ? formatBytes(memory.arenaBytesPerRow) : '-',
+  ]
+}
+
+/** What need not run for every row of every step. */
+function cutLine({ name, network }: ComponentReport): string[] {
+  if (network === undefined || !isCut(network)) return []
+  const total = network.flops
+  const parts = network.parts
+    .filter(({ runs }) => runs !== 'row')
+    .map(({ runs, flops }) => `${formatCount(flops)} once per ${runs.replace('+', ' and ')}`)
+  const share = ((1 - rowFlops(network) / total) * 100).toFixed(1)
+  return [`${name}: ${share} % of ${formatCount(total)} cut out of every step: ${parts.join(', ')}`, '']
+}
+
+function isCut(network: NetworkReport): boolean {
+  return network.parts.some(({ runs }) => runs !== 'row')
+}
+
+function rowFlops(network: NetworkReport): number {
+  return network.parts.reduce((sum, { runs, flops }) => (runs === 'row' ? sum + flops : sum), 0)
+}

@@ -1,0 +1,26 @@
+/** irodori: diffusion inference in this process. Importing it touches no file, device or environment. */
+
+export type { DeviceInfo } from './bindings'
+export { EngineError, ERROR_CODES, type ErrorCode, type ErrorContext } from './errors'
+export { IMAGE_FORMATS, type ImageFormat } from './images/format'
+export type { EncodeOptions, Image } from './images/image'
+export type { Provenance } from './images/metadata'
+export { readMetadata } from './images/readMetadata'
+export { bundledModels } from './pipelines/bundled'
+export {
+  type Component,
+  type ComponentMemory,
+  type ComponentOptions,
+  type ComponentRunOptions,
+  loadComponent,
+} from './pipelines/component'
+export type { LoadMessage, RequestMessage, StepMessage } from './pipelines/diagnostics'
+export type { Stage, StreamEvent } from './pipelines/events'
+export type { GenerateOptions, Rng, StreamOptions } from './pipelines/generateOptions'
+export { type LoadPipelineOptions, loadPipeline, type PipelineLoadProgress } from './pipelines/load'
+export type { Logger, Pipeline, PipelineInfo, PipelineMemory } from './pipelines/pipeline'
+export type { ComponentInput } from './pipelines/ports'
+export type { GenerateResult, GenerateWarning, Timings } from './pipelines/result'
+export { SAMPLER_NAMES, type SamplerName } from './samplers/registry'
+export { SCHEDULE_NAMES, type ScheduleName } from './samplers/schedules/request'
+export type { Tensor, TensorData } from './tensor/tensor'

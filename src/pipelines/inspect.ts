@@ -1,0 +1,248 @@
+/** What is in a model: components, parameters, arithmetic and memory, found without reading a weight. */
+
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Capabilities } from '../compile/capabilities'
+import { compile, type NetworkDType } from '../compile/compile'
+import { type CutSet, cut } from '../compile/passes/cut'
+import { EngineError } from '../errors'
+import { graphFlops } from '../graph/graph'
+import { neededTensors, type Sizes } from '../models'
+import { DTYPE_BYTES, type DType } from '../tensor/dtype'
+import { elements } from '../tensor/shape'
+import { type JsonObject, readJson } from '../weights/jsonFields'
+import { type ModelFolder, openModelFolder } from '../weights/modelFolder'
+import { type ComponentModel, openComponent } from './componentModel'
+
+/** How often part of a network runs: once per prompt, per step of the schedule, or for every row of every step. */
+export interface PartCost {
+  readonly runs: CutSet
+  readonly flops: number
+}
+
+/** One component. */
+export interface ComponentReport {
+  readonly name: string
+  readonly className: string
+  /** Left out when the class is no network of this package. */
+  readonly network?: NetworkReport
+  /** Why there is no network report, for components that should have one. */
+  readonly problem?: string
+}
+
+export interface NetworkReport {
+  readonly parameters: number
+  readonly fileBytes: number
+  /** Type the weights are stored in; several joined by `+`. */
+  readonly stored: string
+  /** Sizes the figures below are for. */
+  readonly sizes: Sizes
+  /** Of one row, the whole network. */
+  readonly flops: number
+  /** The same, by how often it has to run; the last is what a step costs. */
+  readonly parts: readonly PartCost[]
+  /** Left out without a device. */
+  readonly memory?: MemoryPlan
+  readonly unused: readonly string[]
+}
+
+/** Bytes on a device. */
+export interface MemoryPlan {
+  readonly dtype: NetworkDType
+  readonly weightsBytes: number
+  /** Work space of one row; a batch of B rows takes B times as much. */
+  readonly arenaBytesPerRow: number
+  /** What is kept per prompt or step. */
+  readonly statesBytes: number
+}
+
+export interface ModelReport {
+  readonly path: string
+  /** Pipeline class by `model_index.json`. */
+  readonly className?: string
+  readonly components: readonly ComponentReport[]
+  /** Licence files of the folder, with their first line. */
+  readonly licences: readonly { readonly file: string; readonly title: string }[]
+}
+
+/**
+ * Looks at a model.
+ *
+ * @param folder - a diffusers folder, a component's folder or a safetensors file.
+ * @param capabilities - of the device to plan memory for; `undefined` leaves that out.
+ * @throws {@link EngineError} `missing-file`, `unsupported-format` or `invalid-config` when there is no model.
+ */
+export async function inspectModel(folder: string, capabilities: Capabilities | undefined): Promise<ModelReport> {
+  const model = await openModelFolder(folder)
+  const names = await componentNames(model)
+  const cells = await latentCells(
+    folder,
+    names.map(({ name }) => name),
+  )
+  const components: ComponentReport[] = []
+  for (const { name, className } of names) {
+    components.push(await inspectComponent(folder, name, className, { capabilities, cells }))
+  }
+  const licences = await readLicences(folder)
+  return { path: folder, ...(model.className ? { className: model.className } : {}), components, licences }
+}
+
+/** Names to look at: autoencoders by halves, and folders beside those of the index. */
+async function componentNames(model: ModelFolder): Promise<{ name: string; className: string | undefined }[]> {
+  if (model.kind !== 'pipeline') {
+    return [{ name: path.basename(model.path).replace(/[^A-Za-z0-9_-]/g, '-'), className: undefined }]
+  }
+  const found = new Map([...model.components.values()].map(({ name, className }) => [name, className]))
+  for (const entry of await readdir(model.path, { withFileTypes: true })) {
+    if (!entry.isDirectory() || found.has(entry.name)) continue
+    const files = await readdir(path.join(model.path, entry.name))
+    if (files.includes('config.json')) found.set(entry.name, undefined)
+  }
+  return [...found].map(([name, className]) => ({ name, className }))
+}
+
+/** What is known besides the component itself. */
+interface Surroundings {
+  readonly capabilities: Capabilities | undefined
+  /** Side of the pipeline's latents. */
+  readonly cells: number | undefined
+}
+
+/** The `sample_size` of the pipeline's denoiser: what its autoencoder is used at. */
+async function latentCells(folder: string, names: readonly string[]): Promise<number | undefined> {
+  const denoiser = names.find((name) => name === 'transformer' || name === 'unet')
+  if (denoiser === undefined) return undefined
+  const config = await readJson(path.join(folder, denoiser, 'config.json')).catch(() => undefined)
+  const { sample_size: cells } = (config ?? {}) as JsonObject
+  return typeof cells === 'number' ? cells : undefined
+}
+
+async function inspectComponent(
+  folder: string,
+  name: string,
+  indexed: string | undefined,
+  surroundings: Surroundings,
+): Promise<ComponentReport> {
+  const halves = indexed?.startsWith('Autoencoder') ? [`${name}.encoder`, `${name}.decoder`] : [name]
+  if (indexed !== undefined && /(Scheduler|Tokenizer(Fast)?|Processor|FeatureExtractor)$/.test(indexed)) {
+    return { name, className: indexed }
+  }
+  try {
+    const models = await Promise.all(halves.map((half) => openComponent(folder, half)))
+    const [first] = models
+    if (first === undefined) throw new EngineError('internal', `${name}: expected a network, got none`)
+    const reports = await Promise.all(models.map((model) => inspectNetwork(model, surroundings)))
+    return { name, className: first.definition.className, network: joinHalves(reports, models) }
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code === 'unavailable-binding') throw error
+    return { name, className: indexed ?? 'unknown', problem: `${error.code}: ${error.message.split('\n')[0]}` }
+  }
+}
+
+async function inspectNetwork(model: ComponentModel, { capabilities, cells }: Surroundings): Promise<NetworkReport> {
+  const sizes = usualSizes(model, cells)
+  const { graph } = model.definition.build(model.config, model.place, sizes)
+  const needed = neededTensors(graph)
+  const { stored, fileBytes } = storedTypes(model, new Set(needed.map(({ name }) => name)))
+  return {
+    parameters: needed.reduce((sum, { shape }) => sum + elements(shape), 0),
+    fileBytes,
+    stored,
+    sizes,
+    flops: graphFlops(graph),
+    parts: cut(graph).map((part) => ({ runs: part.set, flops: graphFlops(part.graph) })),
+    ...(capabilities ? { memory: await planMemory(graph, capabilities) } : {}),
+    unused: model.report.unused,
+  }
+}
+
+/** Cells of a latent become pixels by this factor in every autoencoder here. */
+const PIXELS_PER_CELL = 8
+
+/** Sizes the config speaks of, else those the pipeline uses the network at, where a call could choose. */
+function usualSizes({ config, ports, place }: ComponentModel, cells = 64): Sizes {
+  const { sample_size: own, max_position_embeddings: positions } = (config ?? {}) as JsonObject
+  const isDecoder = place.part === 'decoder'
+  const side = typeof own === 'number' ? own : isDecoder ? cells : cells * PIXELS_PER_CELL
+  const usual = { height: side, width: side, textLength: typeof positions === 'number' ? positions : 77 }
+  const axes = new Set(ports.inputs.flatMap((port) => port.axes))
+  return Object.fromEntries(Object.entries(usual).filter(([axis]) => axes.has(axis as keyof Sizes)))
+}
+
+function storedTypes(model: ComponentModel, needed: ReadonlySet<string>): { stored: string; fileBytes: number } {
+  const used = [...model.checkpoint.tensors.values()].filter(({ name }) => needed.has(name))
+  return {
+    stored: [...new Set(used.map(({ dtype }) => dtype))].sort().join('+'),
+    fileBytes: used.reduce((sum, { begin, end }) => sum + end - begin, 0),
+  }
+}
+
+async function planMemory(graph: Parameters<typeof compile>[0], capabilities: Capabilities): Promise<MemoryPlan> {
+  const { parts, dtype } = await compile(graph, capabilities)
+  const bytes = (type: DType, shape: readonly number[]) => elements(shape) * DTYPE_BYTES[type]
+  const programs = parts.map((part) => part.program)
+  const row = programs.at(-1)
+  const states = programs
+    .slice(0, -1)
+    .flatMap(({ outputs, buffers }) => outputs.flatMap(({ buffer }) => buffers[buffer] ?? []))
+  return {
+    dtype,
+    weightsBytes: programs.reduce(
+      (sum, { params }) => sum + params.reduce((s, p) => s + bytes(p.dtype, p.shape), 0),
+      0,
+    ),
+    arenaBytesPerRow: row?.arenaBytes ?? 0,
+    statesBytes: states.reduce((sum, { dtype: type, shape }) => sum + bytes(type, shape), 0),
+  }
+}
+
+/** An autoencoder's halves as one component: sums, with a part for each half. */
+function joinHalves(reports: readonly NetworkReport[], models: readonly ComponentModel[]): NetworkReport {
+  const [first] = reports
+  if (first === undefined) throw new EngineError('internal', 'inspect: expected a network, got none')
+  if (reports.length === 1) return first
+  const sum = (of: (report: NetworkReport) => number) => reports.reduce((total, report) => total + of(report), 0)
+  const unused = reports.flatMap((report) => report.unused)
+  const used = new Set(
+    models.flatMap(({ checkpoint, report }) =>
+      [...checkpoint.tensors.keys()].filter((name) => !report.unused.includes(name)),
+    ),
+  )
+  return {
+    ...first,
+    parameters: sum(({ parameters }) => parameters),
+    fileBytes: sum(({ fileBytes }) => fileBytes),
+    stored: [...new Set(reports.map(({ stored }) => stored))].join('+'),
+    flops: sum(({ flops }) => flops),
+    parts: reports.flatMap(({ parts }) => parts),
+    ...(first.memory
+      ? {
+          memory: {
+            dtype: first.memory.dtype,
+            weightsBytes: sum(({ memory }) => memory?.weightsBytes ?? 0),
+            arenaBytesPerRow: Math.max(...reports.map(({ memory }) => memory?.arenaBytesPerRow ?? 0)),
+            statesBytes: sum(({ memory }) => memory?.statesBytes ?? 0),
+          },
+        }
+      : {}),
+    unused: unused.filter((name) => !used.has(name)),
+  }
+}
+
+/** Files named like licences, in the folder and in its `LICENSES`. */
+async function readLicences(folder: string): Promise<{ file: string; title: string }[]> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => [])
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .filter(
+      (file) =>
+        /^(licen[cs]e|notice|copying)/i.test(path.basename(file)) || path.basename(path.dirname(file)) === 'LICENSES',
+    )
+  return Promise.all(
+    files.sort().map(async (file) => {
+      const lines = (await readFile(file, 'utf8')).split('\n')
+      return { file: path.relative(folder, file), title: lines.find((line) => line.trim() !== '')?.trim() ?? '' }
+    }),
+  )
+}
