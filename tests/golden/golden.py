@@ -1,5 +1,6 @@
 """What all make.py share: drawing every tensor of a network anew, running it, and writing the case with its manifest."""
 
+import copy
 import hashlib
 import json
 import platform
@@ -50,9 +51,8 @@ def run(model, call, inputs):
     with torch.no_grad():
         want = {name: value.float().contiguous() for name, value in call(model, inputs).items()}
         low = {name: value.bfloat16() if value.is_floating_point() and "timestep" not in name else value for name, value in inputs.items()}
-        rough = call(model.bfloat16(), low)
+        rough = call(copy.deepcopy(model).bfloat16(), low)
         errors = {name: error(rough[name].float(), value) for name, value in want.items()}
-        model.float()
     return want, errors
 
 
