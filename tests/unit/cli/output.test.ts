@@ -19,7 +19,7 @@ describe('output', () => {
   it('scales numbers', () => {
     expect([0, 999, 1000, 18_257_568].map(formatBytes)).toEqual(['0 B', '999 B', '1.00 kB', '18.3 MB'])
     expect([12, 1_234, 256e9].map(formatCount)).toEqual(['12', '1.23 k', '256 G'])
-    expect([3.14159, 340, 2149].map(formatMs)).toEqual(['3.1 ms', '340 ms', '2.15 s'])
+    expect([3.125, 340, 2149].map(formatMs)).toEqual(['3.1 ms', '340 ms', '2.15 s'])
   })
 
   it('lines up tables', () => {
