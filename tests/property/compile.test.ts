@@ -1,9 +1,7 @@
 /** Properties of the compiler on random graphs: no pass, cut, fusion, layout or plan changes the numbers. */
 
 import { describe, expect, test } from 'vitest'
-import type { Capabilities } from '../../src/compile/capabilities'
 import { compile } from '../../src/compile/compile'
-import { KERNELS, type KernelName } from '../../src/compile/kernels'
 import { cut } from '../../src/compile/passes/cut'
 import { dedupe } from '../../src/compile/passes/dedupe'
 import { expand } from '../../src/compile/passes/expand'
@@ -11,6 +9,7 @@ import { joinProjections } from '../../src/compile/passes/joinProjections'
 import { simplify } from '../../src/compile/passes/simplify'
 import type { Graph } from '../../src/graph/graph'
 import { verifyGraph } from '../../src/graph/verify'
+import { ORACLE } from '../oracle/capabilities'
 import { expectClose } from '../oracle/compare'
 import type { Dense } from '../oracle/dense'
 import { drawnInputs, interpretGraph } from '../oracle/interpret'
@@ -20,15 +19,6 @@ import { runArtifact } from '../oracle/runProgram'
 
 const SEEDS = Array.from({ length: 60 }, (_, seed) => seed)
 const TOLERANCE = { absolute: 1e-9, relative: 1e-9 } // float64 in another order of sums
-const CAPABILITIES: Capabilities = {
-  backend: 'oracle',
-  arithmetic: 'scalar',
-  dtypes: ['f32', 'bf16', 'f16'],
-  preferredDtype: 'f32',
-  kernels: Object.keys(KERNELS) as KernelName[],
-  attentionKeyBlock: 64,
-}
-
 function expectSame(what: string, got: Record<string, Dense> | undefined, want: Record<string, Dense>) {
   expect(Object.keys(got ?? {})).toEqual(Object.keys(want))
   for (const [name, value] of Object.entries(want)) expectClose(`${what} ${name}`, got?.[name]?.data ?? [], value.data, TOLERANCE)
@@ -83,7 +73,7 @@ describe('programs', () => {
   for (const options of forms) {
     test.each(GRAPHS)(`%s as a program, ${JSON.stringify(options)}`, async (_name, build) => {
       const g = build()
-      const artifact = await compile(g, CAPABILITIES, options)
+      const artifact = await compile(g, ORACLE, options)
       const inputs = rowInputs(g, 0)
       expectSame('program', runArtifact(artifact, [inputs])[0], interpretGraph(g, inputs))
     })
@@ -91,7 +81,7 @@ describe('programs', () => {
 
   test.each(GRAPHS)('%s: rows of a batch keep apart, for 1 to 7 rows', async (_name, build) => {
     const g = build()
-    const artifact = await compile(g, CAPABILITIES, { dtype: 'bf16' })
+    const artifact = await compile(g, ORACLE, { dtype: 'bf16' })
     for (const rows of [1, 2, 3, 7]) {
       const inputs = Array.from({ length: rows }, (_, row) => rowInputs(g, row))
       const results = runArtifact(artifact, inputs)

@@ -13,6 +13,12 @@ export function simplify(g: Graph): Graph {
 }
 
 function simplifyValue(value: Value): Value {
+  const simpler = simplifyOnce(value)
+  return simpler === value ? value : simplifyValue(simpler)
+}
+
+/** One rule applied, or the value itself when none fits. */
+function simplifyOnce(value: Value): Value {
   if (value.origin.kind !== 'op') return value
   const recipe = recipeOf(value)
   if (recipe) return param(recipe, value.shape, value.at)
@@ -65,15 +71,10 @@ function simplifyPermute(value: Value, x: Value, attrs: Attrs): Value {
     if (sameShape(x.shape, value.shape)) return x
     return applyOp('reshape', value.at, [x], { shape: value.shape, axes: value.axes.join(' ') })
   }
-  const composed = madeBy(x, 'permute', ({ inputs, attrs: inner }) => {
-    const innerOrder = typeof inner.order === 'object' ? inner.order : []
-    return applyOp('permute', value.at, inputs, { order: order.map((axis) => innerOrder[axis] ?? axis) })
-  })
-  return composed ? (composed.origin.kind === 'op' && composed.origin.inputs[0] ? simplifyIdentity(composed, composed.origin.inputs[0]) : composed) : value
-}
-
-/** A composed order may be none at all. */
-function simplifyIdentity(value: Value, x: Value): Value {
-  const order = value.origin.kind === 'op' && typeof value.origin.attrs.order === 'object' ? value.origin.attrs.order : []
-  return order.every((axis, index) => axis === index) ? x : value
+  return (
+    madeBy(x, 'permute', ({ inputs, attrs: inner }) => {
+      const innerOrder = typeof inner.order === 'object' ? inner.order : []
+      return applyOp('permute', value.at, inputs, { order: order.map((axis) => innerOrder[axis] ?? axis) })
+    }) ?? value
+  )
 }
