@@ -1,0 +1,156 @@
+// The cpu device: chooses a kernel family, and makes packs, executables and lanes for it.
+#include <unistd.h>
+
+#include <array>
+#include <new>
+#include <utility>
+
+#include "native/core/backend.h"
+#include "native/core/message.h"
+#include "native/cpu/cpu_features.h"
+#include "native/cpu/executable.h"
+
+namespace irodori {
+namespace cpu {
+namespace {
+
+// Keys per block of online softmax.
+constexpr int kAttentionKeyBlock = 64;
+constexpr int kMaxThreads = 1024;
+
+struct Family {
+  const char* name;
+  const KernelTable& (*kernels)();
+  bool native;               // runs here at full width
+  bool runs;                 // natively, or emulated
+  std::string_view missing;  // why not
+};
+
+// From the widest on.
+std::array<Family, 4> Families() {
+  const CpuFeatures& cpu = DetectCpu();
+#ifdef IRODORI_EMULATED_UNITS
+  const bool emulated = cpu.avx2;
+  const bool avx512 = false, amx = false;
+#else
+  const bool emulated = false;
+  const bool avx512 = cpu.avx512, amx = cpu.amx;
+#endif
+  return {{
+      {"amx", &AmxKernels, amx, amx || emulated, cpu.amx_reason},
+      {"avx512", &Avx512Kernels, avx512, avx512 || emulated, cpu.avx512_reason},
+      {"avx2", &Avx2Kernels, cpu.avx2, cpu.avx2, cpu.avx2_reason},
+      {"portable", &PortableKernels, true, true, ""},
+  }};
+}
+
+Status NoMemory(std::string_view what) {
+  return {Code::kOutOfMemory, Message(what, ": expected memory, got none")};
+}
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(const KernelTable& kernels, DeviceInfo info, std::shared_ptr<ThreadTeam> team)
+      : kernels_(kernels), info_(std::move(info)), team_(std::move(team)) {}
+
+  const DeviceInfo& info() const override { return info_; }
+
+  Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor) override try {
+    return CpuPack::Make(kernels_, spec, tensor);
+  } catch (const std::bad_alloc&) {
+    return NoMemory("pack");
+  }
+
+  Result<std::shared_ptr<Buffer>> Allocate(int64_t size_bytes) override try {
+    return HostBuffer::Allocate(size_bytes);
+  } catch (const std::bad_alloc&) {
+    return NoMemory("buffer");
+  }
+
+  Result<std::unique_ptr<Executable>> Bind(std::shared_ptr<const Program> program,
+                                           std::vector<std::shared_ptr<Pack>> packs) override try {
+    return CpuExecutable::Make(kernels_, std::move(program), packs);
+  } catch (const std::bad_alloc&) {
+    return NoMemory("bind");
+  }
+
+  Result<std::unique_ptr<Lane>> OpenLane() override try {
+    return std::unique_ptr<Lane>(std::make_unique<CpuLane>(team_));
+  } catch (const std::bad_alloc&) {
+    return NoMemory("lane");
+  }
+
+  Status Run(Lane& lane, const Executable& executable, const RunArgs& args) override try {
+    auto* cpu_lane = dynamic_cast<CpuLane*>(&lane);
+    const auto* bound = dynamic_cast<const CpuExecutable*>(&executable);
+    if (cpu_lane == nullptr || bound == nullptr || &bound->kernels() != &kernels_ ||
+        cpu_lane->team != team_) {
+      return {Code::kInvalidArgument,
+              "run: expected a lane and an executable of this device, got another's"};
+    }
+    return bound->RunOn(*cpu_lane, args);
+  } catch (const std::bad_alloc&) {
+    return NoMemory("run");
+  }
+
+ private:
+  const KernelTable& kernels_;
+  DeviceInfo info_;
+  std::shared_ptr<ThreadTeam> team_;
+};
+
+// The family asked for, or the widest that runs natively.
+Result<Family> ChooseFamily(const std::string& instructions) {
+  for (const Family& family : Families()) {
+    const bool automatic = instructions == "auto";
+    if (automatic ? family.native : instructions == family.name) {
+      if (family.runs) return family;
+      return Status(Code::kUnavailableDevice,
+                    Message("cpu: expected a machine with ", family.name, ": ", family.missing));
+    }
+  }
+  return Status(Code::kInvalidOption,
+                Message("cpu: expected instructions auto, portable, avx2, avx512 or amx, got ",
+                        Quoted(instructions)));
+}
+
+// Why nothing wider than the chosen family runs; empty when it was chosen by name.
+std::string WhyNotWider(const CpuOptions& options, const Family& chosen) {
+  if (options.instructions != "auto") return "";
+  std::string reason;
+  for (const Family& family : Families()) {
+    if (std::string_view(family.name) == chosen.name) break;
+    if (family.missing.empty()) continue;
+    reason += Message(reason.empty() ? "" : "; ", family.name, ": ", family.missing);
+  }
+  return reason;
+}
+
+}  // namespace
+}  // namespace cpu
+
+Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
+  const Result<cpu::Family> chosen = cpu::ChooseFamily(options.instructions);
+  IRODORI_RETURN_IF_ERROR(chosen.status());
+  if (options.threads < 0 || options.threads > cpu::kMaxThreads) {
+    return Status(Code::kInvalidOption, Message("cpu: expected 0 to ", cpu::kMaxThreads,
+                                                " threads, got ", options.threads));
+  }
+  std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(options.threads);
+  DeviceInfo info;
+  info.backend = "cpu";
+  info.name = cpu::DetectCpu().name;
+  info.arithmetic = chosen.value().name;
+  info.reason = cpu::WhyNotWider(options, chosen.value());
+  info.dtypes = {DType::kF32, DType::kBF16, DType::kF16};
+  info.preferred_dtype = info.arithmetic == "amx" ? DType::kBF16 : DType::kF32;
+  info.threads = team->threads();
+  info.memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  info.attention_key_block = cpu::kAttentionKeyBlock;
+  return std::unique_ptr<Device>(
+      std::make_unique<cpu::CpuDevice>(chosen.value().kernels(), std::move(info), std::move(team)));
+} catch (const std::bad_alloc&) {
+  return cpu::NoMemory("cpu");
+}
+
+}  // namespace irodori

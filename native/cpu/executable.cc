@@ -1,0 +1,119 @@
+// Binds programs and runs them step by step.
+#include "native/cpu/executable.h"
+
+#include <iterator>
+
+namespace irodori::cpu {
+namespace {
+
+using PlanFunction = Result<StepPlan> (*)(const PlanContext&, const Step&);
+// In the order of Kernel.
+constexpr PlanFunction kPlans[] = {
+    PlanMatmul,      PlanConv2d,    PlanAttention,   PlanLayerNorm,     PlanGroupNorm,
+    PlanRmsNorm,     PlanSoftmax,   PlanElementwise, PlanEmbedding,     PlanStridedCopy,
+    PlanResizeNearest, PlanResizeBilinear, PlanTimestepEmbedding,
+};
+constexpr size_t kKernelCount = 0
+#define KERNEL(name, text, operands, required, attrs) +1
+#include "native/core/kernels.def"
+#undef KERNEL
+    ;
+static_assert(std::size(kPlans) == kKernelCount, "a plan per kernel, in the order of kernels.def");
+
+std::byte* BindingData(const RowBinding& binding) {
+  if (binding.host != nullptr) return binding.host;
+  return static_cast<HostBuffer*>(binding.buffer)->data() + binding.offset;
+}
+
+Status CheckPack(const Program& program, size_t index, const KernelTable& kernels, const CpuPack* pack) {
+  const ParamSpec& spec = program.params[index];
+  if (pack != nullptr && &pack->kernels() == &kernels && pack->spec().packing == spec.packing &&
+      pack->spec().dtype == spec.dtype && pack->spec().shape == spec.shape) {
+    return Status::Ok();
+  }
+  return {Code::kInvalidArgument,
+          Message("bind(", program.name, "): expected a pack of this device for param ", index, " ",
+                  std::span<const int64_t>(spec.shape), ", got ",
+                  pack == nullptr ? "another" : "one of other shape, type or packing")};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Executable>> CpuExecutable::Make(const KernelTable& kernels,
+                                                        std::shared_ptr<const Program> program,
+                                                        const std::vector<std::shared_ptr<Pack>>& packs) {
+  if (packs.size() != program->params.size()) {
+    return Status(Code::kInvalidArgument, Message("bind(", program->name, "): expected ",
+                                                  program->params.size(), " packs, got ", packs.size()));
+  }
+  std::unique_ptr<CpuExecutable> executable(new CpuExecutable(kernels, program));
+  for (size_t i = 0; i < packs.size(); ++i) {
+    std::shared_ptr<CpuPack> pack = std::dynamic_pointer_cast<CpuPack>(packs[i]);
+    IRODORI_RETURN_IF_ERROR(CheckPack(*program, i, kernels, pack.get()));
+    executable->packs_.push_back(std::move(pack));
+  }
+  const PlanContext context{*program, kernels, executable->packs_};
+  for (const Step& step : program->steps) {
+    Result<StepPlan> plan = kPlans[static_cast<size_t>(step.kernel)](context, step);
+    IRODORI_RETURN_IF_ERROR(plan.status());
+    executable->steps_.push_back(std::move(plan).value());
+  }
+  return std::unique_ptr<Executable>(std::move(executable));
+}
+
+void CpuExecutable::ResolveSources(CpuLane& lane, const RunArgs& args) const {
+  const Program& program = *program_;
+  lane.bindings.clear();
+  for (const RowBinding& binding : args.inputs) lane.bindings.push_back(BindingData(binding));
+  for (const RowBinding& binding : args.outputs) lane.bindings.push_back(BindingData(binding));
+  std::byte** const inputs = lane.bindings.data();
+  std::byte** const outputs = inputs + args.inputs.size();
+  lane.sources.assign(program.buffers.size(), RowSource{});
+  for (size_t i = 0; i < program.buffers.size(); ++i) {
+    const BufferSpec& spec = program.buffers[i];
+    const auto index = static_cast<int64_t>(spec.index);
+    RowSource& source = lane.sources[i];
+    switch (spec.storage) {
+      case StorageKind::kArena:
+        source.base = lane.arena.data() + args.rows * static_cast<int64_t>(spec.offset);
+        source.stride = spec.row_bytes();
+        break;
+      case StorageKind::kInput:
+        source.table = inputs + index * args.rows;
+        break;
+      case StorageKind::kOutput:
+        source.table = outputs + index * args.rows;
+        break;
+      case StorageKind::kParam:
+        source.base = packs_[spec.index]->data();
+        break;
+      case StorageKind::kView:
+        break;
+    }
+  }
+  for (size_t i = 0; i < program.buffers.size(); ++i) {
+    const BufferSpec& spec = program.buffers[i];
+    if (spec.storage != StorageKind::kView) continue;
+    lane.sources[i] = lane.sources[spec.index];
+    lane.sources[i].offset += static_cast<int64_t>(spec.offset);
+  }
+}
+
+Status CpuExecutable::RunOn(CpuLane& lane, const RunArgs& args) const {
+  IRODORI_RETURN_IF_ERROR(CheckRunArgs(*program_, args));
+  const Result<int64_t> arena_bytes = RunArenaBytes(*program_, args.rows);
+  IRODORI_RETURN_IF_ERROR(arena_bytes.status());
+  if (lane.arena.AtLeast(arena_bytes.value()) == nullptr) {
+    return {Code::kOutOfMemory, Message("run(", program_->name, "): expected ", arena_bytes.value(),
+                                        " bytes of arena, got none")};
+  }
+  ResolveSources(lane, args);
+  Run run(lane, *program_, kernels_, args);
+  for (const StepPlan& step : steps_) {
+    if (run.aborted()) return {Code::kAborted, "run: aborted"};
+    IRODORI_RETURN_IF_ERROR(step->Execute(run));
+  }
+  return Status::Ok();
+}
+
+}  // namespace irodori::cpu

@@ -1,0 +1,49 @@
+// Kernel families: one table of functions per instruction set, chosen when a device is opened.
+//
+// A block kernel is `void kernel(const Args&, int64_t block, std::byte* scratch)`: block in [0, blocks) of the args is
+// one job of one thread; scratch is 64-byte aligned and has at least the bytes the op's `..._scratch` function says.
+// The templates behind a table are compiled once per family, in its own namespace, by the files `family_<name>.cc`,
+// `gemm/gemm_<rows>x<outputs>_<name>.cc` and `ops/attention_<name>.cc`.
+#pragma once
+
+#include "native/cpu/gemm/gemm.h"
+#include "native/cpu/ops/attention.h"
+#include "native/cpu/ops/group_norm.h"
+#include "native/cpu/ops/resize_bilinear.h"
+#include "native/cpu/ops/rows.h"
+
+namespace irodori::cpu {
+
+template <typename Args>
+using BlockKernel = void (*)(const Args&, int64_t block, std::byte* scratch);
+template <typename Args>
+using ScratchBytes = int64_t (*)(const Args&);
+
+struct KernelTable {
+  const char* name;
+  GemmTile tile;
+  BlockKernel<GemmArgs> gemm;
+  ScratchBytes<GemmArgs> gemm_scratch;
+  // bf16 x bf16 through matrix tiles, null where the family has none; begin and end frame each job of a thread.
+  BlockKernel<GemmArgs> gemm_bf16;
+  ScratchBytes<GemmArgs> gemm_bf16_scratch;
+  BlockKernel<AttentionArgs> attention;
+  ScratchBytes<AttentionArgs> attention_scratch;
+  BlockKernel<RowsArgs> layer_norm, rms_norm, softmax, elementwise;
+  ScratchBytes<RowsArgs> rows_scratch;
+  BlockKernel<GroupNormArgs> group_norm_statistics, group_norm_merge, group_norm_apply;
+  ScratchBytes<GroupNormArgs> group_norm_scratch;
+  BlockKernel<ResizeBilinearArgs> resize_bilinear;
+  ScratchBytes<ResizeBilinearArgs> resize_bilinear_scratch;
+  // For kernels that only move data: `n` elements from `first` on as float32 (writing up to 16 floats more), and the
+  // epilogue with the store of columns n0 .. n0 + n of vector m.
+  void (*load_run)(float* values, const std::byte* x, DType dtype, int64_t first, int64_t n);
+  void (*finish_run)(const Finish& finish, float* values, int64_t row, int64_t m, int64_t n0, int64_t n);
+};
+
+const KernelTable& PortableKernels();
+const KernelTable& Avx2Kernels();
+const KernelTable& Avx512Kernels();
+const KernelTable& AmxKernels();
+
+}  // namespace irodori::cpu

@@ -1,0 +1,13 @@
+// The `portable` kernel family: baseline x86-64, vectors of four floats, multiply and add apart.
+#define IRODORI_FAMILY portable
+#define IRODORI_LANES 4
+#include "native/cpu/family_table.h"
+
+namespace irodori::cpu {
+
+const KernelTable& PortableKernels() {
+  static const KernelTable table = portable::MakeTable("portable");
+  return table;
+}
+
+}  // namespace irodori::cpu

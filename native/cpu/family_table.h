@@ -1,0 +1,45 @@
+// Everything of one kernel family but its matrix product and attention, and the table that holds it all together.
+#pragma once
+
+#include "native/cpu/family.h"
+#include "native/cpu/ops/elementwise_kernel.h"
+#include "native/cpu/ops/group_norm_kernel.h"
+#include "native/cpu/ops/layer_norm_kernel.h"
+#include "native/cpu/ops/resize_bilinear_kernel.h"
+#include "native/cpu/ops/rms_norm_kernel.h"
+#include "native/cpu/ops/softmax_kernel.h"
+
+namespace irodori::cpu::IRODORI_FAMILY {
+
+// Defined in the family's own gemm and attention files.
+extern const GemmTile kGemmTile;
+void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch);
+int64_t GemmScratchSize(const GemmArgs& args);
+void Attention(const AttentionArgs& args, int64_t block, std::byte* scratch);
+int64_t AttentionScratchSize(const AttentionArgs& args);
+
+static KernelTable MakeTable(const char* name) {
+  return {name,
+          kGemmTile,
+          &Gemm,
+          &GemmScratchSize,
+          nullptr,
+          nullptr,
+          &Attention,
+          &AttentionScratchSize,
+          &LayerNormBlock,
+          &RmsNormBlock,
+          &SoftmaxBlock,
+          &ElementwiseBlock,
+          &RowsScratchBytes,
+          &GroupNormStatistics,
+          &GroupNormMerge,
+          &GroupNormApply,
+          &GroupNormScratchBytes,
+          &ResizeBilinearBlock,
+          &ResizeBilinearScratchBytes,
+          &LoadRun,
+          &FinishRun};
+}
+
+}  // namespace irodori::cpu::IRODORI_FAMILY

@@ -1,0 +1,66 @@
+// The one matrix product of the CPU backend: Args of matmul and conv2d, both as a product with indirect rows.
+//
+//   out[m, n] = finish(sum over k of x(m)[k] w[n, k])            x [batch · rows, K], w [N, K]
+//
+// matmul: x(m) is one vector of K. conv2d: m is an output pixel (y, x), k = (ky, kx, c), and x(m) is kernelH · kernelW
+// stretches of C channels found by address; a tap in the padding reads a vector of zeros. No im2col buffer exists.
+//
+// Weights lie in panels of `lanes` outputs: [ceil(N / lanes)][K][lanes] f32 or f16; bf16 as pairs of k,
+// [ceil(N / lanes)][ceil(K / 2)][lanes][2], which widens with one shift and one mask and is what AMX tiles load.
+//
+// Rounding: an output is one chain of FMAs in ascending k per partial sum of k_block terms, partial sums added in
+// order. Nothing of it depends on the batch, on tiles, on edges or on threads.
+#pragma once
+
+#include "native/cpu/args.h"
+
+namespace irodori::cpu {
+
+struct GemmArgs {
+  RowSource x;
+  DType x_dtype = DType::kF32;
+  int64_t x_pitch = 0;  // elements between vectors of x
+  int64_t batch = 0;
+  int64_t rows = 0;  // M of one batch row
+  int64_t k = 0;
+  int64_t n = 0;
+  const std::byte* weights = nullptr;
+  DType weight_dtype = DType::kF32;
+  int64_t k_block = 0;  // terms per partial sum, a multiple of 32, or k
+
+  // conv2d; a matmul has taps == 1 and channels == k.
+  int64_t taps = 1;
+  int64_t channels = 0;
+  int64_t in_h = 0, in_w = 0, out_w = 0;
+  int64_t kernel_w = 0;
+  int64_t stride_h = 1, stride_w = 1;
+  int64_t pad_top = 0, pad_left = 0;
+  const std::byte* zeros = nullptr;  // `channels` zeros of x_dtype
+
+  // Job: block b is row block b % row_blocks of column block b / row_blocks.
+  int64_t row_block = 0, row_blocks = 0;        // rows of [batch · rows]
+  int64_t column_block = 0, column_blocks = 0;  // outputs, a multiple of lanes
+  int64_t depth = 0;                            // terms of k per pass over a block, even
+
+  Finish finish;
+};
+
+// The register tile of a family.
+struct GemmTile {
+  int lanes;  // outputs per panel
+  int rows;   // rows of the register tile
+};
+
+// Bytes of weights in panels.
+int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, int lanes);
+
+// Writes weights [n, k] into panels, rounded to `dtype` (f32, f16, bf16); what lies beyond n or k is zero.
+void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, int lanes, std::byte* out);
+
+// The schedule of partial sums: terms of k per sum, as attributes say it. Rounded up to 32, the terms of an AMX tile.
+int64_t GemmKBlock(int64_t k, int64_t splits, int64_t k_block);
+
+// Chooses row_block .. depth for the args' batch.
+void PlanGemmBlocks(const GemmTile& tile, int threads, GemmArgs& args);
+
+}  // namespace irodori::cpu

@@ -1,0 +1,15 @@
+// The matrix product of the `portable` family: register tiles of 4 rows by 8 outputs.
+#define IRODORI_FAMILY portable
+#define IRODORI_LANES 4
+#define IRODORI_TILE_ROWS 4
+#include "native/cpu/gemm/gemm_block.h"
+
+namespace irodori::cpu::portable {
+
+extern const GemmTile kGemmTile;
+const GemmTile kGemmTile = {kLanes, kTileRows};
+
+void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) { GemmBlock(args, block, scratch); }
+int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
+
+}  // namespace irodori::cpu::portable

@@ -1,0 +1,15 @@
+// The matrix product of the `avx2` family: register tiles of 6 rows by 16 outputs.
+#define IRODORI_FAMILY avx2
+#define IRODORI_LANES 8
+#define IRODORI_TILE_ROWS 6
+#include "native/cpu/gemm/gemm_block.h"
+
+namespace irodori::cpu::avx2 {
+
+extern const GemmTile kGemmTile;
+const GemmTile kGemmTile = {kLanes, kTileRows};
+
+void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) { GemmBlock(args, block, scratch); }
+int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
+
+}  // namespace irodori::cpu::avx2

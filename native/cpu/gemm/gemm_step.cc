@@ -1,0 +1,36 @@
+// Runs a matmul or conv2d step: fills in addresses and blocks, and hands the blocks to the threads.
+#include "native/cpu/gemm/gemm_step.h"
+
+namespace irodori::cpu {
+
+GemmStep::GemmStep(const PlanContext& context, const Step& step, const GemmArgs& args)
+    : args_(args), x_(static_cast<uint32_t>(step.operands[0])), finish_(context, step) {
+  const BufferSpec& x = context.buffer(step.operands[0]);
+  const CpuPack& pack = context.pack(step.operands[1]);
+  args_.x_dtype = x.dtype;
+  args_.x_pitch = x.pitch;
+  args_.weights = pack.data();
+  args_.weight_dtype = pack.spec().dtype;
+  if (step.operands[2] >= 0) finish_.Prepend(context, Epilogue::kAdd, step.operands[2]);
+  if (args_.taps > 1 || args_.pad_top > 0 || args_.pad_left > 0) {
+    zeros_.resize(static_cast<size_t>(args_.channels * DTypeBytes(x.dtype)));
+  }
+  const bool tiles = context.kernels.gemm_bf16 != nullptr && x.dtype == DType::kBF16 &&
+                     pack.spec().dtype == DType::kBF16;
+  kernel_ = tiles ? context.kernels.gemm_bf16 : context.kernels.gemm;
+  scratch_ = tiles ? context.kernels.gemm_bf16_scratch : context.kernels.gemm_scratch;
+}
+
+Status GemmStep::Execute(Run& run) const {
+  GemmArgs args = args_;
+  args.x = run.source(x_);
+  args.batch = run.rows();
+  args.zeros = zeros_.data();
+  args.finish = finish_.Resolve(run);
+  PlanGemmBlocks(run.kernels().tile, run.threads(), args);
+  return run.ForBlocks(args.row_blocks * args.column_blocks,
+                       args.batch * args.rows * args.n * (args.k + finish_.work()), scratch_(args), kernel_,
+                       args);
+}
+
+}  // namespace irodori::cpu

@@ -1,0 +1,23 @@
+// What matmul and conv2d share when they are planned: weights, output, and the run of the matrix product.
+#pragma once
+
+#include "native/cpu/planned_step.h"
+
+namespace irodori::cpu {
+
+class GemmStep final : public PlannedStep {
+ public:
+  // `args` has the shape and schedule; weights, types and the finish are taken from the step.
+  GemmStep(const PlanContext& context, const Step& step, const GemmArgs& args);
+  Status Execute(Run& run) const override;
+
+ private:
+  GemmArgs args_;
+  uint32_t x_;
+  FinishPlan finish_;
+  std::vector<std::byte> zeros_;
+  BlockKernel<GemmArgs> kernel_;
+  ScratchBytes<GemmArgs> scratch_;
+};
+
+}  // namespace irodori::cpu

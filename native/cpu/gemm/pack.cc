@@ -1,0 +1,47 @@
+// Weights [N, K] into the panels the matrix product reads.
+#include <algorithm>
+#include <cstring>
+
+#include "native/core/float_types.h"
+#include "native/cpu/gemm/gemm.h"
+
+namespace irodori::cpu {
+namespace {
+
+int64_t PanelDepth(int64_t k, DType dtype) { return dtype == DType::kBF16 ? (k + 1) / 2 * 2 : k; }
+
+}  // namespace
+
+int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, int lanes) {
+  return (n + lanes - 1) / lanes * lanes * PanelDepth(k, dtype) * DTypeBytes(dtype);
+}
+
+void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, int lanes, std::byte* out) {
+  const int64_t depth = PanelDepth(k, dtype);
+  const int64_t panels = (n + lanes - 1) / lanes;
+  std::memset(out, 0, static_cast<size_t>(GemmPackBytes(n, k, dtype, lanes)));
+  for (int64_t p = 0; p < panels; ++p) {
+    const int64_t used = std::min<int64_t>(lanes, n - p * lanes);
+    if (dtype == DType::kF32) {
+      float* panel = reinterpret_cast<float*>(out) + p * depth * lanes;
+      for (int64_t j = 0; j < used; ++j) {
+        const float* row = weights + (p * lanes + j) * k;
+        for (int64_t i = 0; i < k; ++i) panel[i * lanes + j] = row[i];
+      }
+    } else {
+      uint16_t* panel = reinterpret_cast<uint16_t*>(out) + p * depth * lanes;
+      for (int64_t j = 0; j < used; ++j) {
+        const float* row = weights + (p * lanes + j) * k;
+        for (int64_t i = 0; i < k; ++i) {
+          if (dtype == DType::kBF16) {
+            panel[(i / 2 * lanes + j) * 2 + i % 2] = BF16FromFloat(row[i]);
+          } else {
+            panel[i * lanes + j] = F16FromFloat(row[i]);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace irodori::cpu

@@ -1,0 +1,28 @@
+// conv2d: channels-last, as the matrix product with kernelH · kernelW stretches of C per output pixel.
+#include "native/cpu/gemm/gemm_step.h"
+
+namespace irodori::cpu {
+
+Result<StepPlan> PlanConv2d(const PlanContext& context, const Step& step) {
+  const BufferSpec& x = context.buffer(step.operands[0]);
+  const BufferSpec& out = context.program.buffers[step.output];
+  const auto attr = [&](size_t i) { return static_cast<int64_t>(step.attrs[i]); };
+  GemmArgs args;
+  args.in_h = x.shape[0];
+  args.in_w = x.shape[1];
+  args.channels = x.shape[2];
+  args.out_w = out.shape[1];
+  args.taps = attr(0) * attr(1);
+  args.kernel_w = attr(1);
+  args.stride_h = attr(2);
+  args.stride_w = attr(3);
+  args.pad_top = attr(4);
+  args.pad_left = attr(5);
+  args.rows = out.vectors();
+  args.n = out.columns();
+  args.k = args.taps * args.channels;
+  args.k_block = GemmKBlock(args.k, attr(8), attr(9));
+  return StepPlan(std::make_unique<GemmStep>(context, step, args));
+}
+
+}  // namespace irodori::cpu

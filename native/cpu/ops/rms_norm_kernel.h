@@ -1,0 +1,22 @@
+// rms_norm of one family.
+#pragma once
+
+#include "native/cpu/ops/rows_block.h"
+
+namespace irodori::cpu::IRODORI_FAMILY {
+
+static void RmsNormBlock(const RowsArgs& args, int64_t block, std::byte* scratch) {
+  const RowsBlock b = BlockOf(args, block);
+  float* run = reinterpret_cast<float*>(scratch);
+  const int64_t n = args.columns;
+  const std::byte* x = RowAt(args.x, b.row);
+  for (int64_t m = b.m0; m < b.m1; ++m) {
+    LoadRun(run, x, args.x_dtype, m * args.x_pitch, n);
+    const float squares = SumOver(run, n, [](F v) { return v * v; });
+    const F scale = Splat(1.0f / __builtin_sqrtf(squares / static_cast<float>(n) + args.eps));
+    for (int64_t i = 0; i < n; i += kLanes) Store(run + i, Load(run + i) * scale);
+    FinishRun(args.finish, run, b.row, m, 0, n);
+  }
+}
+
+}  // namespace irodori::cpu::IRODORI_FAMILY

@@ -1,0 +1,86 @@
+// A run in progress, and how a step of it spreads its blocks over the threads.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "native/core/message.h"
+#include "native/core/operands.h"
+#include "native/cpu/family.h"
+#include "native/cpu/lane.h"
+
+namespace irodori::cpu {
+
+// Steps with less work than this many multiply-adds stay on the calling thread: about as long as it takes to wake
+// another one (2 us). Which thread computes a block never shows in its bits.
+inline constexpr int64_t kInlineWork = 60'000;
+
+class Run {
+ public:
+  Run(CpuLane& lane, const Program& program, const KernelTable& kernels, const RunArgs& args)
+      : lane_(lane), program_(program), kernels_(kernels), rows_(args.rows), abort_(args.abort) {}
+
+  int64_t rows() const { return rows_; }
+  int threads() const { return lane_.team->threads(); }
+  const KernelTable& kernels() const { return kernels_; }
+  CpuLane& lane() { return lane_; }
+
+  const RowSource& source(uint32_t buffer) const { return lane_.sources[buffer]; }
+  OperandRow operand(uint32_t buffer, int64_t row) const {
+    const BufferSpec& spec = program_.buffers[buffer];
+    return {RowAt(source(buffer), row), spec.dtype, spec.vectors(), spec.columns(), spec.pitch};
+  }
+
+  bool aborted() const { return abort_ != nullptr && abort_->load(std::memory_order_relaxed); }
+
+  // Memory between the phases of a step.
+  Result<std::byte*> Shared(int64_t size_bytes) {
+    std::byte* data = lane_.shared.AtLeast(size_bytes);
+    if (data == nullptr) return NoMemory(size_bytes);
+    return data;
+  }
+
+  // Calls body(block, scratch) for every block, on all threads when `work` (multiply-adds of all blocks) is worth it.
+  template <typename Body>
+  Status ForBlocks(int64_t blocks, int64_t work, int64_t scratch_bytes, const Body& body) {
+    for (GrowingMemory& memory : lane_.scratch) {
+      if (memory.AtLeast(scratch_bytes) == nullptr) return NoMemory(scratch_bytes);
+    }
+    struct Job {
+      const Body& body;
+      Run& run;
+    } job{body, *this};
+    const auto block_of = [](void* context, int64_t block, int thread) {
+      const Job& job = *static_cast<Job*>(context);
+      if (!job.run.aborted()) job.body(block, job.run.lane_.scratch[static_cast<size_t>(thread)].data());
+    };
+    if (blocks > 1 && threads() > 1 && work >= kInlineWork) {
+      lane_.team->ParallelFor(blocks, block_of, &job);
+    } else {
+      for (int64_t block = 0; block < blocks; ++block) block_of(&job, block, 0);
+    }
+    return aborted() ? Status(Code::kAborted, "run: aborted") : Status::Ok();
+  }
+
+  template <typename Args>
+  Status ForBlocks(int64_t blocks, int64_t work, int64_t scratch_bytes, BlockKernel<Args> kernel,
+                   const Args& args) {
+    return ForBlocks(blocks, work, scratch_bytes, [kernel, &args](int64_t block, std::byte* scratch) {
+      kernel(args, block, scratch);
+    });
+  }
+
+ private:
+  static Status NoMemory(int64_t size_bytes) {
+    return {Code::kOutOfMemory, Message("run: expected ", size_bytes, " bytes of scratch, got none")};
+  }
+
+  CpuLane& lane_;
+  const Program& program_;
+  const KernelTable& kernels_;
+  const int64_t rows_;
+  const std::atomic<bool>* const abort_;
+};
+
+}  // namespace irodori::cpu
