@@ -1,0 +1,127 @@
+/** Networks through `loadComponent` against diffusers and transformers, on every backend, in f32 and bf16. */
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFile, mkdir, readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Device, openDevice } from '../../src/bindings'
+import { type Component, loadComponent } from '../../src/pipelines/component'
+import type { Tensor } from '../../src/tensor/tensor'
+import { toFloat32 } from '../../src/tensor/widen'
+import { readTensors, writeSafetensors } from '../../src/weights'
+import { type GoldenCase, goldenCases, numbers, readCase, readHeader, relativeL2 } from './cases'
+
+const BACKENDS = ['reference', 'cpu'] as const
+const cases = goldenCases()
+
+describe.each(BACKENDS)('%s', (backend) => {
+  let device: Device
+  beforeAll(() => {
+    device = openDevice({ device: backend })
+  })
+  afterAll(() => device.dispose())
+
+  const load = (golden: GoldenCase, dtype: 'f32' | 'bf16', folder = golden.folder): Promise<Component> =>
+    loadComponent(folder, golden.component, { device, dtype })
+
+  describe.each(cases)('$net $case $component', (golden) => {
+    it('agrees in f32', async () => {
+      const { inputs, outputs } = await readCase(golden)
+      using component = await load(golden, 'f32')
+      expect(component.unused).toEqual([])
+      const got = await component.run(inputs, { outputs: Object.keys(outputs) })
+      for (const [name, want] of Object.entries(outputs)) {
+        expect(got[name]?.shape).toEqual(want.shape)
+        expect(relativeL2(numbers(got[name]), numbers(want)), name).toBeLessThan(golden.tolerance.f32)
+      }
+    })
+
+    it('is as close in bf16 as PyTorch is', async () => {
+      const { inputs, outputs } = await readCase(golden)
+      using component = await load(golden, 'bf16')
+      const got = await component.run(inputs, { outputs: Object.keys(outputs) })
+      for (const [name, want] of Object.entries(outputs)) {
+        const allowed = golden.tolerance.bf16[name] ?? 0
+        expect(relativeL2(numbers(got[name]), numbers(want)), name).toBeLessThan(allowed)
+      }
+    })
+
+    it('gives a row the same bits alone', async () => {
+      const { inputs } = await readCase(golden)
+      using component = await load(golden, 'f32')
+      const together = await component.run(inputs)
+      const alone = await component.run(
+        Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, lastRow(tensor)])),
+      )
+      for (const [name, tensor] of Object.entries(together)) expect(alone[name]?.data).toEqual(lastRow(tensor).data)
+    })
+  })
+
+  it('reads the published names of TAESD without a config', async () => {
+    for (const half of ['encoder', 'decoder']) {
+      const golden = cases.find(
+        ({ net, case: name, component }) => net === 'taesd' && name === 'published' && component === `vae.${half}`,
+      )
+      if (!golden) throw new Error(`no golden for the ${half}`)
+      const { inputs, outputs } = await readCase(golden)
+      using component = await load(golden, 'f32', path.join(golden.folder, `raw_${half}.safetensors`))
+      const got = await component.run(inputs)
+      for (const [name, want] of Object.entries(outputs))
+        expect(relativeL2(numbers(got[name]), numbers(want))).toBeLessThan(golden.tolerance.f32)
+    }
+  })
+})
+
+/** Every tensor, one after the other, replaced by other values: a network that forgot one would not notice. */
+describe('redrawing any single tensor moves the output', () => {
+  const device = openDevice({ device: 'cpu' })
+  const scratch = mkdtempSync(path.join(tmpdir(), 'irodori-redraw-'))
+  afterAll(() => {
+    device.dispose()
+    rmSync(scratch, { recursive: true, force: true })
+  })
+
+  it.each(cases)('$net $case $component', async (golden) => {
+    const { inputs, outputs } = await readCase(golden)
+    const component = golden.component.split('.')[0] ?? ''
+    const source = path.join(golden.folder, component)
+    const target = path.join(scratch, golden.net, golden.case, component)
+    await mkdir(target, { recursive: true })
+    const file = (await readdir(source)).find((name) => name.endsWith('.safetensors')) ?? ''
+    await copyFile(path.join(source, 'config.json'), path.join(target, 'config.json'))
+    const tensors = await readTensors(await readHeader(path.join(source, file)))
+    const half = golden.component.split('.')[1]
+    const run = async (): Promise<Record<string, Tensor>> => {
+      using loaded = await loadComponent(target, golden.component, { device, dtype: 'f32' })
+      return loaded.run(inputs, { outputs: Object.keys(outputs) })
+    }
+    for (const [name, tensor] of Object.entries(tensors)) {
+      if (half && !name.startsWith(half)) continue
+      await writeSafetensors(path.join(target, file), { ...tensors, [name]: redrawn(tensor) })
+      const got = await run()
+      const moved = Math.max(
+        ...Object.entries(outputs).map(([output, want]) => relativeL2(numbers(got[output]), numbers(want))),
+      )
+      // Softmax does not change when one number is added to all scores of a query: key biases move nothing.
+      if (/\b(to_k|k_proj)\.bias$/.test(name)) expect(moved, name).toBeLessThan(golden.tolerance.f32)
+      else expect(moved, name).toBeGreaterThan(10 * golden.tolerance.f32)
+    }
+  })
+})
+
+function lastRow(tensor: Tensor): Tensor {
+  const [rows = 1, ...shape] = tensor.shape
+  const size = tensor.data.length / rows
+  return { ...tensor, shape: [1, ...shape], data: tensor.data.slice((rows - 1) * size) }
+}
+
+/** Other values of the same scale: reversed and with signs changed in turn. */
+function redrawn(tensor: Tensor): Tensor {
+  const values = toFloat32(tensor)
+  return {
+    ...tensor,
+    dtype: 'f32',
+    data: Float32Array.from(values, (_, i) => (values[values.length - 1 - i] ?? 0) * (i % 2 ? 1 : -1) + 0.01),
+  }
+}
