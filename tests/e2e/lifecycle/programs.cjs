@@ -69,7 +69,11 @@ function lookup(n, rows, width) {
  * `weight(i)` gives the recipe of step i; all steps share one literal unless it is given.
  */
 function chain({ tokens, width, steps, weight }) {
-  const literal = { kind: 'literal', data: noise(width * width, 7).map((v) => v / Math.sqrt(width)), shape: [width, width] }
+  const literal = {
+    kind: 'literal',
+    data: noise(width * width, 7).map((v) => v / Math.sqrt(width)),
+    shape: [width, width],
+  }
   const recipes = Array.from({ length: steps }, (_, i) => weight?.(i) ?? literal)
   const distinct = [...new Set(recipes)]
   const rowBytes = tokens * width * 4

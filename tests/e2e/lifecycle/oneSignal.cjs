@@ -1,0 +1,39 @@
+/** A thousand calls on one AbortSignal, aborted and completed; prints what became of them and every warning. */
+const { getEventListeners } = require('node:events')
+const { openChain, stepsFor } = require('./engine.cjs')
+
+const CALLS = 1000
+
+async function main(backend) {
+  const warnings = []
+  process.on('warning', (warning) => warnings.push(`${warning.name}: ${warning.message}`))
+  const short = await openChain({ backend, steps: 1, tokens: 1 })
+  const long = await openChain({ backend, steps: await stepsFor(backend, 50) })
+
+  const completed = new AbortController()
+  const done = Array.from({ length: CALLS }, () => short.run(1, completed.signal))
+  const listenersWhilePending = getEventListeners(completed.signal, 'abort').length
+  await Promise.all(done)
+
+  const aborted = new AbortController()
+  const given = Array.from({ length: CALLS }, () => long.run(1, aborted.signal))
+  const settled = Promise.allSettled(given)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const started = performance.now()
+  aborted.abort('enough')
+  const results = await settled
+  const abortMs = performance.now() - started
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  console.log(
+    JSON.stringify({
+      listenersWhilePending,
+      listenersAfter: [completed, aborted].map(({ signal }) => getEventListeners(signal, 'abort').length),
+      aborted: results.filter(({ reason }) => reason?.code === 'ABORT_ERR' && reason.cause === 'enough').length,
+      fulfilled: results.filter(({ status }) => status === 'fulfilled').length,
+      abortMs,
+      warnings,
+    }),
+  )
+}
+
+void main(process.argv[2])
