@@ -1,0 +1,212 @@
+// The thread team: every block once, callers in turn, nesting, forks, quotas.
+#include "native/core/thread_team.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include "native/core/usable_threads.h"
+#include "tests/native/check.h"
+
+namespace irodori::test {
+namespace {
+
+struct Count {
+  std::vector<std::atomic<int>> blocks;
+  std::atomic<int> wrong_threads{0};
+  int threads;
+  Count(size_t size, int team) : blocks(size), threads(team) {}
+  static void Body(void* context, int64_t block, int thread) {
+    auto& count = *static_cast<Count*>(context);
+    count.blocks[static_cast<size_t>(block)].fetch_add(1);
+    if (thread < 0 || thread >= count.threads) count.wrong_threads.fetch_add(1);
+  }
+  bool EachOnce() const {
+    for (const auto& block : blocks) {
+      if (block.load() != 1) return false;
+    }
+    return wrong_threads.load() == 0;
+  }
+};
+
+TEST(ThreadTeamRunsEveryBlockOnce) {
+  for (const int threads : {1, 2, 3, 8}) {
+    const std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(threads);
+    CHECK(team->threads() == threads);
+    for (int job = 0; job < 500; ++job) {
+      Count count(static_cast<size_t>(job % 37), threads);
+      team->ParallelFor(static_cast<int64_t>(count.blocks.size()), Count::Body, &count);
+      CHECK(count.EachOnce());
+    }
+  }
+}
+
+TEST(ThreadTeamSleepsAndWakes) {
+  const std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(3);
+  for (int job = 0; job < 50; ++job) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // longer than workers spin
+    Count count(64, 3);
+    team->ParallelFor(64, Count::Body, &count);
+    CHECK(count.EachOnce());
+  }
+}
+
+TEST(ThreadTeamServesSeveralCallers) {
+  const std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(2);
+  std::atomic<int> inside{0};
+  std::atomic<int> overlaps{0};
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int job = 0; job < 200; ++job) {
+        struct Context {
+          std::atomic<int>& inside;
+          std::atomic<int>& overlaps;
+          std::atomic<int> blocks{0};
+        } context{inside, overlaps};
+        team->ParallelFor(
+            5,
+            [](void* argument, int64_t, int thread) {
+              auto& c = *static_cast<Context*>(argument);
+              // Two jobs at a time would show as two threads 0.
+              if (thread == 0 && c.inside.fetch_add(1) != 0) c.overlaps.fetch_add(1);
+              c.blocks.fetch_add(1);
+              if (thread == 0) c.inside.fetch_sub(1);
+            },
+            &context);
+        if (context.blocks.load() != 5) wrong.fetch_add(1);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  CHECK(overlaps.load() == 0);
+  CHECK(wrong.load() == 0);
+}
+
+TEST(ThreadTeamNests) {
+  const std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(2);
+  struct Context {
+    ThreadTeam& team;
+    std::atomic<int> inner{0};
+    std::atomic<int> moved{0};
+    int thread = 0;
+  } context{*team};
+  team->ParallelFor(
+      6,
+      [](void* argument, int64_t, int thread) {
+        struct Inner {
+          Context& outer;
+          int thread;
+        } inner{*static_cast<Context*>(argument), thread};
+        inner.outer.team.ParallelFor(
+            7,
+            [](void* nested, int64_t, int on) {
+              auto& i = *static_cast<Inner*>(nested);
+              i.outer.inner.fetch_add(1);
+              if (on != i.thread) i.outer.moved.fetch_add(1);
+            },
+            &inner);
+      },
+      &context);
+  CHECK(context.inner.load() == 42);
+  CHECK(context.moved.load() == 0);
+}
+
+TEST(ThreadTeamIsSharedAndEnds) {
+  const auto threads_now = [] {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+      count += entry.exists() ? 1 : 0;
+    return count;
+  };
+  const int before = threads_now();
+  std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(5);
+  CHECK(AcquireThreadTeam(5) == team);
+  CHECK(threads_now() == before + 4);
+  team.reset();
+  // The kernel takes a joined thread out of the list a moment later.
+  for (int i = 0; i < 1000 && threads_now() != before; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(threads_now() == before);
+}
+
+#if !defined(__SANITIZE_THREAD__)  // that sanitizer does not follow threads into children
+TEST(ThreadTeamAfterFork) {
+  const std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(3);
+  std::fflush(nullptr);  // or the child would print it again
+  const pid_t child = fork();
+  if (child == 0) {
+    bool right = true;
+    for (const auto& each : {team, AcquireThreadTeam(3), AcquireThreadTeam(2)}) {
+      Count count(16, 3);
+      each->ParallelFor(16, Count::Body, &count);
+      right = right && count.EachOnce();
+    }
+    _exit(right ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST(ThreadTeamExitMidRun) {
+  std::fflush(nullptr);  // or the child would print it again
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);  // a hang must show as a signal
+    // Leaked, as whoever runs jobs at exit leaves it; static destructors run beside the job.
+    static auto* team = new std::shared_ptr<ThreadTeam>(AcquireThreadTeam(4));
+    std::thread caller([] {
+      for (;;)
+        (*team)->ParallelFor(
+            100, [](void*, int64_t, int) { usleep(100); }, nullptr);
+    });
+    caller.detach();
+    usleep(20'000);
+    std::exit(7);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+#endif
+
+TEST(UsableThreadsReadsQuotas) {
+  const std::filesystem::path root =
+      std::filesystem::temp_directory_path() / Message("irodori_cgroup_", getpid());
+  const auto write = [&](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((root / path).parent_path());
+    std::ofstream(root / path) << text;
+  };
+  const auto quota = [&](std::string_view cgroups) {
+    return CgroupCpuQuota(cgroups, root.string());
+  };
+  write("cpu.max", "max 100000\n");
+  write("a/cpu.max", "250000 100000\n");
+  write("a/b/cpu.max", "800000 100000\n");
+  write("cpu,cpuacct/c/cpu.cfs_quota_us", "50000\n");
+  write("cpu,cpuacct/c/cpu.cfs_period_us", "100000\n");
+  write("cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+  write("cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+  CHECK(quota("0::/\n") == 0);
+  CHECK(quota("0::/a\n") == 2.5);
+  CHECK(quota("0::/a/b\n") == 2.5);            // the tighter one above counts
+  CHECK(quota("0::/a/b/not-there\n") == 2.5);  // as in a container
+  CHECK(quota("4:memory:/a\n3:cpu,cpuacct:/c\n") == 0.5);
+  CHECK(quota("3:cpu,cpuacct:/\n") == 0);
+  CHECK(quota("") == 0);
+  CHECK(quota("nonsense\n::\n") == 0);
+  std::filesystem::remove_all(root);
+  CHECK(UsableThreads() >= 1);
+}
+
+}  // namespace
+}  // namespace irodori::test
