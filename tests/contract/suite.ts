@@ -1,0 +1,168 @@
+/** The contract suite: every op on one device against the reference device, and the reference against float64. */
+
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Device, DeviceOptions } from '../../src/bindings'
+import { compile, type NetworkDType } from '../../src/compile'
+import type { Graph } from '../../src/graph/graph'
+import { graphInputs } from '../../src/graph/graph'
+import { opDefinitions } from '../../src/graph/op'
+import { elements } from '../../src/tensor/shape'
+import { ALL_CASES, type OpCase, type OpCases } from '../cases'
+import { type CaseRow, caseGraph, caseName, caseRow } from '../cases/build'
+import { expectClose, type Tolerance } from '../oracle/compare'
+import { interpretGraph } from '../oracle/interpret'
+
+/** Rows of a run: more than one, so that rows must keep apart. */
+const ROWS = 3
+/** Float32 values of NaN before and behind everything a run is handed. */
+const GUTTER = 16
+
+/** Half the distance of neighbours at 1. */
+const EPSILON: Readonly<Record<NetworkDType, number>> = { f32: 2 ** -24, bf16: 2 ** -9, f16: 2 ** -12 }
+
+type Bindings = typeof import('../../src/bindings')
+
+/** Opens a device, or says why it cannot be had. */
+export function tryOpen(bindings: Bindings, options: DeviceOptions): Device | string {
+  try {
+    return bindings.openDevice(options)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'unavailable-device' || error.code === 'unavailable-binding')) {
+      return error.message.split('\n')[0] ?? error.message
+    }
+    throw error
+  }
+}
+
+/** A program's outputs for each row, run between gutters of NaN that must stay as they are. */
+async function runRows(bindings: Bindings, device: Device, g: Graph, dtype: NetworkDType, optimise: boolean, rows: readonly CaseRow[]): Promise<Record<string, Float32Array>[]> {
+  const { parts } = await compile(g, device.capabilities, { dtype, optimise, cut: false })
+  const [part] = parts
+  if (!part) throw new Error('a program')
+  const weights = new bindings.DeviceWeights(device, { tensors: new Map(), identity: 'none' })
+  try {
+    const executable = await bindings.loadExecutable(device, part.program, weights)
+    try {
+      const shapes = new Map(part.program.outputs.map(({ name, buffer }) => [name, elements(part.program.buffers[buffer]?.shape ?? [])]))
+      const outputs = Object.fromEntries([...shapes].map(([name, count]) => [name, rows.map(() => guttered(count))]))
+      const inputs = Object.fromEntries(graphInputs(g).map(({ at }) => [at, rows.map((row) => inGutter(row[at]))]))
+      await executable.run({
+        rows: rows.length,
+        inputs,
+        outputs: Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values.map((value) => value.inside)])),
+      })
+      for (const values of Object.values(outputs)) for (const value of values) value.expectIntact()
+      return rows.map((_, row) => Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[row]?.inside ?? new Float32Array()])))
+    } finally {
+      executable.dispose()
+    }
+  } finally {
+    weights.dispose()
+  }
+}
+
+/** Room for `count` values between gutters; everything starts as NaN. */
+function guttered(count: number): { inside: Float32Array; expectIntact(): void } {
+  const whole = new Float32Array(count + 2 * GUTTER).fill(Number.NaN)
+  return {
+    inside: whole.subarray(GUTTER, GUTTER + count),
+    expectIntact: () => {
+      const outside = [...whole.subarray(0, GUTTER), ...whole.subarray(GUTTER + count)]
+      expect(outside.every(Number.isNaN), 'values outside the output').toBe(true)
+    },
+  }
+}
+
+/** The same values with NaN around them; integers have -1 there, which no op accepts as an id. */
+function inGutter(values: Float32Array | Int32Array | undefined): Float32Array | Int32Array {
+  if (!values) throw new Error('an input')
+  const whole = values instanceof Int32Array ? new Int32Array(values.length + 2 * GUTTER).fill(-1) : new Float32Array(values.length + 2 * GUTTER).fill(Number.NaN)
+  whole.set(values, GUTTER)
+  return whole.subarray(GUTTER, GUTTER + values.length)
+}
+
+/** What two kernels of one op may differ by; see {@link OpCases.reduction}. */
+function tolerance(cases: OpCases, one: OpCase, dtype: NetworkDType, stored: boolean): Tolerance {
+  const terms = cases.reduction(one.operands, one.attrs ?? {})
+  const inside = cases.roundsInside ? 4 * EPSILON[dtype] : 0
+  return {
+    absolute: 4 * EPSILON.f32 * terms * (cases.term ?? 1) + inside,
+    // Both round the stored result once, to neighbours at worst.
+    relative: 8 * EPSILON.f32 + (stored ? 2 * EPSILON[dtype] : 0),
+  }
+}
+
+/** Which programs an op is tried in. */
+const FORMS: readonly { readonly dtype: NetworkDType; readonly stored: boolean; readonly optimise: boolean }[] = [
+  { dtype: 'f32', stored: false, optimise: true },
+  { dtype: 'f32', stored: true, optimise: false },
+  { dtype: 'bf16', stored: true, optimise: true },
+  { dtype: 'bf16', stored: false, optimise: true },
+  { dtype: 'f16', stored: true, optimise: true },
+]
+
+/** Registers the suite for one device. `reference` is compared with float64, any other device with `reference`. */
+export function describeOps(title: string, bindings: Bindings, options: DeviceOptions): void {
+  const device = tryOpen(bindings, options)
+  if (typeof device === 'string') {
+    console.log(`skipped: contract suite on ${title}: ${device}`)
+    describe.skip(`${title} (${device})`, () => test('is not available here', () => undefined))
+    return
+  }
+  const reference = bindings.openDevice({ device: 'reference' })
+  afterAll(() => {
+    device.dispose()
+    reference.dispose()
+  })
+
+  describe(title, () => {
+    test('every op has cases', () => {
+      expect(new Set(ALL_CASES.map((cases) => cases.op))).toEqual(new Set(opDefinitions().map((definition) => definition.name)))
+    })
+
+    for (const cases of ALL_CASES) {
+      describe(cases.op, () => {
+        for (const one of cases.cases) {
+          test(caseName(one), async () => {
+            const rows = Array.from({ length: ROWS }, (_, row) => caseRow(cases.op, one, row))
+            for (const { dtype, stored, optimise } of FORMS) {
+              if (!device.capabilities.dtypes.includes(dtype)) continue
+              const g = caseGraph(cases.op, one, stored)
+              const got = await runRows(bindings, device, g, dtype, optimise, rows)
+              const allowed = tolerance(cases, one, dtype, stored)
+              const oracle = options.device === 'reference'
+              if (oracle && dtype !== 'f32') continue // that it runs; rounding to small types is its own business
+              const want = oracle ? rows.map((row) => interpretGraph(g, row)) : await runRows(bindings, reference, g, dtype, optimise, rows)
+              got.forEach((outputs, row) => {
+                for (const [name, values] of Object.entries(outputs)) {
+                  const expected = want[row]?.[name]
+                  if (!expected) throw new Error(`no ${name}`)
+                  expectClose(`${cases.op} ${dtype}${stored ? ' stored' : ''} ${name} row ${row}`, values, 'data' in expected ? expected.data : expected, allowed)
+                }
+              })
+            }
+          })
+        }
+      })
+    }
+
+    test('a row alone has the bits it has among others', async () => {
+      for (const cases of ALL_CASES) {
+        for (const one of cases.cases.slice(-3)) {
+          const rows = Array.from({ length: 7 }, (_, row) => caseRow(cases.op, one, row))
+          const g = caseGraph(cases.op, one, true)
+          const dtype = device.capabilities.preferredDtype as NetworkDType
+          const together = await runRows(bindings, device, g, dtype, true, rows)
+          for (const row of [0, 3, 6]) {
+            const alone = await runRows(bindings, device, g, dtype, true, rows.slice(row, row + 1))
+            expect(bits(alone[0]), `${cases.op} ${caseName(one)} row ${row}`).toEqual(bits(together[row]))
+          }
+        }
+      }
+    })
+  })
+}
+
+function bits(outputs: Readonly<Record<string, Float32Array>> | undefined): Record<string, Uint32Array> {
+  return Object.fromEntries(Object.entries(outputs ?? {}).map(([name, values]) => [name, new Uint32Array(Float32Array.from(values).buffer)]))
+}
