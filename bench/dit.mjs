@@ -70,7 +70,10 @@ const runTheirs = async (t) => {
 const off = { irodori: relativeL2(await runOurs(981), want), onnxruntime: relativeL2(await runTheirs(981), want) }
 
 let t = 0
-const nextTimestep = () => 1 + ((t += 37) % 997) + 1 / 3
+const nextTimestep = () => {
+  t = (t + 37) % 997
+  return t + 4 / 3
+}
 const times = { irodori: [], onnxruntime: [], irodoriSameTimestep: [] }
 for (let block = 0; block < blocks; block += 1) {
   for (const [name, run] of block % 2
