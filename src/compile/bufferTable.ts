@@ -1,10 +1,10 @@
 /** The buffer table while it is being filled: ports, parameters, arena buffers, and views of them, each once. */
 
-import { recipeText } from '../graph/recipeText'
 import { type Recipe, reshapeRecipe } from '../graph/recipe'
+import { recipeText } from '../graph/recipeText'
 import type { DType } from '../tensor/dtype'
 import { DTYPE_BYTES } from '../tensor/dtype'
-import { sameShape, type Shape } from '../tensor/shape'
+import { type Shape, sameShape } from '../tensor/shape'
 import { UNPLANNED } from './draft'
 import { columnsOf, type Place } from './place'
 import type { BufferSpec, Packing, ParamSpec, PortSpec, Storage } from './program'
@@ -37,7 +37,10 @@ export class BufferTable {
   /** The parameter in that packing, one pack however often it is read; `gemm` packs are matrices [N, K]. */
   param(name: string, recipe: Recipe, packing: Packing, dtype: DType): Place {
     const [rows = 1] = recipe.shape
-    const matrix = packing === 'gemm' && recipe.shape.length !== 2 ? reshapeRecipe(recipe, [rows, recipe.shape.slice(1).reduce((a, b) => a * b, 1)]) : recipe
+    const matrix =
+      packing === 'gemm' && recipe.shape.length !== 2
+        ? reshapeRecipe(recipe, [rows, recipe.shape.slice(1).reduce((a, b) => a * b, 1)])
+        : recipe
     const key = `${packing} ${dtype} ${recipeText(matrix)}`
     const known = this.#params.get(key)
     if (known !== undefined) return this.#whole(known)

@@ -67,7 +67,10 @@ export async function compile(g: Graph, capabilities: Capabilities, options: Com
   const { signal } = options
   const settings = resolve(capabilities, options)
   throwIfAborted(signal)
-  const key = createHash('sha256').update(printGraph(g)).update(JSON.stringify([capabilities, settings])).digest('hex')
+  const key = createHash('sha256')
+    .update(printGraph(g))
+    .update(JSON.stringify([capabilities, settings]))
+    .digest('hex')
   const known = cache.get(key)
   const parts = known ?? (await compileParts(g, capabilities, settings, signal))
   cache.delete(key)
@@ -83,17 +86,26 @@ type Settings = Required<Omit<CompileOptions, 'signal'>>
 
 function resolve(capabilities: Capabilities, options: CompileOptions): Settings {
   for (const name of Object.keys(options)) {
-    if (!['dtype', 'cut', 'optimise', 'signal'].includes(name)) throw new EngineError('unknown-option', `compile: expected dtype, cut, optimise or signal, got "${name}"`)
+    if (!['dtype', 'cut', 'optimise', 'signal'].includes(name))
+      throw new EngineError('unknown-option', `compile: expected dtype, cut, optimise or signal, got "${name}"`)
   }
   const dtype = options.dtype ?? capabilities.preferredDtype
   if ((dtype !== 'f32' && dtype !== 'bf16' && dtype !== 'f16') || !capabilities.dtypes.includes(dtype)) {
-    throw new EngineError('invalid-option', `compile: expected a dtype among ${capabilities.dtypes.join(', ')} of ${capabilities.backend}, got "${dtype}"`)
+    throw new EngineError(
+      'invalid-option',
+      `compile: expected a dtype among ${capabilities.dtypes.join(', ')} of ${capabilities.backend}, got "${dtype}"`,
+    )
   }
   const optimise = options.optimise ?? true
   return { dtype, optimise, cut: options.cut ?? optimise }
 }
 
-async function compileParts(g: Graph, capabilities: Capabilities, settings: Settings, signal: AbortSignal | undefined): Promise<Part[]> {
+async function compileParts(
+  g: Graph,
+  capabilities: Capabilities,
+  settings: Settings,
+  signal: AbortSignal | undefined,
+): Promise<Part[]> {
   const turn = async () => {
     await nextTurn()
     throwIfAborted(signal)
@@ -124,7 +136,10 @@ function lower(part: CutPart, capabilities: Capabilities, { dtype, optimise }: S
   })
   for (const step of draft.steps) {
     if (!capabilities.kernels.includes(step.kernel)) {
-      throw new EngineError('invalid-graph', `${step.kernel}(${step.at}): expected a kernel of ${capabilities.backend}, got one it lacks`)
+      throw new EngineError(
+        'invalid-graph',
+        `${step.kernel}(${step.at}): expected a kernel of ${capabilities.backend}, got one it lacks`,
+      )
     }
   }
   const program = plan(schedule(draft, capabilities), { inPlace: optimise })

@@ -17,12 +17,16 @@ export function recipeOf(value: Value): Recipe | undefined {
       if (origin.op === 'reshape') return reshapeRecipe(of, value.shape)
       const { axis, start, size, order } = origin.attrs
       if (origin.op === 'permute') return typeof order === 'object' ? permuteRecipe(of, order) : undefined
-      return typeof axis === 'number' && typeof start === 'number' && typeof size === 'number' ? sliceRecipe(of, axis, start, size) : undefined
+      return typeof axis === 'number' && typeof start === 'number' && typeof size === 'number'
+        ? sliceRecipe(of, axis, start, size)
+        : undefined
     }
     case 'concat': {
       const parts = origin.inputs.map(recipeOf)
       const { axis } = origin.attrs
-      return typeof axis === 'number' && parts.every((part) => part !== undefined) ? concatRecipe(parts, axis) : undefined
+      return typeof axis === 'number' && parts.every((part) => part !== undefined)
+        ? concatRecipe(parts, axis)
+        : undefined
     }
     default:
       return undefined

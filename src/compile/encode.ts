@@ -2,7 +2,7 @@
 
 import type { DType } from '../tensor/dtype'
 import { EPILOGUE_OPS, KERNELS, type KernelName } from './kernels'
-import { PROGRAM_VERSION, type Packing, type Program, type Storage } from './program'
+import { type Packing, PROGRAM_VERSION, type Program, type Storage } from './program'
 
 /** 'IRPG', little-endian. */
 const MAGIC = 0x47505249

@@ -1,7 +1,7 @@
 /** Which kernel or epilogue op a primitive op becomes: one line per op. */
 
 import { EngineError } from '../errors'
-import { type Attr, type Attrs, type Value } from '../graph/value'
+import type { Attr, Attrs, Value } from '../graph/value'
 import { recipeOf } from './constants'
 import type { EpilogueName, KernelName } from './kernels'
 
@@ -37,36 +37,58 @@ const number = (attr: Attr | undefined): number => Number(attr)
 const numbers = (attr: Attr | undefined): readonly number[] => (typeof attr === 'object' ? attr : [])
 
 /** A per-channel operand: a kernel operand when it is a parameter, else part of the epilogue. */
-function channel(value: Value | undefined, op: EpilogueName): { operand: LaunchOperand | null; epilogue: LaunchEpilogue[] } {
+function channel(
+  value: Value | undefined,
+  op: EpilogueName,
+): { operand: LaunchOperand | null; epilogue: LaunchEpilogue[] } {
   if (!value) return { operand: null, epilogue: [] }
   return recipeOf(value) ? { operand: any(value), epilogue: [] } : { operand: null, epilogue: [{ op, operand: value }] }
 }
 
 /** weight and bias of a norm; a bias that follows a computed weight must wait with it. */
-function affine(weight: Value | undefined, bias: Value | undefined): { operands: (LaunchOperand | null)[]; epilogue: LaunchEpilogue[] } {
+function affine(
+  weight: Value | undefined,
+  bias: Value | undefined,
+): { operands: (LaunchOperand | null)[]; epilogue: LaunchEpilogue[] } {
   const w = channel(weight, 'mul')
-  if (w.epilogue.length > 0 && bias) return { operands: [null, null], epilogue: [...w.epilogue, { op: 'add', operand: bias }] }
+  if (w.epilogue.length > 0 && bias)
+    return { operands: [null, null], epilogue: [...w.epilogue, { op: 'add', operand: bias }] }
   const b = channel(bias, 'add')
   return { operands: [w.operand, b.operand], epilogue: [...w.epilogue, ...b.epilogue] }
 }
 
-function gemm(kernel: 'matmul' | 'conv2d', value: Value, [x, weight, bias]: readonly Value[], attrs: Record<string, number>): KernelCall {
+function gemm(
+  kernel: 'matmul' | 'conv2d',
+  value: Value,
+  [x, weight, bias]: readonly Value[],
+  attrs: Record<string, number>,
+): KernelCall {
   if (!x || !weight || !recipeOf(weight)) {
-    throw new EngineError('invalid-graph', `${kernel}(${value.at}): expected a parameter as weight, got ${weight?.at ?? 'nothing'}`)
+    throw new EngineError(
+      'invalid-graph',
+      `${kernel}(${value.at}): expected a parameter as weight, got ${weight?.at ?? 'nothing'}`,
+    )
   }
   const b = channel(bias, 'add')
-  return { kernel, operands: [{ value: x, role: 'gemm-x' }, { value: weight, role: 'gemm-weight' }, b.operand], attrs, epilogue: b.epilogue }
+  return {
+    kernel,
+    operands: [{ value: x, role: 'gemm-x' }, { value: weight, role: 'gemm-weight' }, b.operand],
+    attrs,
+    epilogue: b.epilogue,
+  }
 }
 
 type Rule = (value: Value, inputs: readonly Value[], attrs: Attrs) => KernelCall
 
 /** A kernel that takes the op's operands as they are. */
-const plain = (kernel: KernelName, attrsOf: (attrs: Attrs) => Record<string, number>): Rule => (_value, inputs, attrs) => ({
-  kernel,
-  operands: inputs.map(any),
-  attrs: attrsOf(attrs),
-  epilogue: [],
-})
+const plain =
+  (kernel: KernelName, attrsOf: (attrs: Attrs) => Record<string, number>): Rule =>
+  (_value, inputs, attrs) => ({
+    kernel,
+    operands: inputs.map(any),
+    attrs: attrsOf(attrs),
+    epilogue: [],
+  })
 
 const KERNEL_RULES: Readonly<Record<string, Rule>> = {
   linear: (value, inputs) => gemm('matmul', value, inputs, {}),
@@ -76,14 +98,23 @@ const KERNEL_RULES: Readonly<Record<string, Rule>> = {
     const [padTop = 0, padLeft = 0, padBottom = 0, padRight = 0] = numbers(attrs.padding)
     return gemm('conv2d', value, inputs, { kernelH, kernelW, strideH, strideW, padTop, padLeft, padBottom, padRight })
   },
-  attention: plain('attention', ({ heads, causal, scale }) => ({ heads: number(heads), causal: causal ? 1 : 0, scale: number(scale) })),
+  attention: plain('attention', ({ heads, causal, scale }) => ({
+    heads: number(heads),
+    causal: causal ? 1 : 0,
+    scale: number(scale),
+  })),
   layer_norm: (_value, [x, weight, bias], { eps }) => {
     const { operands, epilogue } = affine(weight, bias)
     return { kernel: 'layer_norm', operands: [x ? any(x) : null, ...operands], attrs: { eps: number(eps) }, epilogue }
   },
   group_norm: (_value, [x, weight, bias], { groups, eps }) => {
     const { operands, epilogue } = affine(weight, bias)
-    return { kernel: 'group_norm', operands: [x ? any(x) : null, ...operands], attrs: { groups: number(groups), eps: number(eps) }, epilogue }
+    return {
+      kernel: 'group_norm',
+      operands: [x ? any(x) : null, ...operands],
+      attrs: { groups: number(groups), eps: number(eps) },
+      epilogue,
+    }
   },
   rms_norm: (_value, [x, weight], { eps }) => {
     const { operand, epilogue } = channel(weight, 'mul')

@@ -31,7 +31,18 @@ export const KERNELS = {
   matmul: { operands: ['x', 'weight', 'bias?'], attrs: ['splits', 'kBlock'] },
   conv2d: {
     operands: ['x', 'weight', 'bias?'],
-    attrs: ['kernelH', 'kernelW', 'strideH', 'strideW', 'padTop', 'padLeft', 'padBottom', 'padRight', 'splits', 'kBlock'],
+    attrs: [
+      'kernelH',
+      'kernelW',
+      'strideH',
+      'strideW',
+      'padTop',
+      'padLeft',
+      'padBottom',
+      'padRight',
+      'splits',
+      'kBlock',
+    ],
   },
   attention: { operands: ['q', 'k', 'v', 'kvLength?'], attrs: ['heads', 'causal', 'scale', 'keyBlock'] },
   layer_norm: { operands: ['x', 'weight?', 'bias?'], attrs: ['eps'] },
@@ -56,9 +67,22 @@ export type KernelName = keyof typeof KERNELS
  * leaky_relu v<0 ? v·value : v · gelu is erf, gelu_tanh the tanh form, quick_gelu v·sigmoid(1.702 v).
  */
 export const EPILOGUE_OPS = [
-  'add', 'sub', 'mul', 'mul_one_plus', 'prelu',
-  'scale', 'offset', 'leaky_relu',
-  'silu', 'gelu', 'gelu_tanh', 'quick_gelu', 'relu', 'tanh', 'sigmoid', 'exp',
+  'add',
+  'sub',
+  'mul',
+  'mul_one_plus',
+  'prelu',
+  'scale',
+  'offset',
+  'leaky_relu',
+  'silu',
+  'gelu',
+  'gelu_tanh',
+  'quick_gelu',
+  'relu',
+  'tanh',
+  'sigmoid',
+  'exp',
 ] as const
 
 export type EpilogueName = (typeof EPILOGUE_OPS)[number]

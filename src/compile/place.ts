@@ -1,8 +1,8 @@
 /** Places: where a value's elements lie inside a buffer, and which rearrangements are only another place. */
 
 import type { Value } from '../graph/value'
-import { elements, type Shape } from '../tensor/shape'
 import type { DType } from '../tensor/dtype'
+import { elements, type Shape } from '../tensor/shape'
 
 /** Last-axis vectors of a shape, `pitch` elements apart, from an element of a dense buffer on. */
 export interface Place {

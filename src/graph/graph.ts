@@ -19,7 +19,8 @@ export function graph(name: string, outputs: Readonly<Record<string, Value>>): G
   for (const value of values) {
     if (value.origin.kind !== 'input') continue
     const known = inputs.get(value.origin.name)
-    if (known && known !== value) throw new EngineError('invalid-graph', `${name}: expected one input "${value.origin.name}", got two`)
+    if (known && known !== value)
+      throw new EngineError('invalid-graph', `${name}: expected one input "${value.origin.name}", got two`)
     inputs.set(value.origin.name, value)
   }
   return { name, outputs, values }

@@ -2,7 +2,16 @@
 
 export * from './cost'
 export * from './graph'
-export { applyOp, bytesOf, defineOp, type Fail, type OpCall, type OpDefinition, opDefinition, opDefinitions } from './op'
+export {
+  applyOp,
+  bytesOf,
+  defineOp,
+  type Fail,
+  type OpCall,
+  type OpDefinition,
+  opDefinition,
+  opDefinitions,
+} from './op'
 export * from './ops'
 export * from './print'
 export * from './recipe'

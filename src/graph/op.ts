@@ -49,15 +49,26 @@ export function defineOp<A extends Attrs>(definition: OpDefinition<A>): OpCall<A
   registry.set(definition.name, definition as unknown as OpDefinition)
   const call: OpCall<A> = (at, inputs, attrs) => {
     const fail: Fail = (expected, got) => {
-      const shapes = inputs.map((value, index) => `${operandName(definition, index)} ${formatShape(value.shape)} ${value.dtype}`)
-      throw new EngineError('shape-mismatch', `${definition.name}(${at}): expected ${expected}, got ${got} (${shapes.join(', ')})`, {
-        op: definition.name,
-        at,
-        shapes: inputs.map((value) => value.shape),
-      })
+      const shapes = inputs.map(
+        (value, index) => `${operandName(definition, index)} ${formatShape(value.shape)} ${value.dtype}`,
+      )
+      throw new EngineError(
+        'shape-mismatch',
+        `${definition.name}(${at}): expected ${expected}, got ${got} (${shapes.join(', ')})`,
+        {
+          op: definition.name,
+          at,
+          shapes: inputs.map((value) => value.shape),
+        },
+      )
     }
     const type = definition.infer(inputs, attrs, fail)
-    return { ...type, at, origin: { kind: 'op', op: definition.name, inputs, attrs }, set: unionOfSets(inputs.map((value) => value.set)) }
+    return {
+      ...type,
+      at,
+      origin: { kind: 'op', op: definition.name, inputs, attrs },
+      set: unionOfSets(inputs.map((value) => value.set)),
+    }
   }
   calls.set(definition.name, call as unknown as OpCall)
   return call
@@ -72,7 +83,8 @@ export function applyOp(name: string, at: string, inputs: readonly Value[], attr
 
 /** The operand's name by position, without its markers. */
 function operandName(definition: Pick<OpDefinition, 'operands'>, index: number): string {
-  const name = definition.operands[index] ?? (definition.operands.at(-1)?.endsWith('...') ? definition.operands.at(-1) : undefined)
+  const name =
+    definition.operands[index] ?? (definition.operands.at(-1)?.endsWith('...') ? definition.operands.at(-1) : undefined)
   return name?.replace(/[?.]/g, '') ?? `${index}`
 }
 

@@ -14,7 +14,10 @@ import type { Attr, Attrs, Value, ValueType } from './value'
 export function printGraph(g: Graph): string {
   const names = new Map(g.values.map((value, index) => [value, `%${index}`]))
   const name = (value: Value) => names.get(value) ?? '%?'
-  const lines = g.values.map((value) => `${name(value)} = ${definition(value, name)} ${printType(value)}${value.set ? ` {${value.set}}` : ''} ${value.at}`)
+  const lines = g.values.map(
+    (value) =>
+      `${name(value)} = ${definition(value, name)} ${printType(value)}${value.set ? ` {${value.set}}` : ''} ${value.at}`,
+  )
   const outputs = Object.entries(g.outputs).map(([output, value]) => `output ${output} = ${name(value)}`)
   return [`graph ${g.name}`, ...lines, ...outputs, ''].join('\n')
 }

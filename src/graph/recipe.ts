@@ -11,7 +11,13 @@ import { elements, formatShape, type Shape, sameShape } from '../tensor/shape'
 export type Recipe =
   | { readonly kind: 'tensor'; readonly name: string; readonly shape: Shape }
   | { readonly kind: 'literal'; readonly data: Float32Array; readonly shape: Shape }
-  | { readonly kind: 'slice'; readonly of: Recipe; readonly axis: number; readonly start: number; readonly shape: Shape }
+  | {
+      readonly kind: 'slice'
+      readonly of: Recipe
+      readonly axis: number
+      readonly start: number
+      readonly shape: Shape
+    }
   | { readonly kind: 'concat'; readonly parts: readonly Recipe[]; readonly axis: number; readonly shape: Shape }
   | { readonly kind: 'reshape'; readonly of: Recipe; readonly shape: Shape }
   | { readonly kind: 'permute'; readonly of: Recipe; readonly order: readonly number[]; readonly shape: Shape }
@@ -24,7 +30,10 @@ export function tensorRecipe(name: string, shape: Shape): Recipe {
 /** Values computed by the model file itself, position tables for instance. */
 export function literalRecipe(data: Float32Array, shape: Shape): Recipe {
   if (data.length !== elements(shape)) {
-    throw new EngineError('shape-mismatch', `literal: expected ${elements(shape)} values for ${formatShape(shape)}, got ${data.length}`)
+    throw new EngineError(
+      'shape-mismatch',
+      `literal: expected ${elements(shape)} values for ${formatShape(shape)}, got ${data.length}`,
+    )
   }
   return { kind: 'literal', data, shape }
 }
@@ -33,7 +42,10 @@ export function literalRecipe(data: Float32Array, shape: Shape): Recipe {
 export function sliceRecipe(of: Recipe, axis: number, start: number, size: number): Recipe {
   const extent = of.shape[axis]
   if (extent === undefined || start < 0 || size < 0 || start + size > extent) {
-    throw new EngineError('shape-mismatch', `slice: expected a range within axis ${axis} of ${formatShape(of.shape)}, got ${start}+${size}`)
+    throw new EngineError(
+      'shape-mismatch',
+      `slice: expected a range within axis ${axis} of ${formatShape(of.shape)}, got ${start}+${size}`,
+    )
   }
   return { kind: 'slice', of, axis, start, shape: of.shape.with(axis, size) }
 }
@@ -45,7 +57,10 @@ export function concatRecipe(parts: readonly Recipe[], axis: number): Recipe {
   let size = 0
   for (const part of parts) {
     if (!sameShape(part.shape.with(axis, 0), first.shape.with(axis, 0))) {
-      throw new EngineError('shape-mismatch', `concat: expected ${formatShape(first.shape)} apart from axis ${axis}, got ${formatShape(part.shape)}`)
+      throw new EngineError(
+        'shape-mismatch',
+        `concat: expected ${formatShape(first.shape)} apart from axis ${axis}, got ${formatShape(part.shape)}`,
+      )
     }
     size += part.shape[axis] ?? 0
   }
@@ -62,8 +77,15 @@ export function reshapeRecipe(of: Recipe, shape: Shape): Recipe {
 
 /** Axes in another order: OIHW to the channels-last OHWI. */
 export function permuteRecipe(of: Recipe, order: readonly number[]): Recipe {
-  if (order.length !== of.shape.length || new Set(order).size !== order.length || order.some((axis) => of.shape[axis] === undefined)) {
-    throw new EngineError('shape-mismatch', `permute: expected an order of the axes of ${formatShape(of.shape)}, got ${formatShape(order)}`)
+  if (
+    order.length !== of.shape.length ||
+    new Set(order).size !== order.length ||
+    order.some((axis) => of.shape[axis] === undefined)
+  ) {
+    throw new EngineError(
+      'shape-mismatch',
+      `permute: expected an order of the axes of ${formatShape(of.shape)}, got ${formatShape(order)}`,
+    )
   }
   return { kind: 'permute', of, order, shape: order.map((axis) => of.shape[axis] ?? 0) }
 }

@@ -21,7 +21,10 @@ function compose(recipe: Recipe): string {
       return `${recipe.name}${formatShape(recipe.shape)}`
     case 'literal': {
       const { buffer, byteOffset, byteLength } = recipe.data
-      const digest = createHash('sha256').update(new Uint8Array(buffer, byteOffset, byteLength)).digest('hex').slice(0, 24)
+      const digest = createHash('sha256')
+        .update(new Uint8Array(buffer, byteOffset, byteLength))
+        .digest('hex')
+        .slice(0, 24)
       return `literal(${digest})${formatShape(recipe.shape)}`
     }
     case 'slice':

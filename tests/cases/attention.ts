@@ -1,7 +1,13 @@
 import { type CaseOperand, type OpCase, type OpCases, x } from './case'
 
 /** L queries on S keys, `heads` of size K. */
-function call(length: number, keys: number, heads: number, size: number, more: { causal?: boolean; kvLength?: readonly number[]; scale?: number; within?: 'columns' | 'rows' } = {}): OpCase {
+function call(
+  length: number,
+  keys: number,
+  heads: number,
+  size: number,
+  more: { causal?: boolean; kvLength?: readonly number[]; scale?: number; within?: 'columns' | 'rows' } = {},
+): OpCase {
   const { causal = false, kvLength, scale = 1 / Math.sqrt(size), within } = more
   const operand = (tokens: number): CaseOperand => ({ ...x(tokens, heads * size), ...(within ? { within } : {}) })
   const length1: CaseOperand[] = kvLength ? [{ shape: [1], as: 'ids', below: keys + 1, values: kvLength }] : []

@@ -1,8 +1,9 @@
 /** Ops of two operands, in every way b may lie against a. */
 
+import type { Shape } from '../../src/tensor/shape'
 import { type CaseOperand, elementwiseReduction, type OpCase, type OpCases, param, VECTOR_SHAPES, x } from './case'
 
-function binary(op: string, shapes = VECTOR_SHAPES): OpCases {
+function binary(op: string, shapes: readonly Shape[]): OpCases {
   const cases = shapes.flatMap((shape): OpCase[] => {
     const n = shape.at(-1) ?? 1
     return [
@@ -28,10 +29,10 @@ function binary(op: string, shapes = VECTOR_SHAPES): OpCases {
   }
 }
 
-export const add = binary('add')
-export const sub = binary('sub', VECTOR_SHAPES.slice(0, 8))
-export const mul = binary('mul', VECTOR_SHAPES.slice(0, 8))
-export const mulOnePlus = binary('mul_one_plus', VECTOR_SHAPES.slice(0, 8))
+export const add = binary('add', VECTOR_SHAPES.slice(0, 11))
+export const sub = binary('sub', VECTOR_SHAPES.slice(3, 8))
+export const mul = binary('mul', VECTOR_SHAPES.slice(3, 8))
+export const mulOnePlus = binary('mul_one_plus', VECTOR_SHAPES.slice(3, 8))
 
 export const modulate: OpCases = {
   op: 'modulate',

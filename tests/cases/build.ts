@@ -15,7 +15,16 @@ export type CaseRow = Readonly<Record<string, Float32Array | Int32Array>>
 
 /** `[3, 4] columns, param [5, 4] {heads: 2}`, for test names. */
 export function caseName({ operands, attrs = {}, into }: OpCase): string {
-  const text = operands.map(({ shape, as, within, spread }) => [as === 'input' ? undefined : as, formatShape(shape), within && `in ${within}`, spread && as !== 'param' ? `x${spread}` : undefined].filter(Boolean).join(' '))
+  const text = operands.map(({ shape, as, within, spread }) =>
+    [
+      as === 'input' ? undefined : as,
+      formatShape(shape),
+      within && `in ${within}`,
+      spread && as !== 'param' ? `x${spread}` : undefined,
+    ]
+      .filter(Boolean)
+      .join(' '),
+  )
   return `${text.join(', ')} ${JSON.stringify(attrs)}${into ? ` into ${into}` : ''}`
 }
 
@@ -26,7 +35,12 @@ export function caseName({ operands, attrs = {}, into }: OpCase): string {
  * otherwise the op reads and writes the float32 of the ports where it can.
  */
 export function caseGraph(op: string, { operands, attrs = {}, into }: OpCase, stored: boolean): Graph {
-  const result = applyOp(op, op, operands.map((operand, index) => operandValue(operand, index, stored)), attrs)
+  const result = applyOp(
+    op,
+    op,
+    operands.map((operand, index) => operandValue(operand, index, stored)),
+    attrs,
+  )
   const written = into ? join(result, into) : result
   // Read twice, so that it must be stored on its way out.
   return graph(op, stored ? { y: written, again: offset('again', written, 0.5) } : { y: written })
@@ -61,7 +75,8 @@ function operandValue(operand: CaseOperand, index: number, stored: boolean): Val
   const { shape, as = 'input', within, spread = 1 } = operand
   const name = `x${index}`
   const axes = shape.map(() => '_')
-  if (as === 'param') return param(literalRecipe(normals(`${name}.${shape}`, elements(shape), spread), shape), shape, name)
+  if (as === 'param')
+    return param(literalRecipe(normals(`${name}.${shape}`, elements(shape), spread), shape), shape, name)
   if (as === 'ids') return input(name, 'latent', { shape, dtype: 'i32', axes })
   const port = input(name, 'latent', { shape: wide(shape, within), dtype: 'f32', axes })
   const value = stored ? scale(`${name}.stored`, port, 0.5) : port

@@ -51,4 +51,19 @@ export const lastOf = (operands: readonly CaseOperand[]): number => operands[0]?
 export const elementwiseReduction = (): number => 4
 
 /** The shapes element-wise ops and norms are tried in: 1, odd, prime, around vector widths, misaligned. */
-export const VECTOR_SHAPES: readonly Shape[] = [[1], [7], [1, 1], [3, 5], [2, 8], [5, 13], [4, 16], [3, 17], [2, 31], [9, 64], [1, 127], [3, 257], [2, 3, 4], [5, 1, 9]]
+export const VECTOR_SHAPES: readonly Shape[] = [
+  [1],
+  [7],
+  [1, 1],
+  [3, 5],
+  [2, 8],
+  [5, 13],
+  [4, 16],
+  [3, 17],
+  [2, 31],
+  [9, 64],
+  [1, 127],
+  [3, 257],
+  [2, 3, 4],
+  [5, 1, 9],
+]

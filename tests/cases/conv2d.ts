@@ -1,7 +1,10 @@
 import type { Attrs } from '../../src/graph/value'
 import { type OpCases, param, x } from './case'
 
-const geometry = (stride: number, ...padding: number[]): Attrs => ({ stride: [stride, stride], padding: padding.length === 1 ? Array(4).fill(padding[0]) : padding })
+const geometry = (stride: number, ...padding: number[]): Attrs => ({
+  stride: [stride, stride],
+  padding: padding.length === 1 ? Array(4).fill(padding[0]) : padding,
+})
 
 export const conv2d: OpCases = {
   op: 'conv2d',

@@ -23,8 +23,14 @@ export const resizeBilinear: OpCases = {
   op: 'resize_bilinear',
   reduction: elementwiseReduction,
   cases: [
-    ...sizes.flatMap((size) => [true, false].map((alignCorners) => ({ operands: [x(4, 6, 5)], attrs: { size, alignCorners } }))),
+    ...sizes.flatMap((size) =>
+      [true, false].map((alignCorners) => ({ operands: [x(4, 6, 5)], attrs: { size, alignCorners } })),
+    ),
     { operands: [x(1, 1, 3)], attrs: { size: [5, 2], alignCorners: false } },
-    { operands: [{ ...x(3, 4, 33), within: 'columns' as const }], attrs: { size: [7, 7], alignCorners: true }, into: 'columns' },
+    {
+      operands: [{ ...x(3, 4, 33), within: 'columns' as const }],
+      attrs: { size: [7, 7], alignCorners: true },
+      into: 'columns',
+    },
   ],
 }

@@ -1,6 +1,10 @@
 import type { OpCase, OpCases } from './case'
 
-function call(dim: number, times: readonly number[], attrs: { flip?: boolean; shift?: number; scale?: number; maxPeriod?: number } = {}): OpCase {
+function call(
+  dim: number,
+  times: readonly number[],
+  attrs: { flip?: boolean; shift?: number; scale?: number; maxPeriod?: number } = {},
+): OpCase {
   const { flip = false, shift = 0, scale = 1, maxPeriod = 10000 } = attrs
   return { operands: [{ shape: [1], values: times }], attrs: { dim, flip, shift, scale, maxPeriod } }
 }

@@ -27,7 +27,11 @@ export function tryOpen(bindings: Bindings, options: DeviceOptions): Device | st
   try {
     return bindings.openDevice(options)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'unavailable-device' || error.code === 'unavailable-binding')) {
+    if (
+      error instanceof Error &&
+      'code' in error &&
+      (error.code === 'unavailable-device' || error.code === 'unavailable-binding')
+    ) {
       return error.message.split('\n')[0] ?? error.message
     }
     throw error
@@ -35,7 +39,14 @@ export function tryOpen(bindings: Bindings, options: DeviceOptions): Device | st
 }
 
 /** A program's outputs for each row, run between gutters of NaN that must stay as they are. */
-async function runRows(bindings: Bindings, device: Device, g: Graph, dtype: NetworkDType, optimise: boolean, rows: readonly CaseRow[]): Promise<Record<string, Float32Array>[]> {
+async function runRows(
+  bindings: Bindings,
+  device: Device,
+  g: Graph,
+  dtype: NetworkDType,
+  optimise: boolean,
+  rows: readonly CaseRow[],
+): Promise<Record<string, Float32Array>[]> {
   const { parts } = await compile(g, device.capabilities, { dtype, optimise, cut: false })
   const [part] = parts
   if (!part) throw new Error('a program')
@@ -43,16 +54,24 @@ async function runRows(bindings: Bindings, device: Device, g: Graph, dtype: Netw
   try {
     const executable = await bindings.loadExecutable(device, part.program, weights)
     try {
-      const shapes = new Map(part.program.outputs.map(({ name, buffer }) => [name, elements(part.program.buffers[buffer]?.shape ?? [])]))
+      const shapes = new Map(
+        part.program.outputs.map(({ name, buffer }) => [name, elements(part.program.buffers[buffer]?.shape ?? [])]),
+      )
       const outputs = Object.fromEntries([...shapes].map(([name, count]) => [name, rows.map(() => guttered(count))]))
       const inputs = Object.fromEntries(graphInputs(g).map(({ at }) => [at, rows.map((row) => inGutter(row[at]))]))
       await executable.run({
         rows: rows.length,
         inputs,
-        outputs: Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values.map((value) => value.inside)])),
+        outputs: Object.fromEntries(
+          Object.entries(outputs).map(([name, values]) => [name, values.map((value) => value.inside)]),
+        ),
       })
       for (const values of Object.values(outputs)) for (const value of values) value.expectIntact()
-      return rows.map((_, row) => Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[row]?.inside ?? new Float32Array()])))
+      return rows.map((_, row) =>
+        Object.fromEntries(
+          Object.entries(outputs).map(([name, values]) => [name, values[row]?.inside ?? new Float32Array()]),
+        ),
+      )
     } finally {
       executable.dispose()
     }
@@ -76,7 +95,10 @@ function guttered(count: number): { inside: Float32Array; expectIntact(): void }
 /** The same values with NaN around them; integers have -1 there, which no op accepts as an id. */
 function inGutter(values: Float32Array | Int32Array | undefined): Float32Array | Int32Array {
   if (!values) throw new Error('an input')
-  const whole = values instanceof Int32Array ? new Int32Array(values.length + 2 * GUTTER).fill(-1) : new Float32Array(values.length + 2 * GUTTER).fill(Number.NaN)
+  const whole =
+    values instanceof Int32Array
+      ? new Int32Array(values.length + 2 * GUTTER).fill(-1)
+      : new Float32Array(values.length + 2 * GUTTER).fill(Number.NaN)
   whole.set(values, GUTTER)
   return whole.subarray(GUTTER, GUTTER + values.length)
 }
@@ -117,7 +139,9 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
 
   describe(title, () => {
     test('every op has cases', () => {
-      expect(new Set(ALL_CASES.map((cases) => cases.op))).toEqual(new Set(opDefinitions().map((definition) => definition.name)))
+      expect(new Set(ALL_CASES.map((cases) => cases.op))).toEqual(
+        new Set(opDefinitions().map((definition) => definition.name)),
+      )
     })
 
     for (const cases of ALL_CASES) {
@@ -132,12 +156,19 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
               const allowed = tolerance(cases, one, dtype, stored)
               const oracle = options.device === 'reference'
               if (oracle && dtype !== 'f32') continue // that it runs; rounding to small types is its own business
-              const want = oracle ? rows.map((row) => interpretGraph(g, row)) : await runRows(bindings, reference, g, dtype, optimise, rows)
+              const want = oracle
+                ? rows.map((row) => interpretGraph(g, row))
+                : await runRows(bindings, reference, g, dtype, optimise, rows)
               got.forEach((outputs, row) => {
                 for (const [name, values] of Object.entries(outputs)) {
                   const expected = want[row]?.[name]
                   if (!expected) throw new Error(`no ${name}`)
-                  expectClose(`${cases.op} ${dtype}${stored ? ' stored' : ''} ${name} row ${row}`, values, 'data' in expected ? expected.data : expected, allowed)
+                  expectClose(
+                    `${cases.op} ${dtype}${stored ? ' stored' : ''} ${name} row ${row}`,
+                    values,
+                    'data' in expected ? expected.data : expected,
+                    allowed,
+                  )
                 }
               })
             }
@@ -164,5 +195,7 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
 }
 
 function bits(outputs: Readonly<Record<string, Float32Array>> | undefined): Record<string, Uint32Array> {
-  return Object.fromEntries(Object.entries(outputs ?? {}).map(([name, values]) => [name, new Uint32Array(Float32Array.from(values).buffer)]))
+  return Object.fromEntries(
+    Object.entries(outputs ?? {}).map(([name, values]) => [name, new Uint32Array(Float32Array.from(values).buffer)]),
+  )
 }

@@ -7,7 +7,12 @@ export interface Tolerance {
 }
 
 /** Throws with index, want, got, max abs, max rel, ulp and count when anything is out of tolerance. */
-export function expectClose(what: string, got: ArrayLike<number>, want: ArrayLike<number>, { absolute, relative }: Tolerance): void {
+export function expectClose(
+  what: string,
+  got: ArrayLike<number>,
+  want: ArrayLike<number>,
+  { absolute, relative }: Tolerance,
+): void {
   if (got.length !== want.length) throw new Error(`${what}: expected ${want.length} values, got ${got.length}`)
   let count = 0
   let worst = { index: -1, excess: 0 }

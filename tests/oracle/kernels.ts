@@ -35,7 +35,12 @@ export interface ConvGeometry {
 }
 
 /** x [H, W, C], weight [O, ...] of kh·kw·C elements each. */
-export function conv2d(x: Dense, weight: Dense, bias: Dense | undefined, { kernel, stride, padding }: ConvGeometry): Dense {
+export function conv2d(
+  x: Dense,
+  weight: Dense,
+  bias: Dense | undefined,
+  { kernel, stride, padding }: ConvGeometry,
+): Dense {
   const [h = 0, w = 0, c = 0] = x.shape
   const o = weight.shape[0] ?? 0
   const [kh, kw] = kernel
@@ -62,7 +67,15 @@ export function conv2d(x: Dense, weight: Dense, bias: Dense | undefined, { kerne
   return dense([outH, outW, o], out)
 }
 
-export function attention(q: Dense, k: Dense, v: Dense, kvLength: Dense | undefined, heads: number, causal: boolean, scale: number): Dense {
+export function attention(
+  q: Dense,
+  k: Dense,
+  v: Dense,
+  kvLength: Dense | undefined,
+  heads: number,
+  causal: boolean,
+  scale: number,
+): Dense {
   const [length = 0, width = 0] = [q.data.length / last(q.shape), last(q.shape)]
   const exist = kvLength ? at(kvLength, 0) : k.data.length / width
   const size = width / heads
@@ -79,7 +92,10 @@ export function attention(q: Dense, k: Dense, v: Dense, kvLength: Dense | undefi
       const weights = scores.map((score) => Math.exp(score - most))
       const total = weights.reduce((sum, weight) => sum + weight, 0)
       for (let l = 0; l < size; l++) {
-        out[i * width + head * size + l] = weights.reduce((sum, weight, j) => sum + (weight / total) * at(v, j * width + head * size + l), 0)
+        out[i * width + head * size + l] = weights.reduce(
+          (sum, weight, j) => sum + (weight / total) * at(v, j * width + head * size + l),
+          0,
+        )
       }
     }
   }
@@ -93,7 +109,13 @@ function normalise(values: readonly number[], eps: number, rms: boolean): number
   return values.map((value) => (value - mean) / Math.sqrt(variance + eps))
 }
 
-export function layerNorm(x: Dense, weight: Dense | undefined, bias: Dense | undefined, eps: number, rms = false): Dense {
+export function layerNorm(
+  x: Dense,
+  weight: Dense | undefined,
+  bias: Dense | undefined,
+  eps: number,
+  rms = false,
+): Dense {
   const c = last(x.shape)
   const out = new Float64Array(x.data.length)
   for (let row = 0; row < out.length; row += c) {
@@ -104,13 +126,23 @@ export function layerNorm(x: Dense, weight: Dense | undefined, bias: Dense | und
   return dense(x.shape, out)
 }
 
-export function groupNorm(x: Dense, weight: Dense | undefined, bias: Dense | undefined, groups: number, eps: number): Dense {
+export function groupNorm(
+  x: Dense,
+  weight: Dense | undefined,
+  bias: Dense | undefined,
+  groups: number,
+  eps: number,
+): Dense {
   const c = last(x.shape)
   const size = c / groups
   const out = new Float64Array(x.data.length)
   for (let group = 0; group < groups; group++) {
     const indices = [...x.data.keys()].filter((index) => Math.floor((index % c) / size) === group)
-    const values = normalise(indices.map((index) => at(x, index)), eps, false)
+    const values = normalise(
+      indices.map((index) => at(x, index)),
+      eps,
+      false,
+    )
     indices.forEach((index, i) => {
       out[index] = (values[i] ?? 0) * (weight ? at(weight, index % c) : 1) + (bias ? at(bias, index % c) : 0)
     })
@@ -134,7 +166,10 @@ export function softmax(x: Dense): Dense {
 
 export function embedding(ids: Dense, table: Dense): Dense {
   const [, width = 0] = table.shape
-  return dense([ids.data.length, width], Float64Array.from([...ids.data].flatMap((id) => [...table.data.subarray(id * width, (id + 1) * width)])))
+  return dense(
+    [ids.data.length, width],
+    Float64Array.from([...ids.data].flatMap((id) => [...table.data.subarray(id * width, (id + 1) * width)])),
+  )
 }
 
 export function resizeNearest(x: Dense, size: Shape): Dense {
@@ -171,7 +206,14 @@ export function resizeBilinear(x: Dense, size: Shape, alignCorners: boolean): De
 }
 
 /** The angles in the float32 steps of PyTorch, which are part of the op; their sines and cosines in float64. */
-export function timestepEmbedding(t: number, dim: number, flip: boolean, shift: number, scale: number, maxPeriod: number): Dense {
+export function timestepEmbedding(
+  t: number,
+  dim: number,
+  flip: boolean,
+  shift: number,
+  scale: number,
+  maxPeriod: number,
+): Dense {
   const half = dim / 2
   const { fround } = Math
   const angles = Array.from({ length: half }, (_, i) => {
@@ -229,7 +271,10 @@ export function broadcast(op: EpilogueName, v: Dense, b: Dense | number): Dense 
     if (elements(b.shape) !== channels) throw new RangeError(`cannot broadcast [${b.shape}] over [${v.shape}]`)
     return at(b, index % channels)
   }
-  return dense(v.shape, v.data.map((value, index) => elementwise(op, value, other(index))))
+  return dense(
+    v.shape,
+    v.data.map((value, index) => elementwise(op, value, other(index))),
+  )
 }
 
 /** erf by its series for small and its continued fraction for large arguments; good to 1e-15. */

@@ -27,7 +27,12 @@ export function evaluateRecipe(recipe: Recipe): Dense {
     case 'permute': {
       const of = evaluateRecipe(recipe.of)
       const steps = strides(of.shape)
-      return gather(of, 0, recipe.shape, recipe.order.map((axis) => steps[axis] ?? 0))
+      return gather(
+        of,
+        0,
+        recipe.shape,
+        recipe.order.map((axis) => steps[axis] ?? 0),
+      )
     }
     case 'concat':
       return joinDense(recipe.parts.map(evaluateRecipe), recipe.axis)

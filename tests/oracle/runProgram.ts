@@ -21,7 +21,10 @@ export function runArtifact(artifact: Artifact, rows: readonly Row[]): Record<st
   let results: Record<string, Dense>[] = []
   for (const { program } of artifact.parts) {
     results = runProgram(program, known)
-    known = known.map((row, index) => ({ ...row, ...Object.fromEntries(Object.entries(results[index] ?? {}).map(([name, value]) => [name, value.data])) }))
+    known = known.map((row, index) => ({
+      ...row,
+      ...Object.fromEntries(Object.entries(results[index] ?? {}).map(([name, value]) => [name, value.data])),
+    }))
   }
   return results
 }
@@ -31,7 +34,7 @@ export function runProgram(program: Program, rows: readonly Row[]): Record<strin
   const memory = new Memory(program, rows)
   for (const step of program.steps) {
     const results = rows.map((_, row) => finish(step, runKernel(program, step, row, memory), row, memory))
-    results.forEach((result, row) => memory.write(step.output, row, result))
+    for (const [row, result] of results.entries()) memory.write(step.output, row, result)
   }
   return rows.map((_, row) =>
     Object.fromEntries(program.outputs.map(({ name, buffer }) => [name, memory.read(buffer, row)])),
@@ -43,14 +46,23 @@ class Memory {
   readonly #ports = new Map<number, Float64Array[]>()
   readonly #params: Float64Array[]
 
-  constructor(readonly program: Program, readonly rows: readonly Row[]) {
+  constructor(
+    readonly program: Program,
+    readonly rows: readonly Row[],
+  ) {
     this.#arena = new Float64Array((rows.length * program.arenaBytes) / 2).fill(Number.NaN)
     this.#params = program.params.map((param) => evaluateRecipe(param.recipe).data)
     for (const { name, buffer } of program.inputs) {
-      this.#ports.set(buffer, rows.map((row) => Float64Array.from(row[name] ?? missing(name))))
+      this.#ports.set(
+        buffer,
+        rows.map((row) => Float64Array.from(row[name] ?? missing(name))),
+      )
     }
     for (const { buffer } of program.outputs) {
-      this.#ports.set(buffer, rows.map(() => new Float64Array(elements(this.spec(buffer).shape)).fill(Number.NaN)))
+      this.#ports.set(
+        buffer,
+        rows.map(() => new Float64Array(elements(this.spec(buffer).shape)).fill(Number.NaN)),
+      )
     }
   }
 
@@ -68,7 +80,8 @@ class Memory {
   }
 
   write(buffer: number, row: number, values: Dense): void {
-    if (values.data.length !== elements(this.spec(buffer).shape)) throw new RangeError(`writes ${values.data.length} values into [${this.spec(buffer).shape}]`)
+    if (values.data.length !== elements(this.spec(buffer).shape))
+      throw new RangeError(`writes ${values.data.length} values into [${this.spec(buffer).shape}]`)
     this.#each(buffer, row, (store, slot, index, slots) => {
       store.fill(Number.NaN, slot, slot + slots)
       store[slot] = values.data[index] ?? Number.NaN
@@ -76,7 +89,11 @@ class Memory {
   }
 
   /** Visits the slots of a buffer's elements in order. */
-  #each(buffer: number, row: number, visit: (store: Float64Array, slot: number, index: number, slots: number) => void): void {
+  #each(
+    buffer: number,
+    row: number,
+    visit: (store: Float64Array, slot: number, index: number, slots: number) => void,
+  ): void {
     const spec = this.spec(buffer)
     const root = rootOf(this.program.buffers, buffer)
     const base = this.spec(root)
@@ -85,7 +102,11 @@ class Memory {
     const inside = spec.storage.kind === 'view' ? spec.storage.byteOffset : 0
     const arena = storage.kind === 'arena'
     const start = arena ? this.rows.length * storage.offset + row * elements(base.shape) * bytes + inside : inside
-    const store = arena ? this.#arena : storage.kind === 'param' ? this.#params[storage.index] : this.#ports.get(root)?.[row]
+    const store = arena
+      ? this.#arena
+      : storage.kind === 'param'
+        ? this.#params[storage.index]
+        : this.#ports.get(root)?.[row]
     if (!store) throw new RangeError(`b${buffer} has no memory`)
     const columns = columnsOf(spec.shape)
     for (let vector = 0; vector < vectorsOf(spec.shape); vector++) {
@@ -140,7 +161,14 @@ function runKernel(program: Program, step: Step, row: number, memory: Memory): D
     case 'resize_bilinear':
       return kernels.resizeBilinear(x, out.shape.slice(0, 2), attr(0) === 1)
     case 'timestep_embedding':
-      return kernels.timestepEmbedding(x.data[0] ?? missing('t'), columnsOf(out.shape), attr(0) === 1, attr(1), attr(2), attr(3))
+      return kernels.timestepEmbedding(
+        x.data[0] ?? missing('t'),
+        columnsOf(out.shape),
+        attr(0) === 1,
+        attr(1),
+        attr(2),
+        attr(3),
+      )
     default:
       return step.kernel satisfies never
   }

@@ -21,7 +21,8 @@ const SEEDS = Array.from({ length: 60 }, (_, seed) => seed)
 const TOLERANCE = { absolute: 1e-9, relative: 1e-9 } // float64 in another order of sums
 function expectSame(what: string, got: Record<string, Dense> | undefined, want: Record<string, Dense>) {
   expect(Object.keys(got ?? {})).toEqual(Object.keys(want))
-  for (const [name, value] of Object.entries(want)) expectClose(`${what} ${name}`, got?.[name]?.data ?? [], value.data, TOLERANCE)
+  for (const [name, value] of Object.entries(want))
+    expectClose(`${what} ${name}`, got?.[name]?.data ?? [], value.data, TOLERANCE)
 }
 
 /** Inputs of one row; rows differ. */
@@ -85,7 +86,9 @@ describe('programs', () => {
     for (const rows of [1, 2, 3, 7]) {
       const inputs = Array.from({ length: rows }, (_, row) => rowInputs(g, row))
       const results = runArtifact(artifact, inputs)
-      inputs.forEach((row, index) => expectSame(`row ${index} of ${rows}`, results[index], interpretGraph(g, row)))
+      for (const [index, row] of inputs.entries()) {
+        expectSame(`row ${index} of ${rows}`, results[index], interpretGraph(g, row))
+      }
     }
   })
 })

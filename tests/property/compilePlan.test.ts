@@ -25,18 +25,44 @@ function randomSteps(seed: number): Scheduled {
     const same = made.filter((other) => buffers[other]?.shape.join() === shape.join() && other !== x)
     const other = same.length > 0 && source.below(2) === 0 ? source.pick(same) : undefined
     const resized = source.below(4) === 0
-    const output = add(`n${i}`, resized ? [1 + source.below(40), 1 + source.below(40)] : shape, source.below(3) === 0 ? 'bf16' : 'f32', { kind: 'arena', offset: -1 })
+    const output = add(
+      `n${i}`,
+      resized ? [1 + source.below(40), 1 + source.below(40)] : shape,
+      source.below(3) === 0 ? 'bf16' : 'f32',
+      { kind: 'arena', offset: -1 },
+    )
     steps.push(
       resized
-        ? { kernel: 'strided_copy', operands: [x], output, attrs: [0, 2, ...(buffers[output]?.shape ?? []), 0, 0], epilogue: [], at: `n${i}` }
-        : { kernel: 'elementwise', operands: [x], output, attrs: [], epilogue: other === undefined ? [] : [{ op: 'add', operand: other }], at: `n${i}` },
+        ? {
+            kernel: 'strided_copy',
+            operands: [x],
+            output,
+            attrs: [0, 2, ...(buffers[output]?.shape ?? []), 0, 0],
+            epilogue: [],
+            at: `n${i}`,
+          }
+        : {
+            kernel: 'elementwise',
+            operands: [x],
+            output,
+            attrs: [],
+            epilogue: other === undefined ? [] : [{ op: 'add', operand: other }],
+            at: `n${i}`,
+          },
     )
     made.push(output)
   }
   const result = made.at(-1) ?? input
   const out = add('y', [...(buffers[result]?.shape ?? [])], 'f32', { kind: 'output', index: 0 })
   steps.push({ kernel: 'elementwise', operands: [result], output: out, attrs: [], epilogue: [], at: 'y' })
-  return { name: `random ${seed}`, buffers, params: [], inputs: [{ name: 'x', buffer: input }], outputs: [{ name: 'y', buffer: out }], steps }
+  return {
+    name: `random ${seed}`,
+    buffers,
+    params: [],
+    inputs: [{ name: 'x', buffer: input }],
+    outputs: [{ name: 'y', buffer: out }],
+    steps,
+  }
 }
 
 /** Runs the program on tags instead of numbers: every byte remembers which write it holds. */
@@ -53,7 +79,10 @@ function expectIntact(program: Program, rows: number): void {
         const buffer = program.buffers[operand]
         if (!buffer) throw new Error('buffer')
         for (const byte of bytesOf(buffer, row)) {
-          if (arena.get(byte) !== `${operand}/${row}`) throw new Error(`${step.at} row ${row} of ${rows} reads b${operand} at ${byte}, which holds ${arena.get(byte)}`)
+          if (arena.get(byte) !== `${operand}/${row}`)
+            throw new Error(
+              `${step.at} row ${row} of ${rows} reads b${operand} at ${byte}, which holds ${arena.get(byte)}`,
+            )
         }
       }
       const output = program.buffers[step.output]
@@ -112,7 +141,10 @@ function liveBytes(program: Program): number {
   const alive = new Set<number>()
   program.steps.forEach((step, index) => {
     if (program.buffers[step.output]?.storage.kind === 'arena') alive.add(step.output)
-    most = Math.max(most, [...alive].reduce((sum, buffer) => sum + rowBytes(program.buffers[buffer]), 0))
+    most = Math.max(
+      most,
+      [...alive].reduce((sum, buffer) => sum + rowBytes(program.buffers[buffer]), 0),
+    )
     for (const buffer of alive) if ((last.get(buffer) ?? 0) <= index) alive.delete(buffer)
   })
   return most

@@ -46,12 +46,16 @@ export function cut(g: Graph): CutPart[] {
   // Later parts decide what earlier ones must give, so they are built from the last to the first.
   for (const set of ['row', ...CUT_SETS.toReversed()] as const) {
     const wanted = made.get(set)
-    const outputs = set === 'row' ? Object.entries(g.outputs) : [...(wanted ?? [])].map(([value, name]) => [name, value] as const)
+    const outputs =
+      set === 'row' ? Object.entries(g.outputs) : [...(wanted ?? [])].map(([value, name]) => [name, value] as const)
     if (outputs.length === 0) continue
     const states = new Set<string>()
     const moved = new Map<Value, Value>()
     const move = (value: Value): Value => moved.get(value) ?? value
-    for (const value of reached(outputs.map(([, value]) => value), (value) => (stays(value, set) ? operandsOf(value) : []))) {
+    for (const value of reached(
+      outputs.map(([, value]) => value),
+      (value) => (stays(value, set) ? operandsOf(value) : []),
+    )) {
       const owner = partOf(value)
       if (stays(value, set) || owner === undefined) {
         moved.set(value, withOperands(value, operandsOf(value).map(move)))
@@ -63,7 +67,11 @@ export function cut(g: Graph): CutPart[] {
       states.add(name)
       moved.set(value, stateInput(value, name))
     }
-    parts.unshift({ set, graph: graph(`${g.name}/${set}`, Object.fromEntries(outputs.map(([name, value]) => [name, move(value)]))), states })
+    parts.unshift({
+      set,
+      graph: graph(`${g.name}/${set}`, Object.fromEntries(outputs.map(([name, value]) => [name, move(value)]))),
+      states,
+    })
   }
   return parts
 }
@@ -89,7 +97,14 @@ function reached(roots: readonly Value[], operands: (value: Value) => readonly V
 /** The value as the later part sees it. */
 function stateInput(value: Value, name: string): Value {
   const belongsTo = value.set.split('+').at(-1) as InputKind
-  return { shape: value.shape, dtype: value.dtype, axes: value.axes, at: name, origin: { kind: 'input', name, belongsTo }, set: value.set satisfies InputSet }
+  return {
+    shape: value.shape,
+    dtype: value.dtype,
+    axes: value.axes,
+    at: name,
+    origin: { kind: 'input', name, belongsTo },
+    set: value.set satisfies InputSet,
+  }
 }
 
 /** `state.<path>`, with `~2`, `~3` behind it where several values share a path. */

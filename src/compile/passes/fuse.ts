@@ -10,7 +10,14 @@ import { broadcastOf } from '../../graph/ops/broadcast'
 import { useCounts } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
 import type { Shape } from '../../tensor/shape'
-import { epilogueOf, isCommutative, isElementwise, kernelCallOf, type LaunchEpilogue, type LaunchOperand } from '../kernelOf'
+import {
+  epilogueOf,
+  isCommutative,
+  isElementwise,
+  kernelCallOf,
+  type LaunchEpilogue,
+  type LaunchOperand,
+} from '../kernelOf'
 import type { KernelName } from '../kernels'
 import { columnsOf } from '../place'
 
@@ -71,7 +78,12 @@ export function fuse(g: Graph, options: { readonly fuse: boolean }): Item[] {
       const [a, b] = origin.inputs
       if (!a) continue
       const swappable = b !== undefined && isCommutative(origin.op) && broadcastOf(a, b) === 'same' && a !== b
-      const choices = swappable ? [[a, b], [b, a]] as const : [[a, b]] as const
+      const choices = swappable
+        ? ([
+            [a, b],
+            [b, a],
+          ] as const)
+        : ([[a, b]] as const)
       const ranked = choices
         .map(([main, other]) => ({ main, other, rank: rankOf(main, uses, placeOf, items) }))
         .toSorted((left, right) => right.rank - left.rank)
@@ -101,11 +113,20 @@ export function fuse(g: Graph, options: { readonly fuse: boolean }): Item[] {
 }
 
 /** Which producer gains most from an epilogue: a gemm, then any kernel, then an element-wise one; -1 when it is closed. */
-function rankOf(value: Value, uses: ReadonlyMap<Value, number>, placeOf: ReadonlyMap<Value, number>, items: readonly (Item | undefined)[]): number {
+function rankOf(
+  value: Value,
+  uses: ReadonlyMap<Value, number>,
+  placeOf: ReadonlyMap<Value, number>,
+  items: readonly (Item | undefined)[],
+): number {
   if (uses.get(value) !== 1) return -1
   const index = placeOf.get(value)
   const item = index === undefined ? undefined : items[index]
-  if (item?.kind === 'launch') return (item.kernel === 'matmul' || item.kernel === 'conv2d' ? 2 : item.kernel === 'elementwise' ? 0 : 1) + (index ?? 0) / (items.length + 1)
+  if (item?.kind === 'launch')
+    return (
+      (item.kernel === 'matmul' || item.kernel === 'conv2d' ? 2 : item.kernel === 'elementwise' ? 0 : 1) +
+      (index ?? 0) / (items.length + 1)
+    )
   const origin = item?.value.origin
   const [source] = origin?.kind === 'op' && origin.op === 'reshape' ? origin.inputs : []
   return source && columnsOf(source.shape) === columnsOf(value.shape) ? rankOf(source, uses, placeOf, items) : -1

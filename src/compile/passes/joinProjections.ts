@@ -1,6 +1,6 @@
 /** join_projections: several linear ops of one x become one with stacked weights; each result is a slice of its last axis. */
 
-import { graph, type Graph } from '../../graph/graph'
+import { type Graph, graph } from '../../graph/graph'
 import { linear, slice } from '../../graph/ops'
 import { concatRecipe, literalRecipe, type Recipe } from '../../graph/recipe'
 import { rewrite, withOperands } from '../../graph/rewrite'
@@ -27,7 +27,11 @@ export function joinProjections(g: Graph): Graph {
     const [x, weight, bias] = origin.inputs
     if (!x || weight?.origin.kind !== 'param' || (bias && bias.origin.kind !== 'param')) continue
     const group = groups.get(x) ?? []
-    group.push({ value, weight: weight.origin.recipe, bias: bias?.origin.kind === 'param' ? bias.origin.recipe : undefined })
+    group.push({
+      value,
+      weight: weight.origin.recipe,
+      bias: bias?.origin.kind === 'param' ? bias.origin.recipe : undefined,
+    })
     groups.set(x, group)
   }
 
@@ -51,8 +55,13 @@ export function joinProjections(g: Graph): Graph {
 
 function join(x: Value, members: readonly Projection[]): Value {
   const at = `${members[0]?.value.at}+${members.length - 1}`
-  const weight = concatRecipe(members.map((member) => member.weight), 0)
-  const biases = members.map(({ weight, bias }) => bias ?? literalRecipe(new Float32Array(weight.shape[0] ?? 0), [weight.shape[0] ?? 0]))
+  const weight = concatRecipe(
+    members.map((member) => member.weight),
+    0,
+  )
+  const biases = members.map(
+    ({ weight, bias }) => bias ?? literalRecipe(new Float32Array(weight.shape[0] ?? 0), [weight.shape[0] ?? 0]),
+  )
   const bias = members.some((member) => member.bias) ? concatRecipe(biases, 0) : undefined
   return linear(at, x, param(weight, weight.shape, at), bias && param(bias, bias.shape, at))
 }
@@ -66,7 +75,8 @@ function fusedAway(g: Graph): Set<Value> {
     const { op, inputs } = user.origin
     inputs.forEach((operand, index) => {
       users.set(operand, (users.get(operand) ?? 0) + 1)
-      const main = index === 0 || (inputs[0]?.shape.length === operand.shape.length && operand.shape.join() === user.shape.join())
+      const main =
+        index === 0 || (inputs[0]?.shape.length === operand.shape.length && operand.shape.join() === user.shape.join())
       if (isElementwise(op) && main) into.add(operand)
     })
   }

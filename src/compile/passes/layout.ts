@@ -71,8 +71,16 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
 
   /** Copies elements, converting the type; returns where they went. */
   function copy(at: string, from: Place, to: Place): Place {
-    if (!isFloat(from.dtype) || !isFloat(to.dtype)) throw new EngineError('invalid-graph', `${g.name}: ${at}: expected real numbers to copy, got ${from.dtype}`)
-    steps.push({ kernel: 'elementwise', operands: [table.indexOf(from)], output: table.indexOf(to), attrs: {}, epilogue: [], at })
+    if (!isFloat(from.dtype) || !isFloat(to.dtype))
+      throw new EngineError('invalid-graph', `${g.name}: ${at}: expected real numbers to copy, got ${from.dtype}`)
+    steps.push({
+      kernel: 'elementwise',
+      operands: [table.indexOf(from)],
+      output: table.indexOf(to),
+      attrs: {},
+      epilogue: [],
+      at,
+    })
     return to
   }
 
@@ -84,7 +92,11 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
       kernel: 'strided_copy',
       operands: [table.indexOf(table.baseOf(from))],
       output: table.indexOf(to),
-      attrs: { offset: from.offset, rank: order.length, sizesAndStrides: [...sizes, ...order.map((axis) => strides[axis] ?? 1)] },
+      attrs: {
+        offset: from.offset,
+        rank: order.length,
+        sizesAndStrides: [...sizes, ...order.map((axis) => strides[axis] ?? 1)],
+      },
       epilogue: [],
       at,
     })
@@ -98,11 +110,25 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
   const launch = (item: Launch) => {
     const { result } = item
     const operands = item.operands.map((operand) => operand && operandIndex(operand))
-    const epilogue = item.epilogue.map(({ op, operand, value }): EpilogueOp => ({ op, ...(operand && { operand: table.indexOf(known(operand)) }), ...(value !== undefined && { value }) }))
+    const epilogue = item.epilogue.map(
+      ({ op, operand, value }): EpilogueOp => ({
+        op,
+        ...(operand && { operand: table.indexOf(known(operand)) }),
+        ...(value !== undefined && { value }),
+      }),
+    )
     const target = targets.get(result)
     const written = target ? reshapePlace(target, item.shape) : table.arena(result.at, storage(result), item.shape)
-    if (!written) throw new EngineError('internal', `${g.name}: ${item.at} cannot write [${item.shape}] into [${result.shape}]`)
-    steps.push({ kernel: item.kernel, operands, output: table.indexOf(written), attrs: item.attrs, epilogue, at: item.at })
+    if (!written)
+      throw new EngineError('internal', `${g.name}: ${item.at} cannot write [${item.shape}] into [${result.shape}]`)
+    steps.push({
+      kernel: item.kernel,
+      operands,
+      output: table.indexOf(written),
+      attrs: item.attrs,
+      epilogue,
+      at: item.at,
+    })
     places.set(result, target ?? reshapePlace(written, result.shape) ?? written)
   }
 
@@ -157,7 +183,8 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
     })
   }
 
-  const dense = (at: string, from: Place): Place => (isDense(from) ? from : copy(at, from, table.arena(at, from.dtype, from.shape)))
+  const dense = (at: string, from: Place): Place =>
+    isDense(from) ? from : copy(at, from, table.arena(at, from.dtype, from.shape))
 
   /** A value that is a view, unless it was promised to another place. */
   const viewOrCopy = (value: Value, view: Place | undefined) => {
@@ -213,7 +240,15 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
     const uses = useCounts(g)
     const made = new Set(items.map((item) => (item.kind === 'launch' ? item.result : item.value)))
     const promise = (value: Value, place: Place | undefined) => {
-      if (place && value.origin.kind === 'op' && made.has(value) && uses.get(value) === 1 && !recipeOf(value) && value.dtype === 'f32') targets.set(value, place)
+      if (
+        place &&
+        value.origin.kind === 'op' &&
+        made.has(value) &&
+        uses.get(value) === 1 &&
+        !recipeOf(value) &&
+        value.dtype === 'f32'
+      )
+        targets.set(value, place)
     }
     for (const { value, place } of ports) promise(value, place)
     for (const item of items.toReversed()) {
@@ -242,7 +277,14 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
   for (const { value, place } of ports) {
     if (!sameMemory(places.get(value), place)) copy(value.at, known(value), place)
   }
-  return { name: g.name, buffers: table.buffers, params: table.params, inputs: table.inputs, outputs: table.outputs, steps }
+  return {
+    name: g.name,
+    buffers: table.buffers,
+    params: table.params,
+    inputs: table.inputs,
+    outputs: table.outputs,
+    steps,
+  }
 }
 
 /** Where a part of a join lies; `undefined` when it has no single pitch. */
@@ -251,5 +293,12 @@ function joinPart(to: Place, axis: number, start: number, size: number): Place |
 }
 
 function sameMemory(a: Place | undefined, b: Place | undefined): boolean {
-  return a !== undefined && b !== undefined && a.buffer === b.buffer && a.offset === b.offset && a.pitch === b.pitch && columnsOf(a.shape) === columnsOf(b.shape)
+  return (
+    a !== undefined &&
+    b !== undefined &&
+    a.buffer === b.buffer &&
+    a.offset === b.offset &&
+    a.pitch === b.pitch &&
+    columnsOf(a.shape) === columnsOf(b.shape)
+  )
 }

@@ -39,8 +39,11 @@ export function plan(draft: Scheduled, options: { readonly inPlace: boolean }): 
     if (slot) slotOf.set(root, slot)
   })
   const arenaBytes = placeSlots(slots)
-  const buffers = draft.buffers.map((buffer, index): BufferSpec =>
-    buffer.storage.kind === 'arena' ? { ...buffer, storage: { kind: 'arena', offset: slotOf.get(index)?.offset ?? 0 } } : buffer,
+  const buffers = draft.buffers.map(
+    (buffer, index): BufferSpec =>
+      buffer.storage.kind === 'arena'
+        ? { ...buffer, storage: { kind: 'arena', offset: slotOf.get(index)?.offset ?? 0 } }
+        : buffer,
   )
   return { ...draft, buffers, arenaBytes }
 }
@@ -58,11 +61,16 @@ export function rowBytes(buffer: BufferSpec | undefined): number {
 
 /** Every buffer index a step reads. */
 export function readsOf(step: Step): number[] {
-  return [...step.operands, ...step.epilogue.map((op) => op.operand)].filter((operand) => operand !== null && operand !== undefined)
+  return [...step.operands, ...step.epilogue.map((op) => op.operand)].filter(
+    (operand) => operand !== null && operand !== undefined,
+  )
 }
 
 /** First write and last use of every root, as step indices. */
-export function lifetimes(buffers: readonly BufferSpec[], steps: readonly Step[]): { first: Map<number, number>; last: Map<number, number> } {
+export function lifetimes(
+  buffers: readonly BufferSpec[],
+  steps: readonly Step[],
+): { first: Map<number, number>; last: Map<number, number> } {
   const first = new Map<number, number>()
   const last = new Map<number, number>()
   steps.forEach((step, index) => {
@@ -75,12 +83,21 @@ export function lifetimes(buffers: readonly BufferSpec[], steps: readonly Step[]
 }
 
 /** The whole buffer that an element-wise step may write over: its x, dying here, of the same size, read nowhere else. */
-export function overwritten(buffers: readonly BufferSpec[], step: Step, index: number, last: ReadonlyMap<number, number>): number | undefined {
+export function overwritten(
+  buffers: readonly BufferSpec[],
+  step: Step,
+  index: number,
+  last: ReadonlyMap<number, number>,
+): number | undefined {
   const [x] = step.operands
   if (step.kernel !== 'elementwise' || x === null || x === undefined) return undefined
   const from = buffers[x]
   const to = buffers[step.output]
-  const whole = from?.storage.kind === 'arena' && to?.storage.kind === 'arena' && from.dtype === to.dtype && rowBytes(from) === rowBytes(to)
+  const whole =
+    from?.storage.kind === 'arena' &&
+    to?.storage.kind === 'arena' &&
+    from.dtype === to.dtype &&
+    rowBytes(from) === rowBytes(to)
   const elsewhere = step.epilogue.some((op) => op.operand !== undefined && rootOf(buffers, op.operand) === x)
   return whole && !elsewhere && last.get(x) === index && x !== step.output ? x : undefined
 }

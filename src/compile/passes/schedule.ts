@@ -20,7 +20,10 @@ export type Scheduled = Omit<Draft, 'steps'> & { readonly steps: readonly Step[]
 
 /** Fills `splits`, `kBlock`, `keyBlock` and `rowBlock`. */
 export function schedule(draft: Draft, capabilities: Capabilities): Scheduled {
-  return { ...draft, steps: draft.steps.map((step) => ({ ...step, attrs: ordered(step, reduction(draft, step, capabilities)) })) }
+  return {
+    ...draft,
+    steps: draft.steps.map((step) => ({ ...step, attrs: ordered(step, reduction(draft, step, capabilities)) })),
+  }
 }
 
 /** Attributes of the reduction of one step. */
@@ -44,7 +47,8 @@ function ordered(step: DraftStep, reduction: Readonly<Record<string, number>>): 
   const attrs: Readonly<Record<string, number | readonly number[]>> = { ...step.attrs, ...reduction }
   return KERNELS[step.kernel].attrs.flatMap((name) => {
     const attr = attrs[name.replace('...', '')]
-    if (attr === undefined) throw new EngineError('internal', `${step.kernel}(${step.at}): expected attribute ${name}, got none`)
+    if (attr === undefined)
+      throw new EngineError('internal', `${step.kernel}(${step.at}): expected attribute ${name}, got none`)
     return attr
   })
 }

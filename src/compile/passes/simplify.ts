@@ -1,10 +1,10 @@
 /** simplify: ops that change nothing go away, chains of rearrangements become one, rearranged parameters become recipes. */
 
-import { sameShape } from '../../tensor/shape'
-import { applyOp } from '../../graph/op'
 import type { Graph } from '../../graph/graph'
+import { applyOp } from '../../graph/op'
 import { rewrite, withOperands } from '../../graph/rewrite'
 import { type Attrs, param, type Value } from '../../graph/value'
+import { sameShape } from '../../tensor/shape'
 import { recipeOf } from '../constants'
 
 /** Graph without no-op reshapes, slices, permutes, joins, scales and offsets. */

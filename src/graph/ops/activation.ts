@@ -23,7 +23,7 @@ const op = defineOp<{ readonly kind: ActivationName }>({
   operands: ['x'],
   infer([x], { kind }, fail) {
     if (!ACTIVATIONS.includes(kind)) return fail(`one of ${ACTIVATIONS.join(', ')}`, `${kind}`)
-    if (!x || x.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
+    if (x?.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }
   },
   flops: (_inputs, output) => 10 * elements(output.shape),

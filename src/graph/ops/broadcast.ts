@@ -17,14 +17,19 @@ export function broadcastOf(a: ValueType, b: ValueType): Broadcast | undefined {
 }
 
 /** Defines an op y = f(a, b) whose result has the shape of a. */
-export function defineBinary(name: string, flopsPerElement: number): (at: string, inputs: readonly Value[], attrs: Record<string, never>) => Value {
+export function defineBinary(
+  name: string,
+  flopsPerElement: number,
+): (at: string, inputs: readonly Value[], attrs: Record<string, never>) => Value {
   return defineOp<Record<string, never>>({
     name,
     operands: ['a', 'b'],
     infer([a, b], _attrs, fail) {
       if (!a || !b) return fail('a and b', 'fewer operands')
-      if (a.dtype !== 'f32' || b.dtype !== 'f32') return fail('two operands of real numbers', `${a.dtype} and ${b.dtype}`)
-      if (!broadcastOf(a, b)) return fail(`b [${a.shape}], [${a.shape.at(-1) ?? 1}] per channel or a scalar`, `[${b.shape}]`)
+      if (a.dtype !== 'f32' || b.dtype !== 'f32')
+        return fail('two operands of real numbers', `${a.dtype} and ${b.dtype}`)
+      if (!broadcastOf(a, b))
+        return fail(`b [${a.shape}], [${a.shape.at(-1) ?? 1}] per channel or a scalar`, `[${b.shape}]`)
       return { shape: a.shape, dtype: 'f32', axes: a.axes }
     },
     flops: (_inputs, output) => flopsPerElement * elements(output.shape),

@@ -10,7 +10,7 @@ const op = defineOp<{ readonly limit: number }>({
   name: 'clamp_tanh',
   operands: ['x'],
   infer([x], { limit }, fail) {
-    if (!x || x.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
+    if (x?.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
     if (!(limit > 0) || !Number.isFinite(limit)) return fail('a positive limit', `${limit}`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }
   },

@@ -12,7 +12,11 @@ const op = defineOp<{ readonly axis: number }>({
     if (!first) return fail('at least one part', 'none')
     if (first.shape[axis] === undefined) return fail(`an axis of [${first.shape}]`, `${axis}`)
     for (const part of parts) {
-      if (part.shape[axis] === undefined || !sameShape(part.shape.with(axis, 0), first.shape.with(axis, 0)) || part.dtype !== first.dtype) {
+      if (
+        part.shape[axis] === undefined ||
+        !sameShape(part.shape.with(axis, 0), first.shape.with(axis, 0)) ||
+        part.dtype !== first.dtype
+      ) {
         return fail(`parts like [${first.shape}] apart from axis ${axis}`, `[${part.shape}]`)
       }
     }

@@ -16,8 +16,8 @@ const op = defineOp<{ readonly stride: readonly number[]; readonly padding: read
   name: 'conv2d',
   operands: ['x', 'weight', 'bias?'],
   infer([x, weight, bias], { stride, padding }, fail) {
-    if (!x || x.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
-    if (!weight || weight.shape.length !== 4) return fail('weight [O, kh, kw, I]', 'another rank')
+    if (x?.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
+    if (weight?.shape.length !== 4) return fail('weight [O, kh, kw, I]', 'another rank')
     const [height = 0, width = 0, channels = 0] = x.shape
     const [out = 0, kernelH = 0, kernelW = 0, inChannels = 0] = weight.shape
     const [strideY = 0, strideX = 0] = stride
@@ -28,7 +28,8 @@ const op = defineOp<{ readonly stride: readonly number[]; readonly padding: read
     if (!padding.every((p) => Number.isInteger(p) && p >= 0)) return fail('paddings of at least 0', `[${padding}]`)
     const y = height + top + bottom - kernelH
     const z = width + left + right - kernelW
-    if (y < 0 || z < 0) return fail(`a padded picture of at least ${kernelH} x ${kernelW}`, `${y + kernelH} x ${z + kernelW}`)
+    if (y < 0 || z < 0)
+      return fail(`a padded picture of at least ${kernelH} x ${kernelW}`, `${y + kernelH} x ${z + kernelW}`)
     return { shape: [Math.floor(y / strideY) + 1, Math.floor(z / strideX) + 1, out], dtype: 'f32', axes: x.axes }
   },
   flops: ([, weight], output) => 2 * elements(output.shape) * elements(weight?.shape.slice(1) ?? []),

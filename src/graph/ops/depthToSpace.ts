@@ -9,7 +9,7 @@ const op = defineOp<{ readonly factor: number }>({
   name: 'depth_to_space',
   operands: ['x'],
   infer([x], { factor }, fail) {
-    if (!x || x.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
+    if (x?.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
     const [height = 0, width = 0, channels = 0] = x.shape
     if (!Number.isInteger(factor) || factor < 1) return fail('a factor of at least 1', `${factor}`)
     if (channels % (factor * factor) !== 0) return fail(`channels divisible by ${factor * factor}`, `${channels}`)

@@ -7,8 +7,10 @@ const op = defineOp({
   name: 'embedding',
   operands: ['ids', 'table'],
   infer([ids, table], _attrs, fail) {
-    if (!ids || ids.dtype !== 'i32' || ids.shape.length !== 1) return fail('ids [L] i32', `rank ${ids?.shape.length} ${ids?.dtype}`)
-    if (!table || table.dtype !== 'f32' || table.shape.length !== 2) return fail('table [V, D]', `rank ${table?.shape.length} ${table?.dtype}`)
+    if (ids?.dtype !== 'i32' || ids.shape.length !== 1)
+      return fail('ids [L] i32', `rank ${ids?.shape.length} ${ids?.dtype}`)
+    if (table?.dtype !== 'f32' || table.shape.length !== 2)
+      return fail('table [V, D]', `rank ${table?.shape.length} ${table?.dtype}`)
     return { shape: [ids.shape[0] ?? 0, table.shape[1] ?? 0], dtype: 'f32', axes: [ids.axes[0] ?? 'L', 'D'] }
   },
   flops: () => 0,

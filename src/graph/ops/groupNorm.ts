@@ -9,12 +9,13 @@ const op = defineOp<{ readonly groups: number; readonly eps: number }>({
   name: 'group_norm',
   operands: ['x', 'weight?', 'bias?'],
   infer([x, weight, bias], { groups, eps }, fail) {
-    if (!x || x.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
+    if (x?.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
     const channels = x.shape[2] ?? 0
     if (!Number.isInteger(groups) || groups < 1) return fail('at least one group', `${groups}`)
     if (channels % groups !== 0) return fail(`channels divisible by ${groups}`, `${channels}`)
     for (const [name, type] of Object.entries({ weight, bias })) {
-      if (type && (type.shape.length !== 1 || type.shape[0] !== channels)) return fail(`${name} [${channels}]`, `[${type.shape}]`)
+      if (type && (type.shape.length !== 1 || type.shape[0] !== channels))
+        return fail(`${name} [${channels}]`, `[${type.shape}]`)
     }
     if (!(eps >= 0)) return fail('eps of at least 0', `${eps}`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }

@@ -19,7 +19,8 @@ const op = defineOp<{ readonly eps: number }>({
     if (!x || x.shape.length < 1) return fail('x [..., C]', 'a scalar')
     const channels = x.shape.at(-1) ?? 0
     for (const [name, type] of Object.entries({ weight, bias })) {
-      if (type && (type.shape.length !== 1 || type.shape[0] !== channels)) return fail(`${name} [${channels}]`, `[${type.shape}]`)
+      if (type && (type.shape.length !== 1 || type.shape[0] !== channels))
+        return fail(`${name} [${channels}]`, `[${type.shape}]`)
     }
     if (!(eps >= 0)) return fail('eps of at least 0', `${eps}`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }

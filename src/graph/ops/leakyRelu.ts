@@ -8,7 +8,7 @@ const op = defineOp<{ readonly slope: number }>({
   name: 'leaky_relu',
   operands: ['x'],
   infer([x], { slope }, fail) {
-    if (!x || x.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
+    if (x?.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
     if (!Number.isFinite(slope)) return fail('a finite slope', `${slope}`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }
   },

@@ -8,7 +8,7 @@ const op = defineOp<{ readonly amount: number }>({
   name: 'offset',
   operands: ['x'],
   infer([x], { amount }, fail) {
-    if (!x || x.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
+    if (x?.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
     if (!Number.isFinite(amount)) return fail('a finite amount', `${amount}`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }
   },

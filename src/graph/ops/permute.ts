@@ -11,7 +11,11 @@ const op = defineOp<{ readonly order: readonly number[] }>({
     if (order.length !== x.shape.length || !order.toSorted((a, b) => a - b).every((axis, index) => axis === index)) {
       return fail(`an order of ${x.shape.length} axes`, `[${order}]`)
     }
-    return { shape: order.map((axis) => x.shape[axis] ?? 0), dtype: x.dtype, axes: order.map((axis) => x.axes[axis] ?? '_') }
+    return {
+      shape: order.map((axis) => x.shape[axis] ?? 0),
+      dtype: x.dtype,
+      axes: order.map((axis) => x.axes[axis] ?? '_'),
+    }
   },
   flops: () => 0,
 })

@@ -9,10 +9,11 @@ const op = defineOp<{ readonly factor: number }>({
   name: 'pixel_unshuffle',
   operands: ['x'],
   infer([x], { factor }, fail) {
-    if (!x || x.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
+    if (x?.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
     const [height = 0, width = 0, channels = 0] = x.shape
     if (!Number.isInteger(factor) || factor < 1) return fail('a factor of at least 1', `${factor}`)
-    if (height % factor !== 0 || width % factor !== 0) return fail(`height and width divisible by ${factor}`, `${height} x ${width}`)
+    if (height % factor !== 0 || width % factor !== 0)
+      return fail(`height and width divisible by ${factor}`, `${height} x ${width}`)
     return { shape: [height / factor, width / factor, channels * factor * factor], dtype: x.dtype, axes: x.axes }
   },
   flops: () => 0,

@@ -11,7 +11,8 @@ const op = defineOp({
     if (!x || !weight) return fail('x and weight', 'fewer operands')
     const channels = x.shape.at(-1) ?? 1
     const slopes = elements(weight.shape)
-    if (weight.shape.length !== 1 || (slopes !== channels && slopes !== 1)) return fail(`weight [${channels}] or [1]`, `[${weight.shape}]`)
+    if (weight.shape.length !== 1 || (slopes !== channels && slopes !== 1))
+      return fail(`weight [${channels}] or [1]`, `[${weight.shape}]`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }
   },
   flops: (_inputs, output) => 2 * elements(output.shape),

@@ -8,7 +8,8 @@ const op = defineOp<{ readonly shape: readonly number[]; readonly axes: string }
   name: 'reshape',
   operands: ['x'],
   infer([x], { shape, axes }, fail) {
-    if (!x || elements(x.shape) !== elements(shape)) return fail(`a shape of ${elements(x?.shape ?? [])} elements`, `[${shape}]`)
+    if (!x || elements(x.shape) !== elements(shape))
+      return fail(`a shape of ${elements(x?.shape ?? [])} elements`, `[${shape}]`)
     const labels = axes === '' ? [] : axes.split(' ')
     if (labels.length !== shape.length) return fail(`${shape.length} axis labels`, `"${axes}"`)
     return { shape, dtype: x.dtype, axes: labels }

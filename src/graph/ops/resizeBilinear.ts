@@ -8,8 +8,9 @@ const op = defineOp<{ readonly size: readonly number[]; readonly alignCorners: b
   name: 'resize_bilinear',
   operands: ['x'],
   infer([x], { size }, fail) {
-    if (!x || x.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
-    if (size.length !== 2 || !size.every((extent) => Number.isInteger(extent) && extent > 0)) return fail('a size [H, W] of at least 1', `[${size}]`)
+    if (x?.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
+    if (size.length !== 2 || !size.every((extent) => Number.isInteger(extent) && extent > 0))
+      return fail('a size [H, W] of at least 1', `[${size}]`)
     if ((x.shape[0] ?? 0) < 1 || (x.shape[1] ?? 0) < 1) return fail('a picture of at least one pixel', `[${x.shape}]`)
     return { shape: [...size, x.shape[2] ?? 0], dtype: 'f32', axes: x.axes }
   },
@@ -23,6 +24,11 @@ const op = defineOp<{ readonly size: readonly number[]; readonly alignCorners: b
  * @param size - [H', W'].
  * @returns shape [H', W', C].
  */
-export function resizeBilinear(at: string, x: Value, size: readonly [number, number], options: { readonly alignCorners?: boolean } = {}): Value {
+export function resizeBilinear(
+  at: string,
+  x: Value,
+  size: readonly [number, number],
+  options: { readonly alignCorners?: boolean } = {},
+): Value {
   return op(at, [x], { size, alignCorners: options.alignCorners ?? false })
 }

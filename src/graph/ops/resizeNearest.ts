@@ -7,8 +7,9 @@ const op = defineOp<{ readonly size: readonly number[] }>({
   name: 'resize_nearest',
   operands: ['x'],
   infer([x], { size }, fail) {
-    if (!x || x.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
-    if (size.length !== 2 || !size.every((extent) => Number.isInteger(extent) && extent > 0)) return fail('a size [H, W] of at least 1', `[${size}]`)
+    if (x?.shape.length !== 3) return fail('x [H, W, C]', 'another rank')
+    if (size.length !== 2 || !size.every((extent) => Number.isInteger(extent) && extent > 0))
+      return fail('a size [H, W] of at least 1', `[${size}]`)
     if ((x.shape[0] ?? 0) < 1 || (x.shape[1] ?? 0) < 1) return fail('a picture of at least one pixel', `[${x.shape}]`)
     return { shape: [...size, x.shape[2] ?? 0], dtype: 'f32', axes: x.axes }
   },

@@ -10,7 +10,8 @@ const op = defineOp<{ readonly eps: number }>({
   infer([x, weight], { eps }, fail) {
     if (!x || x.shape.length < 1) return fail('x [..., C]', 'a scalar')
     const channels = x.shape.at(-1) ?? 0
-    if (weight && (weight.shape.length !== 1 || weight.shape[0] !== channels)) return fail(`weight [${channels}]`, `[${weight.shape}]`)
+    if (weight && (weight.shape.length !== 1 || weight.shape[0] !== channels))
+      return fail(`weight [${channels}]`, `[${weight.shape}]`)
     if (!(eps >= 0)) return fail('eps of at least 0', `${eps}`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }
   },

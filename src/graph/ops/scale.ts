@@ -8,7 +8,7 @@ const op = defineOp<{ readonly factor: number }>({
   name: 'scale',
   operands: ['x'],
   infer([x], { factor }, fail) {
-    if (!x || x.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
+    if (x?.dtype !== 'f32') return fail('x of real numbers', `${x?.dtype}`)
     if (!Number.isFinite(factor)) return fail('a finite factor', `${factor}`)
     return { shape: x.shape, dtype: 'f32', axes: x.axes }
   },

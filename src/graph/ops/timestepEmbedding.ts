@@ -15,14 +15,22 @@ export interface TimestepEmbeddingOptions {
   readonly maxPeriod?: number
 }
 
-const op = defineOp<{ readonly dim: number; readonly flip: boolean; readonly shift: number; readonly scale: number; readonly maxPeriod: number }>({
+const op = defineOp<{
+  readonly dim: number
+  readonly flip: boolean
+  readonly shift: number
+  readonly scale: number
+  readonly maxPeriod: number
+}>({
   name: 'timestep_embedding',
   operands: ['t'],
   infer([t], { dim, shift, scale, maxPeriod }, fail) {
-    if (!t || t.dtype !== 'f32' || elements(t.shape) !== 1 || t.shape.length !== 1) return fail('t [1]', `[${t?.shape}] ${t?.dtype}`)
+    if (t?.dtype !== 'f32' || elements(t.shape) !== 1 || t.shape.length !== 1)
+      return fail('t [1]', `[${t?.shape}] ${t?.dtype}`)
     if (!Number.isInteger(dim) || dim < 2 || dim % 2 !== 0) return fail('an even dim of at least 2', `${dim}`)
     if (dim / 2 === shift) return fail(`a shift other than dim / 2 = ${dim / 2}`, `${shift}`)
-    if (!Number.isFinite(shift) || !Number.isFinite(scale) || !(maxPeriod > 0)) return fail('finite numbers', `shift ${shift}, scale ${scale}, maxPeriod ${maxPeriod}`)
+    if (!Number.isFinite(shift) || !Number.isFinite(scale) || !(maxPeriod > 0))
+      return fail('finite numbers', `shift ${shift}, scale ${scale}, maxPeriod ${maxPeriod}`)
     return { shape: [dim], dtype: 'f32', axes: ['D'] }
   },
   flops: (_inputs, output) => 4 * elements(output.shape),

@@ -14,11 +14,17 @@ import { dense, transformer, unet } from '../../oracle/networks'
 
 describe('options', () => {
   test('an unknown option is an error', async () => {
-    await expect(compile(transformer(), ORACLE, { fuse: true } as never)).rejects.toMatchObject({ code: 'unknown-option' })
+    await expect(compile(transformer(), ORACLE, { fuse: true } as never)).rejects.toMatchObject({
+      code: 'unknown-option',
+    })
   })
   test('a type the device lacks is an error', async () => {
-    await expect(compile(transformer(), { ...ORACLE, dtypes: ['f32'] }, { dtype: 'bf16' })).rejects.toMatchObject({ code: 'invalid-option' })
-    await expect(compile(transformer(), ORACLE, { dtype: 'i32' as never })).rejects.toMatchObject({ code: 'invalid-option' })
+    await expect(compile(transformer(), { ...ORACLE, dtypes: ['f32'] }, { dtype: 'bf16' })).rejects.toMatchObject({
+      code: 'invalid-option',
+    })
+    await expect(compile(transformer(), ORACLE, { dtype: 'i32' as never })).rejects.toMatchObject({
+      code: 'invalid-option',
+    })
   })
   test('a kernel the device lacks is an error', async () => {
     const kernels = ORACLE.kernels.filter((name) => name !== 'attention')
@@ -29,7 +35,9 @@ describe('options', () => {
   })
   test('a computed weight is refused with its path', async () => {
     const x = input('x', 'latent', { shape: [4, 4], dtype: 'f32', axes: ['L', 'D'] })
-    await expect(compile(graph('g', { y: ops.linear('proj', x, ops.relu('w', x)) }), ORACLE)).rejects.toThrow(/matmul\(proj\): expected a parameter as weight, got w/)
+    await expect(compile(graph('g', { y: ops.linear('proj', x, ops.relu('w', x)) }), ORACLE)).rejects.toThrow(
+      /matmul\(proj\): expected a parameter as weight, got w/,
+    )
   })
 })
 
@@ -43,7 +51,10 @@ describe('cache', () => {
     expect((await compile(transformer(), ORACLE, { cut: false })).parts).toHaveLength(1)
   })
   test('compiling twice gives the same text', async () => {
-    const text = async (keyBlock: number) => (await compile(unet(), { ...ORACLE, attentionKeyBlock: keyBlock })).parts.map((part) => printProgram(part.program)).join()
+    const text = async (keyBlock: number) =>
+      (await compile(unet(), { ...ORACLE, attentionKeyBlock: keyBlock })).parts
+        .map((part) => printProgram(part.program))
+        .join()
     expect(await text(63)).toBe(await text(62)) // no attention in it: the key block changes the cache entry only
   })
 })
@@ -66,14 +77,17 @@ describe('life', () => {
     const running = compile(transformer({ blocks: 6 }), ORACLE, { signal: controller.signal })
     controller.abort('enough')
     await expect(running).rejects.toMatchObject({ name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' })
-    await expect(compile(transformer(), ORACLE, { signal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' })
+    await expect(compile(transformer(), ORACLE, { signal: controller.signal })).rejects.toMatchObject({
+      name: 'AbortError',
+    })
   })
 })
 
 describe('the verifier names the invariant', async () => {
   const x = input('x', 'latent', { shape: [4, 6], dtype: 'f32', axes: ['L', 'D'] })
   const y = ops.softmax('soft', ops.concat('both', [dense('a', x, 6), ops.relu('b', x)], -1))
-  const good = (await compile(graph('g', { y: ops.add('y', y, ops.tanh('t', y)) }), ORACLE)).parts[0]?.program as Program
+  const good = (await compile(graph('g', { y: ops.add('y', y, ops.tanh('t', y)) }), ORACLE)).parts[0]
+    ?.program as Program
   const buffer = (test: (spec: BufferSpec) => boolean, change: (spec: BufferSpec) => Partial<BufferSpec>): Program => {
     const index = good.buffers.findIndex(test)
     return { ...good, buffers: good.buffers.map((spec, i) => (i === index ? { ...spec, ...change(spec) } : spec)) }
@@ -90,7 +104,12 @@ describe('the verifier names the invariant', async () => {
     ['arena', buffer(arena, () => ({ storage: { kind: 'arena', offset: 8 } }))],
     ['arena', { ...good, arenaBytes: 64 }],
     ['views', buffer(view, () => ({ pitch: 1 }))],
-    ['views', buffer(view, (spec) => ({ storage: { kind: 'view', base: spec.storage.kind === 'view' ? spec.storage.base : 0, byteOffset: 1 << 20 } }))],
+    [
+      'views',
+      buffer(view, (spec) => ({
+        storage: { kind: 'view', base: spec.storage.kind === 'view' ? spec.storage.base : 0, byteOffset: 1 << 20 },
+      })),
+    ],
     ['views', buffer(view, () => ({ dtype: 'bf16' }))],
     ['views', buffer(view, () => ({ storage: { kind: 'view', base: 999, byteOffset: 0 } }))],
     ['ports', { ...good, inputs: [{ name: 'x', buffer: good.outputs[0]?.buffer ?? 0 }] }],
@@ -105,11 +124,19 @@ describe('the verifier names the invariant', async () => {
     ['epilogue', step('softmax', () => ({ epilogue: [{ op: 'add', operand: 0 }] }))],
     ['written', { ...good, steps: good.steps.slice(1) }],
     ['outputs', { ...good, steps: good.steps.slice(0, -1) }],
-    ['overlap', { ...good, buffers: good.buffers.map((spec) => (arena(spec) ? { ...spec, storage: { kind: 'arena', offset: 0 } } : spec)) }],
+    [
+      'overlap',
+      {
+        ...good,
+        buffers: good.buffers.map((spec) => (arena(spec) ? { ...spec, storage: { kind: 'arena', offset: 0 } } : spec)),
+      },
+    ],
   ]
   test('a good program passes', () => expect(() => verifyProgram(good)).not.toThrow())
   test.each(broken)('%s %#', (invariant, program) => {
-    expect(() => verifyProgram(program)).toThrow(expect.objectContaining({ code: 'invalid-program', context: expect.objectContaining({ invariant }) }))
+    expect(() => verifyProgram(program)).toThrow(
+      expect.objectContaining({ code: 'invalid-program', context: expect.objectContaining({ invariant }) }),
+    )
   })
 })
 
@@ -120,14 +147,19 @@ describe('encode', () => {
     const bytes = encodeProgram(program)
     const view = new DataView(bytes.buffer, bytes.byteOffset)
     let at = 0
-    const u8 = () => view.getUint8(at++)
-    const u32 = () => view.getUint32((at += 4) - 4, true)
-    const i32 = () => view.getInt32((at += 4) - 4, true)
-    const u64 = () => Number(view.getBigUint64((at += 8) - 8, true))
-    const f64 = () => view.getFloat64((at += 8) - 8, true)
+    /** Where the next `size` bytes begin. */
+    const next = (size: number) => {
+      at += size
+      return at - size
+    }
+    const u8 = () => view.getUint8(next(1))
+    const u32 = () => view.getUint32(next(4), true)
+    const i32 = () => view.getInt32(next(4), true)
+    const u64 = () => Number(view.getBigUint64(next(8), true))
+    const f64 = () => view.getFloat64(next(8), true)
     const text = () => {
       const length = u32()
-      return new TextDecoder().decode(bytes.subarray(at, (at += length)))
+      return new TextDecoder().decode(bytes.subarray(next(length), at))
     }
     expect(String.fromCharCode(u8(), u8(), u8(), u8())).toBe('IRPG')
     expect([u32(), text(), u64()]).toEqual([1, 'g/row', 0])
@@ -142,7 +174,10 @@ describe('encode', () => {
     expect(at).toBe(bytes.length)
   })
   test('every part of a network encodes', async () => {
-    for (const { program } of [...(await compile(transformer(), ORACLE)).parts, ...(await compile(unet(), ORACLE, { dtype: 'f16' })).parts]) {
+    for (const { program } of [
+      ...(await compile(transformer(), ORACLE)).parts,
+      ...(await compile(unet(), ORACLE, { dtype: 'f16' })).parts,
+    ]) {
       expect(encodeProgram(program).length).toBeGreaterThan(100)
     }
   })
@@ -150,5 +185,7 @@ describe('encode', () => {
 
 test('the program of a transformer reads as it should', async () => {
   const { parts } = await compile(transformer({ blocks: 1 }), ORACLE, { dtype: 'bf16' })
-  await expect(parts.map((part) => printProgram(part.program)).join('\n')).toMatchFileSnapshot('./transformer.program.txt')
+  await expect(parts.map((part) => printProgram(part.program)).join('\n')).toMatchFileSnapshot(
+    './transformer.program.txt',
+  )
 })

@@ -21,7 +21,7 @@ const text = input('text', 'prompt', { shape: [3, 6], dtype: 'f32', axes: ['S', 
 const time = input('time', 'step', { shape: [1], dtype: 'f32', axes: ['_'] })
 
 /** The text form after a pass. */
-function after(pass: (g: Graph) => Graph, outputs: Record<string, Value>): string {
+function printed(pass: (g: Graph) => Graph, outputs: Record<string, Value>): string {
   const g = pass(graph('g', outputs))
   verifyGraph(g)
   return `\n${printGraph(g)}`
@@ -35,7 +35,9 @@ async function programOf(outputs: Record<string, Value>, options: Parameters<typ
 
 describe('expand', () => {
   test('modulate', () => {
-    expect(after(expand, { y: ops.modulate('m', x, dense('shift', x, 6), dense('scale', x, 6)) })).toMatchInlineSnapshot(`
+    expect(
+      printed(expand, { y: ops.modulate('m', x, dense('shift', x, 6), dense('scale', x, 6)) }),
+    ).toMatchInlineSnapshot(`
       "
       graph g
       %0 = input x [L 4, D 6] f32 {latent} x
@@ -53,7 +55,7 @@ describe('expand', () => {
   })
   test('pixel_shuffle', () => {
     const picture = input('x', 'latent', { shape: [2, 2, 4], dtype: 'f32', axes: ['h', 'w', 'C'] })
-    expect(after(expand, { y: ops.pixelShuffle('up', picture, 2) })).toMatchInlineSnapshot(`
+    expect(printed(expand, { y: ops.pixelShuffle('up', picture, 2) })).toMatchInlineSnapshot(`
       "
       graph g
       %0 = input x [h 2, w 2, C 4] f32 {latent} x
@@ -68,7 +70,7 @@ describe('expand', () => {
 
 test('dedupe: one silu of the time is enough', () => {
   const both = ops.add('sum', dense('a', ops.silu('a.act', x), 6), dense('b', ops.silu('b.act', x), 6))
-  expect(after(dedupe, { y: both })).toMatchInlineSnapshot(`
+  expect(printed(dedupe, { y: both })).toMatchInlineSnapshot(`
     "
     graph g
     %0 = input x [L 4, D 6] f32 {latent} x
@@ -89,7 +91,9 @@ describe('simplify', () => {
   test('rearrangements that change nothing go away', () => {
     const there = ops.reshape('split', x, [4, 2, 3], ['L', 'N', 'K'])
     const back = ops.reshape('join', ops.permute('same', there, [0, 1, 2]), [4, 6], ['L', 'D'])
-    expect(after(simplify, { y: ops.relu('act', ops.scale('one', ops.slice('all', back, 0, 0, 4), 1)) })).toMatchInlineSnapshot(`
+    expect(
+      printed(simplify, { y: ops.relu('act', ops.scale('one', ops.slice('all', back, 0, 0, 4), 1)) }),
+    ).toMatchInlineSnapshot(`
       "
       graph g
       %0 = input x [L 4, D 6] f32 {latent} x
@@ -99,7 +103,9 @@ describe('simplify', () => {
     `)
   })
   test('rearranged parameters become recipes', () => {
-    expect(after(simplify, { y: ops.add('y', x, ops.slice('row', weight('table', [2, 6]), 0, 1, 1)) })).toMatchInlineSnapshot(`
+    expect(
+      printed(simplify, { y: ops.add('y', x, ops.slice('row', weight('table', [2, 6]), 0, 1, 1)) }),
+    ).toMatchInlineSnapshot(`
       "
       graph g
       %0 = input x [L 4, D 6] f32 {latent} x
@@ -111,8 +117,12 @@ describe('simplify', () => {
   })
   test('a permute that moves only axes of size 1 is a reshape; two permutes are one', () => {
     const cube = ops.reshape('cube', x, [4, 1, 6], ['L', '_', 'D'])
-    const twice = ops.permute('b', ops.permute('a', ops.reshape('split', x, [4, 2, 3], ['L', 'N', 'K']), [1, 0, 2]), [2, 1, 0])
-    expect(after(simplify, { y: ops.permute('front', cube, [1, 0, 2]), z: twice })).toMatchInlineSnapshot(`
+    const twice = ops.permute(
+      'b',
+      ops.permute('a', ops.reshape('split', x, [4, 2, 3], ['L', 'N', 'K']), [1, 0, 2]),
+      [2, 1, 0],
+    )
+    expect(printed(simplify, { y: ops.permute('front', cube, [1, 0, 2]), z: twice })).toMatchInlineSnapshot(`
       "
       graph g
       %0 = input x [L 4, D 6] f32 {latent} x
@@ -128,8 +138,10 @@ describe('simplify', () => {
 
 describe('join_projections', () => {
   test('q, k and v of one x are one linear; a missing bias is zeros', () => {
-    const attention = ops.attention('attn', dense('to_q', x, 6), dense('to_k', x, 6), dense('to_v', x, 6, false), { heads: 2 })
-    expect(after(joinProjections, { y: attention })).toMatchInlineSnapshot(`
+    const attention = ops.attention('attn', dense('to_q', x, 6), dense('to_k', x, 6), dense('to_v', x, 6, false), {
+      heads: 2,
+    })
+    expect(printed(joinProjections, { y: attention })).toMatchInlineSnapshot(`
       "
       graph g
       %0 = input x [L 4, D 6] f32 {latent} x
@@ -145,8 +157,10 @@ describe('join_projections', () => {
     `)
   })
   test('no zeros when no bias was there', () => {
-    const attention = ops.attention('attn', x, dense('to_k', text, 6, false), dense('to_v', text, 6, false), { heads: 2 })
-    expect(after(joinProjections, { y: attention })).not.toContain('literal')
+    const attention = ops.attention('attn', x, dense('to_k', text, 6, false), dense('to_v', text, 6, false), {
+      heads: 2,
+    })
+    expect(printed(joinProjections, { y: attention })).not.toContain('literal')
   })
   test('a projection whose activation can ride along is left alone', () => {
     const gated = ops.mul('gated', ops.silu('act', dense('w1', x, 6)), dense('w3', x, 6))
@@ -156,13 +170,22 @@ describe('join_projections', () => {
 })
 
 describe('cut', () => {
-  const modulation = ops.reshape('mod', dense('mod.linear', ops.timestepEmbedding('mod.time', ops.scale('mod.ms', time, 1000), 4), 12), [2, 6], ['s', 'D'])
+  const modulation = ops.reshape(
+    'mod',
+    dense('mod.linear', ops.timestepEmbedding('mod.time', ops.scale('mod.ms', time, 1000), 4), 12),
+    [2, 6],
+    ['s', 'D'],
+  )
   const shift = ops.slice('mod.shift', modulation, 0, 0, 1)
   const scale = ops.slice('mod.scale', modulation, 0, 1, 1)
 
   test('states are what was computed, views are taken again by who reads', () => {
     const y = ops.attention('attn', ops.modulate('x.mod', x, shift, scale), dense('to_k', text, 6), text, { heads: 2 })
-    expect(`\n${cut(graph('g', { y })).map((part) => `${part.set}: ${[...part.states]}\n${printGraph(part.graph)}`).join('\n')}`).toMatchInlineSnapshot(`
+    expect(
+      `\n${cut(graph('g', { y }))
+        .map((part) => `${part.set}: ${[...part.states]}\n${printGraph(part.graph)}`)
+        .join('\n')}`,
+    ).toMatchInlineSnapshot(`
       "
       prompt: 
       graph g/prompt
@@ -198,7 +221,11 @@ describe('cut', () => {
     `)
   })
   test('what needs both prompt and step has a part of its own', () => {
-    const both = ops.add('both', dense('pooled', ops.slice('first', text, 0, 0, 1), 6), ops.slice('shift', shift, 0, 0, 1))
+    const both = ops.add(
+      'both',
+      dense('pooled', ops.slice('first', text, 0, 0, 1), 6),
+      ops.slice('shift', shift, 0, 0, 1),
+    )
     const parts = cut(graph('g', { y: ops.add('y', x, dense('both.linear', both, 6)) }))
     expect(parts.map((part) => part.set)).toEqual(['prompt', 'step', 'prompt+step', 'row'])
     expect([...(parts[2]?.states ?? [])].toSorted()).toEqual(['state.mod.linear', 'state.pooled'])
@@ -214,7 +241,9 @@ describe('cut', () => {
   test('constants stay with who reads them', () => {
     const constant = ops.relu('constant', weight('table', [3, 6]))
     const parts = cut(graph('g', { y: ops.attention('attn', x, ops.add('k', constant, text), constant, { heads: 1 }) }))
-    expect(parts.map((part) => [part.set, part.graph.values.filter((value) => value.at === 'constant').length])).toEqual([
+    expect(
+      parts.map((part) => [part.set, part.graph.values.filter((value) => value.at === 'constant').length]),
+    ).toEqual([
       ['prompt', 1],
       ['row', 1],
     ])
@@ -261,7 +290,9 @@ describe('programs', () => {
   test('norm and modulation are one step; a gemm gets the network type', async () => {
     const shift = input('shift', 'latent', { shape: [6], dtype: 'f32', axes: ['D'] })
     const normal = ops.modulate('mod', ops.layerNorm('norm', x, { eps: 1e-6 }), shift, shift)
-    expect(await programOf({ y: dense('out', normal, 2), z: dense('raw', x, 2) }, { dtype: 'bf16' })).toMatchInlineSnapshot(`
+    expect(
+      await programOf({ y: dense('out', normal, 2), z: dense('raw', x, 2) }, { dtype: 'bf16' }),
+    ).toMatchInlineSnapshot(`
       "
       program g/row: arena 64
       p0 gemm bf16 [2, 6] out.weight[2, 6]
@@ -319,7 +350,11 @@ describe('programs', () => {
   })
   test('an elementwise op writes over its dying operand', async () => {
     const a = ops.softmax('a', dense('proj', x, 6))
-    const y = ops.add('sum', ops.softmax('again', ops.relu('act', ops.concat('both', [a, a], 0))), weight('table', [8, 6]))
+    const y = ops.add(
+      'sum',
+      ops.softmax('again', ops.relu('act', ops.concat('both', [a, a], 0))),
+      weight('table', [8, 6]),
+    )
     expect(await programOf({ y: ops.softmax('last', y) })).toMatchInlineSnapshot(`
       "
       program g/row: arena 384

@@ -10,11 +10,18 @@ const source = (file: string) => readFileSync(join(__dirname, '../../../native/c
 
 /** Arguments of every line of that macro, as text. */
 function macroLines(text: string, macro: string): string[][] {
-  return [...text.matchAll(new RegExp(`^${macro}\\((k\\w+, .*)\\)$`, 'gm'))].map((match) => (match[1] ?? '').split(',').map((part) => part.trim()))
+  return [...text.matchAll(new RegExp(`^${macro}\\((k\\w+, .*)\\)$`, 'gm'))].map((match) =>
+    (match[1] ?? '').split(',').map((part) => part.trim()),
+  )
 }
 
 test('kernels.def has the kernels of kernels.ts, in code order', () => {
-  const native = macroLines(source('kernels.def'), 'KERNEL').map(([, name, operands, required, attrs]) => [name?.slice(1, -1), Number(operands), Number(required), Number(attrs)])
+  const native = macroLines(source('kernels.def'), 'KERNEL').map(([, name, operands, required, attrs]) => [
+    name?.slice(1, -1),
+    Number(operands),
+    Number(required),
+    Number(attrs),
+  ])
   const ours = Object.entries(KERNELS).map(([name, spec]) => [
     name,
     spec.operands.length,
@@ -28,7 +35,9 @@ test('kernels.def has the epilogue ops of kernels.ts, in code order', () => {
   const lines = macroLines(source('kernels.def'), 'EPILOGUE')
   expect(lines.map(([, name]) => name?.slice(1, -1))).toEqual([...EPILOGUE_OPS])
   // The verifier takes those before `scale` to read a buffer.
-  expect(lines.map(([, , operand]) => operand)).toEqual(EPILOGUE_OPS.map((_, index) => (index < EPILOGUE_OPS.indexOf('scale') ? '1' : '0')))
+  expect(lines.map(([, , operand]) => operand)).toEqual(
+    EPILOGUE_OPS.map((_, index) => (index < EPILOGUE_OPS.indexOf('scale') ? '1' : '0')),
+  )
 })
 
 test('error_codes.def has the codes of errors.ts, in order', () => {

@@ -33,7 +33,8 @@ test('the text form is one line per value', () => {
 })
 
 test('a literal prints a digest of its values', () => {
-  const text = (data: number[]) => printGraph(graph('g', { y: ops.add('a', latent, param(literalRecipe(Float32Array.from(data), [3]), [3], 'lit')) }))
+  const text = (data: number[]) =>
+    printGraph(graph('g', { y: ops.add('a', latent, param(literalRecipe(Float32Array.from(data), [3]), [3], 'lit')) }))
   expect(text([1, 2, 3])).toBe(text([1, 2, 3]))
   expect(text([1, 2, 3])).not.toBe(text([1, 2, 4]))
 })
@@ -62,9 +63,16 @@ test('rewriting rebuilds what depends on a change and keeps the rest', () => {
 describe('the verifier names the invariant', () => {
   const g = transformer()
   const find = (test: (value: Value) => boolean): Value => g.values.find(test) ?? latent
-  const replaced = (from: Value, to: Value): Graph => ({ ...g, values: g.values.map((value) => (value === from ? to : value)) })
+  const replaced = (from: Value, to: Value): Graph => ({
+    ...g,
+    values: g.values.map((value) => (value === from ? to : value)),
+  })
   const linear = ops.linear('proj', latent, weight)
-  const alone = (value: Value, before: readonly Value[] = [latent, weight]): Graph => ({ name: 'g', outputs: { y: value }, values: [...before, value] })
+  const alone = (value: Value, before: readonly Value[] = [latent, weight]): Graph => ({
+    name: 'g',
+    outputs: { y: value },
+    values: [...before, value],
+  })
 
   test('a good graph passes', () => expect(() => verifyGraph(g)).not.toThrow())
 
@@ -78,9 +86,17 @@ describe('the verifier names the invariant', () => {
     ['inputs', { name: 'g', outputs: { y: latent, z: { ...latent } }, values: [latent, { ...latent }] }],
     ['params', alone({ ...weight, shape: [3, 4] }, [])],
     ['arity', alone({ ...linear, origin: { kind: 'op', op: 'linear', inputs: [latent], attrs: {} } }, [latent])],
-    ['outputs', replaced(find((value) => value === g.outputs.sample), { ...(g.outputs.sample ?? latent) })],
+    [
+      'outputs',
+      replaced(
+        find((value) => value === g.outputs.sample),
+        { ...(g.outputs.sample ?? latent) },
+      ),
+    ],
   ]
   test.each(broken)('%s %#', (invariant, bad) => {
-    expect(() => verifyGraph(bad)).toThrow(expect.objectContaining({ code: 'invalid-graph', context: expect.objectContaining({ invariant }) }))
+    expect(() => verifyGraph(bad)).toThrow(
+      expect.objectContaining({ code: 'invalid-graph', context: expect.objectContaining({ invariant }) }),
+    )
   })
 })

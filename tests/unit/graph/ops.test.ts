@@ -2,13 +2,14 @@
 
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../../../src/errors'
-import * as ops from '../../../src/graph/ops'
 import { opDefinitions } from '../../../src/graph/op'
+import * as ops from '../../../src/graph/ops'
 import { tensorRecipe } from '../../../src/graph/recipe'
 import { input, param, type Value } from '../../../src/graph/value'
 import type { Shape } from '../../../src/tensor/shape'
 
-const x = (...shape: number[]): Value => input('x', 'latent', { shape, dtype: 'f32', axes: shape.map((_, axis) => 'abcdef'[axis] ?? '_') })
+const x = (...shape: number[]): Value =>
+  input('x', 'latent', { shape, dtype: 'f32', axes: shape.map((_, axis) => 'abcdef'[axis] ?? '_') })
 const ids = (...shape: number[]): Value => input('ids', 'prompt', { shape, dtype: 'i32', axes: shape.map(() => 'L') })
 const w = (...shape: number[]): Value => param(tensorRecipe('w', shape), shape, 'w')
 
@@ -18,7 +19,11 @@ const RULES: readonly (readonly [string, () => Value, Shape])[] = [
   ['linear', () => ops.linear('at', x(4), w(1, 4)), [1]],
   ['conv2d', () => ops.conv2d('at', x(5, 6, 3), w(7, 3, 3, 3), w(7), { padding: 1 }), [5, 6, 7]],
   ['conv2d', () => ops.conv2d('at', x(5, 6, 3), w(7, 3, 3, 3), undefined, { stride: 2, padding: 1 }), [3, 3, 7]],
-  ['conv2d', () => ops.conv2d('at', x(4, 4, 1), w(1, 3, 3, 1), undefined, { stride: 2, padding: [0, 0, 1, 1] }), [2, 2, 1]],
+  [
+    'conv2d',
+    () => ops.conv2d('at', x(4, 4, 1), w(1, 3, 3, 1), undefined, { stride: 2, padding: [0, 0, 1, 1] }),
+    [2, 2, 1],
+  ],
   ['conv2d', () => ops.conv2d('at', x(4, 6, 1), w(1, 2, 3, 1), undefined, { stride: [2, 3] }), [2, 2, 1]],
   ['attention', () => ops.attention('at', x(3, 8), x(5, 8), x(5, 8), { heads: 2, kvLength: ids(1) }), [3, 8]],
   ['attention', () => ops.attention('at', x(3, 8), x(3, 8), x(3, 8), { heads: 8, causal: true }), [3, 8]],
@@ -54,23 +59,51 @@ const RULES: readonly (readonly [string, () => Value, Shape])[] = [
 
 /** Op, what is built, what the message says. */
 const REFUSALS: readonly (readonly [string, () => Value, RegExp])[] = [
-  ['linear', () => ops.linear('blocks.0.to_q', x(3, 4), w(5, 3)), /^linear\(blocks\.0\.to_q\): expected x with last axis 3, got 4 \(x \[3, 4\] f32, weight \[5, 3\] f32\)$/],
+  [
+    'linear',
+    () => ops.linear('blocks.0.to_q', x(3, 4), w(5, 3)),
+    /^linear\(blocks\.0\.to_q\): expected x with last axis 3, got 4 \(x \[3, 4\] f32, weight \[5, 3\] f32\)$/,
+  ],
   ['linear', () => ops.linear('at', x(3, 4), w(5, 4), w(4)), /expected bias \[5\], got 4/],
   ['conv2d', () => ops.conv2d('at', x(5, 6), w(7, 3, 3, 3)), /expected x \[H, W, C\]/],
   ['conv2d', () => ops.conv2d('at', x(5, 6, 2), w(7, 3, 3, 3)), /expected x with 3 channels, got 2/],
-  ['conv2d', () => ops.conv2d('at', x(2, 2, 3), w(7, 3, 3, 3)), /expected a padded picture of at least 3 x 3, got 2 x 2/],
+  [
+    'conv2d',
+    () => ops.conv2d('at', x(2, 2, 3), w(7, 3, 3, 3)),
+    /expected a padded picture of at least 3 x 3, got 2 x 2/,
+  ],
   ['conv2d', () => ops.conv2d('at', x(5, 6, 3), w(7, 3, 3, 3), undefined, { stride: 0 }), /expected positive strides/],
-  ['conv2d', () => ops.conv2d('at', x(5, 6, 3), w(7, 3, 3, 3), undefined, { padding: [-1, 0, 0, 0] }), /expected paddings of at least 0/],
+  [
+    'conv2d',
+    () => ops.conv2d('at', x(5, 6, 3), w(7, 3, 3, 3), undefined, { padding: [-1, 0, 0, 0] }),
+    /expected paddings of at least 0/,
+  ],
   ['conv2d', () => ops.conv2d('at', x(5, 6, 3), w(7, 3, 3, 3), w(3)), /expected bias \[7\]/],
   ['attention', () => ops.attention('at', x(3, 8), x(5, 8), x(4, 8), { heads: 2 }), /expected v of length 5, got 4/],
   ['attention', () => ops.attention('at', x(3, 8), x(5, 8), x(5, 8), { heads: 3 }), /divisible by 3 heads, got 8/],
   ['attention', () => ops.attention('at', x(3, 8), x(5, 4), x(5, 8), { heads: 2 }), /expected k of width 8, got 4/],
-  ['attention', () => ops.attention('at', x(3, 8), x(5, 8), x(5, 8), { heads: 2, causal: true }), /as many keys as queries when causal, 3, got 5/],
-  ['attention', () => ops.attention('at', x(3, 8), x(5, 8), x(5, 8), { heads: 2, kvLength: x(1) }), /expected kvLength \[1\] i32/],
-  ['attention', () => ops.attention('at', x(3, 8), x(5, 8), x(5, 8), { heads: 2, scale: Number.NaN }), /expected a finite scale/],
+  [
+    'attention',
+    () => ops.attention('at', x(3, 8), x(5, 8), x(5, 8), { heads: 2, causal: true }),
+    /as many keys as queries when causal, 3, got 5/,
+  ],
+  [
+    'attention',
+    () => ops.attention('at', x(3, 8), x(5, 8), x(5, 8), { heads: 2, kvLength: x(1) }),
+    /expected kvLength \[1\] i32/,
+  ],
+  [
+    'attention',
+    () => ops.attention('at', x(3, 8), x(5, 8), x(5, 8), { heads: 2, scale: Number.NaN }),
+    /expected a finite scale/,
+  ],
   ['layer_norm', () => ops.layerNorm('at', x(3, 8), { eps: 1e-5, weight: w(7) }), /expected weight \[8\], got \[7\]/],
   ['layer_norm', () => ops.layerNorm('at', x(3, 8), { eps: Number.NaN }), /expected eps of at least 0, got NaN/],
-  ['group_norm', () => ops.groupNorm('at', x(2, 3, 318), 32, { eps: 1e-5 }), /^group_norm\(at\): expected channels divisible by 32, got 318 \(x \[2, 3, 318\] f32\)$/],
+  [
+    'group_norm',
+    () => ops.groupNorm('at', x(2, 3, 318), 32, { eps: 1e-5 }),
+    /^group_norm\(at\): expected channels divisible by 32, got 318 \(x \[2, 3, 318\] f32\)$/,
+  ],
   ['rms_norm', () => ops.rmsNorm('at', x(3, 8), { eps: -1 }), /expected eps of at least 0/],
   ['softmax', () => ops.softmax('at', x()), /expected x \[\.\.\., C\]/],
   ['activation', () => ops.silu('at', ids(3)), /expected x of real numbers, got i32/],
@@ -78,7 +111,7 @@ const REFUSALS: readonly (readonly [string, () => Value, RegExp])[] = [
   ['prelu', () => ops.prelu('at', x(2, 3), w(2)), /expected weight \[3\] or \[1\], got \[2\]/],
   ['add', () => ops.add('at', x(2, 3), x(2, 1)), /expected b \[2,3\], \[3\] per channel or a scalar, got \[2,1\]/],
   ['add', () => ops.add('at', x(2, 3), x(3, 2)), /got \[3,2\]/],
-  ['add', () => ops.add('at', x(3), x(1, 1, 3)).shape.length === 3 ? ops.add('at', x(2), x(3)) : x(1), /got \[3\]/],
+  ['add', () => (ops.add('at', x(3), x(1, 1, 3)).shape.length === 3 ? ops.add('at', x(2), x(3)) : x(1)), /got \[3\]/],
   ['sub', () => ops.sub('at', x(3), x(2, 3)), /got \[2,3\]/],
   ['mul', () => ops.mul('at', x(2, 3), ids(3)), /two operands of real numbers, got f32 and i32/],
   ['mul_one_plus', () => ops.mulOnePlus('at', x(2, 3), x(2)), /got \[2\]/],
@@ -88,7 +121,11 @@ const REFUSALS: readonly (readonly [string, () => Value, RegExp])[] = [
   ['embedding', () => ops.embedding('at', ids(4), w(10)), /expected table \[V, D\]/],
   ['reshape', () => ops.reshape('at', x(2, 6), [3, 5]), /expected a shape of 12 elements, got \[3,5\]/],
   ['permute', () => ops.permute('at', x(2, 3), [0, 0]), /expected an order of 2 axes, got \[0,0\]/],
-  ['concat', () => ops.concat('at', [x(2, 3), x(3, 3)], -1), /expected parts like \[2,3\] apart from axis 1, got \[3,3\]/],
+  [
+    'concat',
+    () => ops.concat('at', [x(2, 3), x(3, 3)], -1),
+    /expected parts like \[2,3\] apart from axis 1, got \[3,3\]/,
+  ],
   ['concat', () => ops.concat('at', [], 0), /expected at least one part, got none/],
   ['concat', () => ops.concat('at', [x(2)], 3), /expected an axis of \[2\], got 3/],
   ['slice', () => ops.slice('at', x(2, 6), -1, 4, 3), /expected a range within the 6 of axis 1, got 4\+3/],
@@ -101,7 +138,11 @@ const REFUSALS: readonly (readonly [string, () => Value, RegExp])[] = [
   ['modulate', () => ops.modulate('at', x(4, 3), x(4), x(3)), /expected shift per channel, \[3\], got \[4\]/],
   ['clamp_tanh', () => ops.clampTanh('at', x(2, 3), 0), /expected a positive limit, got 0/],
   ['pixel_shuffle', () => ops.pixelShuffle('at', x(2, 3, 6), 2), /expected channels divisible by 4, got 6/],
-  ['pixel_unshuffle', () => ops.pixelUnshuffle('at', x(3, 6, 2), 2), /expected height and width divisible by 2, got 3 x 6/],
+  [
+    'pixel_unshuffle',
+    () => ops.pixelUnshuffle('at', x(3, 6, 2), 2),
+    /expected height and width divisible by 2, got 3 x 6/,
+  ],
   ['depth_to_space', () => ops.depthToSpace('at', x(2, 3, 6), 2), /expected channels divisible by 4, got 6/],
 ]
 
@@ -145,7 +186,9 @@ test('floating-point operations of a gemm count a multiply-add as two', () => {
   const flops = (value: Value) => {
     if (value.origin.kind !== 'op') throw new Error('an op')
     const { op, inputs, attrs } = value.origin
-    return opDefinitions().find((definition) => definition.name === op)?.flops(inputs, value, attrs)
+    return opDefinitions()
+      .find((definition) => definition.name === op)
+      ?.flops(inputs, value, attrs)
   }
   expect(flops(ops.linear('at', x(3, 4), w(5, 4)))).toBe(2 * 3 * 4 * 5)
   expect(flops(ops.conv2d('at', x(5, 6, 3), w(7, 3, 3, 3), undefined, { padding: 1 }))).toBe(2 * 5 * 6 * 7 * 27)
