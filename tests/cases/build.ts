@@ -9,6 +9,7 @@ import { input, param, type Value } from '../../src/graph/value'
 import { elements, formatShape, type Shape } from '../../src/tensor/shape'
 import { normals, random, seedOf } from '../oracle/random'
 import type { CaseOperand, OpCase } from './case'
+import type { Link } from './epilogue'
 
 /** Inputs of one row. */
 export type CaseRow = Readonly<Record<string, Float32Array | Int32Array>>
@@ -44,6 +45,54 @@ export function caseGraph(op: string, { operands, attrs = {}, into }: OpCase, st
   const written = into ? join(result, into) : result
   // Read twice, so that it must be stored on its way out.
   return graph(op, stored ? { y: written, again: offset('again', written, 0.5) } : { y: written })
+}
+
+/** `mul channel within, add same`, for messages. */
+export function chainName(chain: readonly Link[]): string {
+  return chain
+    .map(({ op, attrs, operand, within }) =>
+      [op, attrs && Object.values(attrs).join(), operand, within && 'within'].filter(Boolean).join(' '),
+    )
+    .join(', ')
+}
+
+/** The graph of a case followed by element-wise ops, with their operands, which `extra` names by shape. */
+export function chainGraph(
+  op: string,
+  one: OpCase,
+  chain: readonly Link[],
+  stored: boolean,
+): { readonly graph: Graph; readonly extra: Record<string, Shape> } {
+  const extra: Record<string, Shape> = {}
+  let value = applyOp(
+    op,
+    op,
+    one.operands.map((operand, index) => operandValue(operand, index, stored)),
+    one.attrs ?? {},
+  )
+  const columns = value.shape.at(-1) ?? 1
+  chain.forEach((link, index) => {
+    const shape = link.operand === 'same' ? value.shape : [link.operand === 'scalar' ? 1 : columns]
+    if (!link.operand) value = applyOp(link.op, link.op, [value], link.attrs ?? {})
+    else {
+      const name = `e${index}`
+      const port = input(name, 'latent', {
+        shape: wide(shape, link.within ? 'columns' : undefined),
+        dtype: 'f32',
+        axes: shape.map(() => '_'),
+      })
+      extra[name] = port.shape
+      // A computed operand, so that it has the network's type and, within something wider, a pitch.
+      const computed = scale(`${name}.half`, port, 0.5)
+      value = applyOp(
+        link.op,
+        link.op,
+        [value, link.within ? slice(`${name}.part`, computed, -1, 3, columns) : computed],
+        link.attrs ?? {},
+      )
+    }
+  })
+  return { graph: graph(op, { y: value }), extra }
 }
 
 /** Inputs of row `row`; rows differ. */
