@@ -1,6 +1,6 @@
 /** The golden cases: what MANIFEST.json files list, with their tensors, and comparison by relative L2. */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { elements } from '../../src/tensor/shape'
 import type { Tensor } from '../../src/tensor/tensor'
@@ -13,11 +13,22 @@ export interface GoldenCase {
   readonly net: string
   readonly case: string
   readonly component: string
-  /** The model folder. */
+  /** The model folder: the case's own, or `model` where that is named. */
   readonly folder: string
+  readonly model?: string
   readonly file: string
   readonly tolerance: { readonly f32: number; readonly bf16: Readonly<Record<string, number>> }
   readonly torchBf16Error: Readonly<Record<string, number>>
+}
+
+/** Files of a manifest with the hash it names. */
+export function manifestFiles(): { readonly file: string; readonly sha256: string }[] {
+  return readdirSync(ROOT, { withFileTypes: true }).flatMap((entry) => {
+    const manifest = path.join(ROOT, entry.name, 'MANIFEST.json')
+    if (!entry.isDirectory() || !existsSync(manifest)) return []
+    const { sha256 = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as { sha256?: Record<string, string> }
+    return Object.entries(sha256).map(([name, hash]) => ({ file: path.join(ROOT, entry.name, name), sha256: hash }))
+  })
 }
 
 /** Every case of the networks' goldens. */
@@ -26,7 +37,7 @@ export function goldenCases(): GoldenCase[] {
     .filter((entry) => entry.isDirectory() && readdirSync(path.join(ROOT, entry.name)).includes('MANIFEST.json'))
     .flatMap(({ name: net }) => {
       const manifest: unknown = JSON.parse(readFileSync(path.join(ROOT, net, 'MANIFEST.json'), 'utf8'))
-      const { cases = [] } = manifest as { cases?: (Omit<GoldenCase, 'net' | 'folder'> & { model?: string })[] }
+      const { cases = [] } = manifest as { cases?: Omit<GoldenCase, 'net' | 'folder'>[] }
       return cases.flatMap((one) =>
         one.component === undefined
           ? []

@@ -80,7 +80,7 @@ class Goldens:
         save_file(tensors, str(file))
         assert all(torch.isfinite(value).all() for value in outputs.values()), case
         self.cases.append({
-            "case": case, "component": component, "file": f"{case}/{component}.safetensors", "model": model or case, "seed": seed,
+            "case": case, "component": component, "file": f"{case}/{component}.safetensors", "seed": seed, **({"model": model} if model else {}),
             "tolerance": {"f32": F32_TOLERANCE, "bf16": {name: BF16_FACTOR * value for name, value in bf16_errors.items()}},
             "torchBf16Error": bf16_errors, **({"self": True} if self_made else {}),
         })

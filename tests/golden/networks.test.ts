@@ -82,7 +82,8 @@ describe('redrawing any single tensor moves the output', () => {
     rmSync(scratch, { recursive: true, force: true })
   })
 
-  it.each(cases)('$net $case $component', async (golden) => {
+  // Small networks only: a redraw is a load.
+  it.each(cases.filter(({ model }) => !model))('$net $case $component', async (golden) => {
     const { inputs, outputs } = await readCase(golden)
     const component = golden.component.split('.')[0] ?? ''
     const source = path.join(golden.folder, component)

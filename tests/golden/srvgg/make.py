@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch  # noqa: E402
 from golden import Goldens, noise, redraw, run  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 CASES = {
@@ -49,4 +49,12 @@ for case, (config, shape, seed) in CASES.items():
     (folder / "config.json").write_text(json.dumps({"_class_name": "SRVGGNetCompact", **config}, indent=2) + "\n")
     save_file(model.state_dict(), str(folder / "diffusion_pytorch_model.safetensors"))
     goldens.add(case, "upscaler", inputs, outputs, errors, seed, self_made=True)
+# The network that the package carries, with its own weights, on a tiny picture.
+bundled = Path(__file__).parents[3] / "models" / "emoji"
+model = Compact().eval()
+stored = next((bundled / "upscaler").glob("*.safetensors"))
+model.load_state_dict({name: tensor.float() for name, tensor in load_file(str(stored)).items()})
+inputs = {"sample": noise(301, 1, 3, 8, 10).sigmoid()}
+outputs, errors = run(model, lambda m, i: {"sample": m(i["sample"])}, inputs)
+goldens.add("bundled", "upscaler", inputs, outputs, errors, 0, model="../../../models/emoji", self_made=True)
 goldens.finish()

@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import diffusers  # noqa: E402
+import torch  # noqa: E402
 from diffusers import AutoencoderTiny  # noqa: E402
 from golden import Goldens, noise, redraw, run  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
@@ -50,4 +51,13 @@ for case, (config, picture, latent, seed) in CASES.items():
                     index, rest = name.removeprefix(f"{half}.layers.").split(".", 1)
                     raw[f"{int(index) + shift}.{rest}"] = tensor
             save_file(raw, str(goldens.path(case) / f"raw_{half}.safetensors"))
+# The network that the package carries, with its own weights, on tiny pictures.
+bundled = Path(__file__).parents[3] / "models" / "emoji"
+model = AutoencoderTiny.from_pretrained(bundled / "vae", torch_dtype=torch.float32).eval()
+for part, call, inputs in (
+    ("vae.encoder", encode, {"sample": noise(301, 2, 3, 16, 24).clamp(-1, 1)}),
+    ("vae.decoder", decode, {"latent": noise(302, 2, 16, 2, 3)}),
+):
+    outputs, errors = run(model, call, inputs)
+    goldens.add("bundled", part, inputs, outputs, errors, 0, model="../../../models/emoji")
 goldens.finish(diffusers=diffusers.__version__)

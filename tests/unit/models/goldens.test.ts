@@ -1,5 +1,7 @@
 /** The networks' graphs in float64 against diffusers and transformers: whether they say the right thing, whatever runs them. */
 
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { type Graph, graph } from '../../../src/graph/graph'
 import { literalRecipe, type Recipe } from '../../../src/graph/recipe'
@@ -18,7 +20,15 @@ import {
   rename,
   report,
 } from '../../../src/weights'
-import { type GoldenCase, goldenCases, numbers, readCase, readHeader, relativeL2 } from '../../golden/cases'
+import {
+  type GoldenCase,
+  goldenCases,
+  manifestFiles,
+  numbers,
+  readCase,
+  readHeader,
+  relativeL2,
+} from '../../golden/cases'
 import { interpretGraph } from '../../oracle/interpret'
 
 /** The float32 of the frameworks is what is off here: the graph is evaluated in float64. */
@@ -28,6 +38,12 @@ const cases = goldenCases()
 
 it('finds the cases of five networks', () => {
   expect(new Set(cases.map((golden) => golden.net))).toEqual(new Set(['taesd', 'dit', 'pixart', 'clip', 'srvgg']))
+})
+
+it('has the files that the manifests were written with', () => {
+  for (const { file, sha256 } of manifestFiles()) {
+    expect(createHash('sha256').update(readFileSync(file)).digest('hex'), file).toBe(sha256)
+  }
 })
 
 describe.each(cases)('$net $case $component', (golden) => {
