@@ -170,7 +170,7 @@ export function randomGraph(source: Random): Graph {
   function step(i: number): Value {
     const at = `n${i}`
     const x = any()
-    switch (source.below(17)) {
+    switch (source.below(18)) {
       case 0:
         return ops.add(at, x, any())
       case 1:
@@ -235,6 +235,18 @@ export function randomGraph(source: Random): Graph {
           length,
           width,
         ])
+      }
+      case 16: {
+        // a join along an inner axis that is itself part of a join
+        const cube = (value: Value, name: string) => ops.reshape(`${at}.${name}`, value, [2, length / 2, width])
+        const inner = ops.concat(`${at}.inner`, [cube(x, 'a'), cube(ops.relu(`${at}.relu`, any()), 'b')], 1)
+        const outer = ops.concat(
+          `${at}.outer`,
+          [inner, inner, ops.concat(`${at}.once`, [cube(any(), 'c'), cube(any(), 'd')], 1)],
+          -1,
+        )
+        const part = ops.slice(`${at}.part`, ops.slice(`${at}.half`, outer, 1, 0, length / 2), -1, 2 * width - 2, width)
+        return ops.reshape(`${at}.flat`, part, [length, width])
       }
       default:
         return ops.add(at, dense(`${at}.a`, x, width), dense(`${at}.b`, any(), width))

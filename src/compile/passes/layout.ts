@@ -84,25 +84,17 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
     return to
   }
 
-  /** Gathers through strides; axis i of the result is axis order[i] of the source. */
-  const gather = (at: string, from: Place, order: readonly number[], to: Place) => {
-    const strides = stridesOf(from)
-    const sizes = order.map((axis) => from.shape[axis] ?? 1)
+  /** Gathers a box of `sizes` elements, `strides` apart, from where `from` begins. */
+  const gather = (at: string, from: Place, sizes: Shape, strides: readonly number[], to: Place) => {
     steps.push({
       kernel: 'strided_copy',
       operands: [table.indexOf(table.baseOf(from))],
       output: table.indexOf(to),
-      attrs: {
-        offset: from.offset,
-        rank: order.length,
-        sizesAndStrides: [...sizes, ...order.map((axis) => strides[axis] ?? 1)],
-      },
+      attrs: { offset: from.offset, rank: sizes.length, sizesAndStrides: [...sizes, ...strides] },
       epilogue: [],
       at,
     })
   }
-
-  const identity = (shape: Shape) => shape.map((_, axis) => axis)
 
   /** Where a value goes: the place prepared for it, or a buffer of its own. */
   const destination = (value: Value): Place => targets.get(value) ?? table.arena(value.at, storage(value), value.shape)
@@ -152,15 +144,24 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
         const start = Number(attrs.start)
         const view = slicePlace(from, axis, start, Number(attrs.size))
         if (view && (views || !isFloat(from.dtype))) return viewOrCopy(value, view)
-        const strided: Place = { ...from, offset: from.offset + start * (stridesOf(from)[axis] ?? 0) }
+        const strides = stridesOf(from)
         const to = destination(value)
-        gatherFrom(value.at, strided, stridesOf(from), value.shape, to)
+        gather(value.at, { ...from, offset: from.offset + start * (strides[axis] ?? 0) }, value.shape, strides, to)
         places.set(value, to)
         return
       }
       case 'permute': {
+        const from = known(x)
+        const strides = stridesOf(from)
+        const order = typeof attrs.order === 'object' ? attrs.order : []
         const to = destination(value)
-        gather(value.at, known(x), typeof attrs.order === 'object' ? attrs.order : identity(x.shape), to)
+        gather(
+          value.at,
+          from,
+          value.shape,
+          order.map((axis) => strides[axis] ?? 1),
+          to,
+        )
         places.set(value, to)
         return
       }
@@ -171,18 +172,6 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
     }
   }
 
-  /** Gathers a box of a source whose strides are given apart from its sizes. */
-  const gatherFrom = (at: string, from: Place, strides: readonly number[], sizes: Shape, to: Place) => {
-    steps.push({
-      kernel: 'strided_copy',
-      operands: [table.indexOf(table.baseOf(from))],
-      output: table.indexOf(to),
-      attrs: { offset: from.offset, rank: sizes.length, sizesAndStrides: [...sizes, ...strides] },
-      epilogue: [],
-      at,
-    })
-  }
-
   const dense = (at: string, from: Place): Place =>
     isDense(from) ? from : copy(at, from, table.arena(at, from.dtype, from.shape))
 
@@ -190,24 +179,24 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
   const viewOrCopy = (value: Value, view: Place | undefined) => {
     if (!view) throw new EngineError('internal', `${g.name}: ${value.at} has no view`)
     const target = targets.get(value)
-    places.set(value, target ? copy(value.at, view, target) : view)
+    places.set(value, target && !sameMemory(view, target) ? copy(value.at, view, target) : view)
   }
 
   /** Parts are written into the joined buffer, by their producers where {@link prepare} could arrange it. */
   const join = (value: Value, parts: readonly Value[], axis: number) => {
     const to = places.get(value) ?? destination(value)
-    places.set(value, to)
     let start = 0
     for (const part of parts) {
       const size = part.shape[axis] ?? 0
-      if (targets.get(part) === undefined || !sameMemory(places.get(part), joinPart(to, axis, start, size))) {
+      const into = slicePlace(to, axis, start, size)
+      if (!targets.has(part) || !sameMemory(places.get(part), into)) {
         const from = known(part)
-        const into = joinPart(to, axis, start, size)
         if (into) copy(value.at, from, into)
         else copyRuns(value, from, to, axis, start)
       }
       start += size
     }
+    viewOrCopy(value, to)
   }
 
   /** A part of an inner axis: runs of size·inner elements, one per outer index. */
@@ -258,12 +247,15 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
       const target = targets.get(value)
       if (op === 'reshape' && target && inputs[0]) promise(inputs[0], reshapePlace(target, inputs[0].shape))
       if (op === 'concat' && !recipeOf(value) && value.dtype === 'f32') {
-        const to = target ?? table.arena(value.at, storage(value), value.shape)
+        const axis = Number(attrs.axis)
+        // Runs of an inner axis need a dense place; such a join is copied on when its own place is at a pitch.
+        const direct = target && (isDense(target) || slicePlace(target, axis, 0, 1))
+        const to = direct ? target : table.arena(value.at, storage(value), value.shape)
         places.set(value, to)
         let start = 0
         for (const part of inputs) {
-          const size = part.shape[Number(attrs.axis)] ?? 0
-          promise(part, joinPart(to, Number(attrs.axis), start, size))
+          const size = part.shape[axis] ?? 0
+          promise(part, slicePlace(to, axis, start, size))
           start += size
         }
       }
@@ -285,11 +277,6 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
     outputs: table.outputs,
     steps,
   }
-}
-
-/** Where a part of a join lies; `undefined` when it has no single pitch. */
-function joinPart(to: Place, axis: number, start: number, size: number): Place | undefined {
-  return slicePlace(to, axis, start, size)
 }
 
 function sameMemory(a: Place | undefined, b: Place | undefined): boolean {
