@@ -2,6 +2,7 @@
 #include "native/core/recipe.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
 #include <numeric>
@@ -260,9 +261,9 @@ HostTensor SliceOf(const HostTensor& of, const PlannedOp& op) {
 HostTensor PermutationOf(const HostTensor& of, const PlannedOp& op) {
   HostTensor result = Allocate(op.shape);
   const size_t rank = op.order.size();
-  std::vector<int64_t> strides(rank);  // of the old tensor, in the order of the new axes
+  std::array<int64_t, kMaxRank> strides = {};  // of the old tensor, in the order of the new axes
   for (size_t i = 0; i < rank; ++i) strides[i] = ElementsAfter(of.shape, op.order[i]);
-  std::vector<int64_t> index(rank, 0);
+  std::array<int64_t, kMaxRank> index = {};
   int64_t source = 0;
   for (float& value : result.data) {
     value = of.data[source];
