@@ -196,16 +196,16 @@ describe('loadPipeline', () => {
 })
 
 describe('generate', () => {
-  it.each<[object, string]>([
-    [{ prompt: '' }, 'invalid-option'],
-    [{ prompt: 'a'.repeat(20_001) }, 'invalid-option'],
-    [{ steps: Number.NaN }, 'invalid-option'],
-    [{ guidance: Number.NaN }, 'invalid-option'],
-    [{ size: 100 }, 'invalid-option'],
-    [{ sampler: 'magic' }, 'unknown-sampler'],
-    [{ schedule: 'karras' }, 'unsupported-model'],
-    [{ step: 4 }, 'unknown-option'],
-  ])('refuses %o', async (options, code) => {
+  it.each<[string, object, string]>([
+    ['an empty prompt', { prompt: '' }, 'invalid-option'],
+    ['a prompt beyond the bound', { prompt: 'a'.repeat(20_001) }, 'invalid-option'],
+    ['steps NaN', { steps: Number.NaN }, 'invalid-option'],
+    ['guidance NaN', { guidance: Number.NaN }, 'invalid-option'],
+    ['a size that does not divide', { size: 100 }, 'invalid-option'],
+    ['an unknown sampler', { sampler: 'magic' }, 'unknown-sampler'],
+    ['a schedule the model cannot have', { schedule: 'karras' }, 'unsupported-model'],
+    ['an unknown option', { step: 4 }, 'unknown-option'],
+  ])('refuses %s', async (_name, options, code) => {
     const work = pipe.generate({ ...small, ...options })
     await expect(work).rejects.toMatchObject({ name: 'EngineError', code })
   })

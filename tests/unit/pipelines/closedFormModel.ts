@@ -6,8 +6,8 @@ import type { Stage } from '../../../src/pipelines/events'
 import type { FloatPicture } from '../../../src/pipelines/model'
 import type { PipelineModel } from '../../../src/pipelines/pipeline'
 import type { Label } from '../../../src/text/labels'
-import type { Encoding } from '../../../src/text/tokenizer'
 import { indexLabels } from '../../../src/text/nearestLabels'
+import type { Encoding } from '../../../src/text/tokenizer'
 
 const labels: Label[] = [{ codepoint: '1F680', captions: { en: ['rocket'], ja: ['ロケット'] } }]
 const CHANNELS = 4

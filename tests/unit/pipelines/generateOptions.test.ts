@@ -61,7 +61,6 @@ describe('resolveRequest', () => {
     [{ prompt: ' \n' }, 'invalid-option', /prompt/],
     [{ prompt: undefined }, 'invalid-option', /got "none"/],
     [{ prompt: 7 }, 'invalid-option', /prompt: expected a string, got 7/],
-    [{ prompt: 'a'.repeat(20_001) }, 'invalid-option', /at most 20000 characters, got "20001 characters"/],
     [{ steps: Number.NaN }, 'invalid-option', /steps: expected a whole number from 1 to 1000, got NaN/],
     [{ steps: 0 }, 'invalid-option', /got 0/],
     [{ steps: 1.5 }, 'invalid-option', /got 1.5/],
@@ -97,6 +96,11 @@ describe('resolveRequest', () => {
     const given = { prompt: 'a rocket', ...options }
     expect(() => resolve(given)).toThrow(message)
     expect(() => resolve(given)).toThrow(expect.objectContaining({ name: 'EngineError', code }))
+  })
+
+  it('refuses a prompt beyond the bound', () => {
+    expect(() => resolve({ prompt: 'a'.repeat(20_001) })).toThrow(/at most 20000 characters, got "20001 characters"/)
+    expect(resolve({ prompt: 'a'.repeat(10_000) }).prompt.length).toBe(10_000)
   })
 
   it.each([null, 'a rocket', 7, ['a rocket']])('refuses %j in place of options', (options) => {
