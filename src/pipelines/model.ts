@@ -1,6 +1,6 @@
 /** What text-to-image needs of a model, whatever runs it. */
 
-import type { TextReader } from './conditioning'
+import type { TextReader, TextState } from './conditioning'
 import type { PipelineDefaults } from './defaults'
 import type { Denoiser } from './denoise'
 import type { LatentScaling, LatentSize } from './latents'
@@ -28,6 +28,8 @@ export interface TextToImageModel {
   readonly latentScaling: LatentScaling
   readonly reader: TextReader
   readonly denoiser: Denoiser
+  /** Runs what depends on texts and times alone for a whole schedule at once, so that steps find it done. */
+  prepare(times: readonly number[], texts: readonly TextState[], signal: AbortSignal): Promise<void>
   /** Latents [h, w, C] to pictures whose values are 0 to 1. */
   decode(latents: readonly Float32Array[], signal: AbortSignal): Promise<readonly FloatPicture[]>
   /** One pass of the upscaler over a picture whose values are 0 to 1; `undefined` when the model has none. */

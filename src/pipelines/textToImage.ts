@@ -43,6 +43,12 @@ export async function textToImage(
   const { sampler, schedule, steps, count, size } = request
   const plan = scheduleFromConfig(model.schedulerConfig, steps, { sampler, schedule })
   const text = await readPrompts(model.reader, request.prompt, request.negativePrompt, signal)
+  const texts = request.guidance === 1 ? [text.cond] : [text.uncond, text.cond]
+  await model.prepare(
+    plan.schedule.steps().map(([{ t }]) => t),
+    texts,
+    signal,
+  )
   tell({ type: 'progress', stage: 'text', done: 1, of: 1 })
   clock.lap('textMs')
 

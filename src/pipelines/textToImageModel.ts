@@ -103,6 +103,19 @@ export async function loadTextToImageModel(
           })),
           stop,
         ),
+      async prepare(times, texts, stop) {
+        const network = await transformer.load(denoiserSizes, stop)
+        const [text, ...others] = texts.map(({ hidden, length }) => ({
+          encoder_hidden_states: hidden,
+          encoder_length: Int32Array.of(length),
+        }))
+        const steps = times.map((t) => ({ timestep: Float32Array.of(t), ...text }))
+        const rows = [...steps, ...others.map((other) => ({ ...steps[0], ...other }))]
+        await network.prepare(
+          rows.map((inputs) => ({ inputs })),
+          { signal: stop },
+        )
+      },
       async decode(latents, stop) {
         const rows = await decoder.run(
           decoderSizes,

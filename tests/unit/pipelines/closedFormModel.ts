@@ -73,6 +73,9 @@ export async function closedFormModel(): Promise<ClosedForm> {
       latentSize: { channels: CHANNELS, height: CELLS, width: CELLS },
       latentScaling: { scale: 2, shift: 0.25 },
       reader,
+      async prepare(_times, _texts, signal) {
+        throwIfAborted(signal)
+      },
       async denoiser(rows, signal) {
         await call('denoise', rows.length, signal)
         // flow = noise - x0 with x = (1 - s) x0 + s noise: flow = (x - x0) / s
