@@ -3,7 +3,7 @@
 import { type Graph, graph } from '../../src/graph/graph'
 import { applyOp } from '../../src/graph/op'
 import '../../src/graph/ops'
-import { concat, offset, scale, slice } from '../../src/graph/ops'
+import { concat, scale, slice } from '../../src/graph/ops'
 import { literalRecipe } from '../../src/graph/recipe'
 import { input, param, type Value } from '../../src/graph/value'
 import { elements, formatShape, type Shape } from '../../src/tensor/shape'
@@ -44,7 +44,7 @@ export function caseGraph(op: string, { operands, attrs = {}, into }: OpCase, st
   )
   const written = into ? join(result, into) : result
   // Read twice, so that it must be stored on its way out.
-  return graph(op, stored ? { y: written, again: offset('again', written, 0.5) } : { y: written })
+  return graph(op, stored ? { y: written, again: scale('again', written, 0.5) } : { y: written })
 }
 
 /** `mul channel within, add same`, for messages. */
