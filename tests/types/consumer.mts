@@ -1,6 +1,14 @@
 /** The public types as an ES module sees them; compiled, never run. */
 
-import { EngineError, type GenerateResult, type Image, loadComponent, loadPipeline, type Provenance, readMetadata } from 'irodori'
+import {
+  EngineError,
+  type GenerateResult,
+  type Image,
+  loadComponent,
+  loadPipeline,
+  type Provenance,
+  readMetadata,
+} from 'irodori'
 import { type Graph, graphFlops } from 'irodori/graph'
 import { MODELS, type ModelDefinition } from 'irodori/models'
 import { createSampler, type Sampler } from 'irodori/samplers'

@@ -19,3 +19,10 @@ it('public types compile from .mts and .cts', () => {
   expect(stdout).toBe('')
   expect(status).toBe(0)
 })
+
+it('docs/api.md is what the declarations say', () => {
+  const script = path.join(root, 'scripts', 'api-report.mjs')
+  const { stderr, status } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })
+  expect(stderr).toBe('')
+  expect(status).toBe(0)
+})
