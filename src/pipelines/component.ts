@@ -1,7 +1,6 @@
 /** One network with typed arrays in and out: a component of a model folder on a device. */
 
 import {
-  type Device,
   type DeviceOptions,
   DeviceWeights,
   type LoadProgress,
@@ -10,6 +9,7 @@ import {
   type NetworkRow,
   openDevice,
 } from '../bindings'
+import { Device } from '../bindings/device'
 import { SharedWork } from '../bindings/sharedWork'
 import { compile, type NetworkDType } from '../compile/compile'
 import { EngineError, throwIfAborted } from '../errors'
@@ -17,6 +17,7 @@ import { graphInputs } from '../graph/graph'
 import type { ModelGraph, ModelPorts, Sizes } from '../models'
 import type { Tensor } from '../tensor/tensor'
 import { type ComponentModel, openComponent } from './componentModel'
+import { publishLoad } from './diagnostics'
 import { checkNames, invalidOption, signalOption, stringOption, wordOption } from './options'
 import { bindInputs, type ComponentInput, gatherOutputs } from './ports'
 
@@ -77,15 +78,42 @@ export async function loadComponent(path: string, name: string, options: Compone
   ])
   const signal = signalOption(given)
   const variant = stringOption(given, 'variant')
-  const { device, instructions, threads, onProgress } = options
+  const { onProgress } = options
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw invalidOption('onProgress', 'a function', onProgress)
   const asked = wordOption(given, 'dtype', ['f32', 'bf16', 'f16'])
   throwIfAborted(signal)
-  const model = await openComponent(path, name, variant === undefined ? {} : { variant })
-  throwIfAborted(signal)
+  const started = performance.now()
+  publishLoad({ model: path, component: name, phase: 'start' })
+  try {
+    const model = await openComponent(path, name, {
+      ...(variant === undefined ? {} : { variant }),
+      ...(signal ? { signal } : {}),
+    })
+    throwIfAborted(signal)
+    const loaded = await bind(model, options, asked)
+    publishLoad({
+      model: path,
+      component: name,
+      phase: 'end',
+      durationMs: performance.now() - started,
+      unused: loaded.unused,
+    })
+    return loaded
+  } catch (error) {
+    publishLoad({ model: path, component: name, phase: 'error', durationMs: performance.now() - started, error })
+    throw error
+  }
+}
 
-  const shared = typeof device === 'object' ? device : undefined
+/** Opens the device where none was given, and puts the weights on it. */
+async function bind(
+  model: ComponentModel,
+  options: ComponentOptions,
+  asked: NetworkDType | undefined,
+): Promise<Component> {
+  const { device, instructions, threads, signal, onProgress } = options
+  const shared = device instanceof Device ? device : undefined
   if (shared && (instructions !== undefined || threads !== undefined)) {
     throw invalidOption(
       instructions === undefined ? 'threads' : 'instructions',

@@ -46,7 +46,7 @@ export interface ComponentModel {
 export async function openComponent(
   path: string,
   name: string,
-  options: { readonly variant?: string } = {},
+  options: { readonly variant?: string; readonly signal?: AbortSignal } = {},
 ): Promise<ComponentModel> {
   const folder = await openModelFolder(path.endsWith('.safetensors') ? path : resolveModel(path).folder)
   if (folder.kind === 'file' && options.variant !== undefined) {
@@ -60,7 +60,7 @@ export async function openComponent(
   const { files, weightMap } = source.weights
   // Headers are read once: a file without a config is recognised by them.
   const indexes = new Map<string, readonly TensorEntry[]>()
-  for (const file of files) indexes.set(file, await readSafetensorsIndex(file))
+  for (const file of files) indexes.set(file, await readSafetensorsIndex(file, { signal: options.signal }))
 
   const { definition, config } =
     source.className === undefined

@@ -5,8 +5,12 @@ import { channel } from 'node:diagnostics_channel'
 /** Message on `irodori:load`. */
 export interface LoadMessage {
   readonly model: string
+  /** The one network that is loaded; left out for a pipeline. */
+  readonly component?: string
   readonly phase: 'start' | 'end' | 'error'
   readonly durationMs?: number
+  /** Tensors of the files that the network does not read. */
+  readonly unused?: readonly string[]
   readonly error?: unknown
 }
 

@@ -214,8 +214,9 @@ function splitRows(
 ): [string, (Float32Array | Int32Array)[]][] {
   const row = tensor.shape.slice(1)
   const size = elements(row)
+  // Copies: a run may wait for its network, and the caller's arrays are the caller's again at once.
   const cut = <T extends Float32Array | Int32Array>(all: T): T[] =>
-    Array.from({ length: rows }, (_, i) => all.subarray(i * size, (i + 1) * size) as T)
+    Array.from({ length: rows }, (_, i) => all.slice(i * size, (i + 1) * size) as T)
   switch (port.kind) {
     case 'picture':
       return [[port.input, cut(toFloat32(tensor)).map((data) => channelsLast(data, row))]]
