@@ -1,0 +1,122 @@
+// Writes the seed corpora: write_seeds FOLDER makes FOLDER/{safetensors,program,recipe}/*.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "native/core/recipe.h"
+#include "tests/native/program_writer.h"
+
+namespace {
+
+using namespace irodori;
+using test::ByteWriter;
+using test::ProgramWriter;
+
+constexpr auto kF32 = DType::kF32;
+
+void Write(const std::filesystem::path& path, const std::vector<std::byte>& bytes) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+}
+
+void Header(const std::filesystem::path& path, uint32_t data_bytes, std::string_view header) {
+  ByteWriter out;
+  out.Number(data_bytes);
+  for (const char character : header) out.Number(character);
+  Write(path, out.bytes());
+}
+
+void Headers(const std::filesystem::path& folder) {
+  Header(folder / "empty", 0, "{}");
+  Header(folder / "one", 8, R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})");
+  Header(
+      folder / "several", 26,
+      R"({"__metadata__":{"format":"pt","k":"\u00e9"},"x.weight":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]},)"
+      R"("b":{"dtype":"BF16","shape":[1],"data_offsets":[8,10]},"i":{"dtype":"I64","shape":[],"data_offsets":[10,18]},)"
+      R"("u":{"dtype":"U8","shape":[0,3],"data_offsets":[18,18]},"n":{"dtype":"I32","shape":[1,2],"data_offsets":[18,26]}}  )");
+  Header(folder / "unsupported", 8, R"({"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})");
+}
+
+int32_t I(uint32_t buffer) { return static_cast<int32_t>(buffer); }
+
+void Programs(const std::filesystem::path& folder) {
+  Write(folder / "small", test::Encode(test::SmallProgram()));
+  ProgramWriter picture;
+  const uint32_t x = picture.Input("x", kF32, {3, 4, 4});
+  const uint32_t weight = picture.Param(Packing::kGemm, DType::kBF16, {4, 3, 3, 4});
+  const uint32_t a = picture.Arena(DType::kBF16, {3, 4, 4});
+  const uint32_t b = picture.Arena(DType::kF16, {3, 4, 4});
+  const uint32_t up = picture.Arena(kF32, {6, 4, 4});
+  picture.AddStep(Kernel::kConv2d, {I(x), I(weight)}, a, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64},
+                  {{Epilogue::kSilu, -1, 0}});
+  picture.AddStep(Kernel::kGroupNorm, {I(a)}, b, {2, 1e-5, 8}, {{Epilogue::kAdd, I(x), 0}});
+  picture.AddStep(Kernel::kResizeNearest, {I(b)}, up);
+  picture.AddStep(Kernel::kResizeBilinear, {I(up)}, picture.Output("y", kF32, {2, 3, 4}), {1});
+  Write(folder / "picture", test::Encode(picture.program));
+  ProgramWriter text;
+  const uint32_t ids = text.Input("ids", DType::kI32, {3});
+  const uint32_t length = text.Input("length", DType::kI64, {1});
+  const uint32_t t = text.Input("t", kF32, {1});
+  const uint32_t table = text.Param(Packing::kPlain, DType::kF16, {5, 4});
+  const uint32_t gamma = text.Param(Packing::kPlain, kF32, {4});
+  const uint32_t h = text.Arena(kF32, {3, 4});
+  const uint32_t n = text.Arena(kF32, {3, 4});
+  const uint32_t p = text.Arena(kF32, {3, 4});
+  const uint32_t time = text.Arena(kF32, {4});
+  text.AddStep(Kernel::kEmbedding, {I(ids), I(table)}, h);
+  text.AddStep(Kernel::kTimestepEmbedding, {I(t)}, time, {1, 0, 1, 10000});
+  text.AddStep(Kernel::kRmsNorm, {I(h), I(gamma)}, n, {1e-6},
+               {{Epilogue::kMulOnePlus, I(time), 0}});
+  text.AddStep(Kernel::kAttention, {I(n), I(n), I(n), I(length)}, p, {2, 1, 0.7, 64});
+  text.AddStep(Kernel::kSoftmax, {I(p)}, h);
+  text.AddStep(Kernel::kStridedCopy, {I(h)}, text.Output("y", kF32, {4, 3}), {0, 2, 4, 3, 1, 4});
+  Write(folder / "text", test::Encode(text.program));
+}
+
+void Recipes(const std::filesystem::path& folder) {
+  ByteWriter out;
+  const auto op = [&](RecipeOp code) { out.Number(static_cast<uint8_t>(code)); };
+  out.Number(kRecipeMagic);
+  out.Number(kRecipeVersion);
+  op(RecipeOp::kTensor);
+  out.Number(uint32_t{0});
+  out.Number(int64_t{16});
+  out.Number(int64_t{40});
+  out.Number(static_cast<uint8_t>(kF32));
+  out.WriteShape({2, 3});
+  op(RecipeOp::kLiteral);
+  out.WriteShape({1, 3});
+  for (const float value : {1.f, 2.f, 3.f}) out.Number(value);
+  op(RecipeOp::kConcat);
+  out.Number(uint32_t{2});
+  out.Number(uint32_t{0});
+  op(RecipeOp::kSlice);
+  out.Number(uint32_t{1});
+  out.Number(int64_t{1});
+  out.Number(int64_t{2});
+  op(RecipeOp::kPermute);
+  out.Number(uint32_t{2});
+  out.Number(uint32_t{1});
+  out.Number(uint32_t{0});
+  op(RecipeOp::kReshape);
+  out.WriteShape({3, 1, 2});
+  Write(folder / "all", out.bytes());
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 2) {
+    std::fprintf(stderr, "expected a folder\n");
+    return 2;
+  }
+  const std::filesystem::path folder = arguments[1];
+  Headers(folder / "safetensors");
+  Programs(folder / "program");
+  Recipes(folder / "recipe");
+  return 0;
+}
