@@ -29,11 +29,12 @@ struct KnownDType {
 constexpr KnownDType kDTypes[] = {
     {"F32", DType::kF32}, {"F16", DType::kF16}, {"BF16", DType::kBF16},
     {"I32", DType::kI32}, {"I64", DType::kI64}, {"U8", DType::kU8},
-    {"BOOL", {}},         {"I8", {}},           {"I16", {}},
-    {"U16", {}},          {"U32", {}},          {"U64", {}},
-    {"F64", {}},          {"C64", {}},          {"F4", {}},
-    {"F6_E2M3", {}},      {"F6_E3M2", {}},      {"F8_E4M3", {}},
-    {"F8_E5M2", {}},      {"F8_E8M0", {}},
+    {"BOOL", DType::kU8},  // one byte, 0 or 1
+    {"I8", {}},           {"I16", {}},          {"U16", {}},
+    {"U32", {}},          {"U64", {}},          {"F64", {}},
+    {"C64", {}},          {"F4", {}},           {"F6_E2M3", {}},
+    {"F6_E3M2", {}},      {"F8_E4M3", {}},      {"F8_E5M2", {}},
+    {"F8_E8M0", {}},
 };
 
 class HeaderParser {
