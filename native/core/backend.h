@@ -21,11 +21,11 @@ struct HostTensor {
 };
 
 struct DeviceInfo {
-  std::string backend;          // "cpu", "reference"
-  std::string name;             // "AMD EPYC ..."
-  std::string arithmetic;       // decides the bits: "scalar", "portable", "avx2", "avx512", "amx"
-  std::string reason;           // why not a wider instruction set
-  std::vector<DType> dtypes;    // storage types kernels take
+  std::string backend;        // "cpu", "reference"
+  std::string name;           // "AMD EPYC ..."
+  std::string arithmetic;     // decides the bits: "scalar", "portable", "avx2", "avx512", "amx"
+  std::string reason;         // why not a wider instruction set
+  std::vector<DType> dtypes;  // storage types kernels take
   DType preferred_dtype = DType::kF32;
   int threads = 1;
   int64_t memory_bytes = 0;
@@ -53,7 +53,8 @@ class Executable {
   virtual const Program& program() const = 0;
 };
 
-// One thing running at a time: a thread team (or a stream) and one arena, as large as the largest run so far.
+// One thing running at a time: a thread team (or a stream) and one arena, as large as the largest
+// run so far.
 class Lane {
  public:
   virtual ~Lane() = default;
@@ -70,8 +71,8 @@ struct RowBinding {
 
 struct RunArgs {
   int64_t rows = 0;
-  std::span<const RowBinding> inputs;   // port-major: inputs[port * rows + row]
-  std::span<const RowBinding> outputs;  // likewise
+  std::span<const RowBinding> inputs;        // port-major: inputs[port * rows + row]
+  std::span<const RowBinding> outputs;       // likewise
   const std::atomic<bool>* abort = nullptr;  // looked at between steps and blocks; then kAborted
 };
 
@@ -79,12 +80,14 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual const DeviceInfo& info() const = 0;
-  virtual Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor) = 0;
+  virtual Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec,
+                                                 const HostTensor& tensor) = 0;
   virtual Result<std::shared_ptr<Buffer>> Allocate(int64_t size_bytes) = 0;
   virtual Result<std::unique_ptr<Executable>> Bind(std::shared_ptr<const Program> program,
                                                    std::vector<std::shared_ptr<Pack>> packs) = 0;
   virtual Result<std::unique_ptr<Lane>> OpenLane() = 0;
-  // Blocks until done; called off the JS thread. One call per lane at a time. Inputs are checked for size here.
+  // Blocks until done; called off the JS thread. One call per lane at a time. Inputs are checked
+  // for size here.
   virtual Status Run(Lane& lane, const Executable& executable, const RunArgs& args) = 0;
 };
 

@@ -1,15 +1,17 @@
-// The decoded Program: a flat list of steps over a buffer table for one row, verified before anyone sees it.
+// The decoded Program: a flat list of steps over a buffer table for one row, verified before anyone
+// sees it.
 //
 // Encoding (little-endian; written by src/compile/encode.ts, read by DecodeProgram):
 //   u32 magic 'IRPG' (0x47505249), u32 version, string name, u64 arena_bytes,
-//   u32 count + BufferSpec..., u32 count + ParamSpec..., u32 count + inputs..., u32 count + outputs..., u32 count + Step...
-//   string     = u32 byte length + UTF-8
-//   shape      = u32 rank (<= 8) + i64 sizes
-//   BufferSpec = string name, u8 dtype, shape, i64 pitch, u8 storage kind, u64 a, u64 b
-//                (arena: a = offset; input, output, param: a = index; view: a = base, b = byte offset)
-//   ParamSpec  = u8 packing, u8 dtype, shape      (recipes stay in TypeScript: a pack is handed in by index)
-//   port       = string name, u32 buffer
-//   Step       = u8 kernel, u32 count + i32 operand (-1 absent)..., u32 output, u32 count + f64 attr...,
+//   u32 count + BufferSpec..., u32 count + ParamSpec..., u32 count + inputs..., u32 count +
+//   outputs..., u32 count + Step... string     = u32 byte length + UTF-8 shape      = u32 rank (<=
+//   8) + i64 sizes BufferSpec = string name, u8 dtype, shape, i64 pitch, u8 storage kind, u64 a,
+//   u64 b
+//                (arena: a = offset; input, output, param: a = index; view: a = base, b = byte
+//                offset)
+//   ParamSpec  = u8 packing, u8 dtype, shape      (recipes stay in TypeScript: a pack is handed in
+//   by index) port       = string name, u32 buffer Step       = u8 kernel, u32 count + i32 operand
+//   (-1 absent)..., u32 output, u32 count + f64 attr...,
 //                u32 count + (u8 op, i32 operand or -1, f64 value)..., string at
 #pragma once
 
@@ -54,8 +56,8 @@ struct BufferSpec {
   Shape shape;    // of one row, channels last
   int64_t pitch;  // elements between last-axis vectors
   StorageKind storage;
-  uint64_t offset = 0;       // arena: bytes for one row; view: bytes into the base's row
-  uint32_t index = 0;        // input, output, param ordinal; view: base buffer
+  uint64_t offset = 0;  // arena: bytes for one row; view: bytes into the base's row
+  uint32_t index = 0;   // input, output, param ordinal; view: base buffer
   int64_t row_bytes() const { return Elements(shape) * DTypeBytes(dtype); }
   int64_t columns() const { return shape.empty() ? 1 : shape.back(); }
   int64_t vectors() const { return columns() == 0 ? 0 : Elements(shape) / columns(); }
@@ -97,8 +99,9 @@ struct Program {
   std::vector<Step> steps;
 };
 
-// Decodes and verifies: every index in range, shapes consistent with each kernel's rule, arena ranges inside, views
-// inside their base, every read was written, no two live arena buffers overlap. kInvalidProgram otherwise.
+// Decodes and verifies: every index in range, shapes consistent with each kernel's rule, arena
+// ranges inside, views inside their base, every read was written, no two live arena buffers
+// overlap. kInvalidProgram otherwise.
 Result<Program> DecodeProgram(std::span<const std::byte> bytes);
 
 }  // namespace irodori

@@ -52,9 +52,9 @@ class [[nodiscard]] Result {
 }  // namespace irodori
 
 // Returns from the enclosing function when the expression's Status is not ok.
-#define IRODORI_RETURN_IF_ERROR(expression)                       \
-  do {                                                            \
+#define IRODORI_RETURN_IF_ERROR(expression)                        \
+  do {                                                             \
     if (::irodori::Status status_ = (expression); !status_.ok()) { \
-      return status_;                                             \
-    }                                                             \
+      return status_;                                              \
+    }                                                              \
   } while (false)

@@ -11,14 +11,16 @@ class ThreadTeam {
   virtual ~ThreadTeam() = default;
   // Threads that take part in ParallelFor, the caller included.
   virtual int threads() const = 0;
-  // Calls body(context, block, thread) for every block in [0, blocks), dynamically shared (atomic counter); returns when
-  // all are done. `thread` in [0, threads()) picks per-thread scratch. Jobs of several lanes queue up one after another.
+  // Calls body(context, block, thread) for every block in [0, blocks), dynamically shared (atomic
+  // counter); returns when all are done. `thread` in [0, threads()) picks per-thread scratch. Jobs
+  // of several lanes queue up one after another.
   virtual void ParallelFor(int64_t blocks, void (*body)(void* context, int64_t block, int thread),
                            void* context) = 0;
 };
 
-// The team of that many threads (0: all the process may use, cgroup quota and affinity respected), shared by everyone in
-// the process who asks for the same number; its threads end with the last reference.
+// The team of that many threads (0: all the process may use, cgroup quota and affinity respected),
+// shared by everyone in the process who asks for the same number; its threads end with the last
+// reference.
 std::shared_ptr<ThreadTeam> AcquireThreadTeam(int threads);
 
 // How many threads 0 stands for.

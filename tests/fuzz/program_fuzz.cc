@@ -44,7 +44,8 @@ bool Small(const Program& program) {
   }
   int64_t values = 0;
   for (const ParamSpec& param : program.params) {
-    if (Elements(param.shape) > kMostBytes || (values += Elements(param.shape)) > kMostBytes) return false;
+    if (Elements(param.shape) > kMostBytes || (values += Elements(param.shape)) > kMostBytes)
+      return false;
   }
   for (const Step& step : program.steps) {
     if ((work += Work(program, step)) > kMostWork) return false;

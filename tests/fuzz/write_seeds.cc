@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "native/core/recipe.h"
+#include "tests/fuzz/require.h"
 #include "tests/native/program_writer.h"
 
 namespace {
@@ -43,8 +44,17 @@ void Headers(const std::filesystem::path& folder) {
 
 int32_t I(uint32_t buffer) { return static_cast<int32_t>(buffer); }
 
+// A seed that the decoder refuses would leave everything behind it to chance.
+void WriteProgram(const std::filesystem::path& path, const Program& program) {
+  const std::vector<std::byte> bytes = test::Encode(program);
+  const Status status = DecodeProgram(bytes).status();
+  if (!status.ok()) std::fprintf(stderr, "%s: %s\n", path.c_str(), status.message().c_str());
+  REQUIRE(status.ok());
+  Write(path, bytes);
+}
+
 void Programs(const std::filesystem::path& folder) {
-  Write(folder / "small", test::Encode(test::SmallProgram()));
+  WriteProgram(folder / "small", test::SmallProgram());
   ProgramWriter picture;
   const uint32_t x = picture.Input("x", kF32, {3, 4, 4});
   const uint32_t weight = picture.Param(Packing::kGemm, DType::kBF16, {4, 3, 3, 4});
@@ -56,7 +66,7 @@ void Programs(const std::filesystem::path& folder) {
   picture.AddStep(Kernel::kGroupNorm, {I(a)}, b, {2, 1e-5, 8}, {{Epilogue::kAdd, I(x), 0}});
   picture.AddStep(Kernel::kResizeNearest, {I(b)}, up);
   picture.AddStep(Kernel::kResizeBilinear, {I(up)}, picture.Output("y", kF32, {2, 3, 4}), {1});
-  Write(folder / "picture", test::Encode(picture.program));
+  WriteProgram(folder / "picture", picture.program);
   ProgramWriter text;
   const uint32_t ids = text.Input("ids", DType::kI32, {3});
   const uint32_t length = text.Input("length", DType::kI64, {1});
@@ -74,7 +84,7 @@ void Programs(const std::filesystem::path& folder) {
   text.AddStep(Kernel::kAttention, {I(n), I(n), I(n), I(length)}, p, {2, 1, 0.7, 64});
   text.AddStep(Kernel::kSoftmax, {I(p)}, h);
   text.AddStep(Kernel::kStridedCopy, {I(h)}, text.Output("y", kF32, {4, 3}), {0, 2, 4, 3, 1, 4});
-  Write(folder / "text", test::Encode(text.program));
+  WriteProgram(folder / "text", text.program);
 }
 
 void Recipes(const std::filesystem::path& folder) {
