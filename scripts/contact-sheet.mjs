@@ -26,7 +26,10 @@ async function sheet(pipe, prompts) {
     for (const { message } of warnings) console.warn(`${prompt}: ${message}`)
     const { data, width, height } = image
     const [left, top] = [(i % COLUMNS) * CELL, Math.floor(i / COLUMNS) * (CELL + CAPTION)]
-    const input = await sharp(data, { raw: { width, height, channels: 3 } }).resize(CELL, CELL).png().toBuffer()
+    const input = await sharp(data, { raw: { width, height, channels: 3 } })
+      .resize(CELL, CELL)
+      .png()
+      .toBuffer()
     layers.push({ input, left, top }, { input: caption(prompt), left, top: top + CELL })
   }
   const rows = Math.ceil(prompts.length / COLUMNS)

@@ -26,3 +26,9 @@ export async function toBytes(values: Float32Array, low: number, high: number): 
   }
   return bytes
 }
+
+/** Cuts values to [0, 1], in place. */
+export function clampUnit(values: Float32Array): Float32Array {
+  for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, values[i] ?? 0))
+  return values
+}

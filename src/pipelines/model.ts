@@ -32,6 +32,6 @@ export interface TextToImageModel {
   prepare(times: readonly number[], texts: readonly TextState[], signal: AbortSignal): Promise<void>
   /** Latents [h, w, C] to pictures whose values are 0 to 1. */
   decode(latents: readonly Float32Array[], signal: AbortSignal): Promise<readonly FloatPicture[]>
-  /** One pass of the upscaler over a picture whose values are 0 to 1; `undefined` when the model has none. */
+  /** One pass of the upscaler over a picture whose values are 0 to 1, which its result may exceed; `undefined` for none. */
   readonly upscale: ((picture: FloatPicture, signal: AbortSignal) => Promise<FloatPicture>) | undefined
 }

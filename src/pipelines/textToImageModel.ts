@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Device } from '../bindings/device'
 import { EngineError } from '../errors'
+import { clampUnit } from '../images/pixels'
 import { parseSchedulerConfig } from '../samplers/schedules/config'
 import { scheduleFromConfig } from '../samplers/schedules/fromConfig'
 import { readLabels } from '../text/labels'
@@ -129,7 +130,7 @@ export async function loadTextToImageModel(
           ? undefined
           : async ({ data, width, height }, stop) => {
               const [larger] = await upscaler.run({ height, width }, [{ sample: data }], stop)
-              return { data: clampUnit(larger ?? data), width: width * upscale, height: height * upscale }
+              return { data: larger ?? data, width: width * upscale, height: height * upscale }
             },
       memory() {
         const { packBytes, bufferBytes, arenaBytes } = device.memory()
@@ -210,10 +211,4 @@ async function decidingFiles(folder: string, components: readonly PipelineNetwor
 function toUnit(values: Float32Array): Float32Array {
   for (let i = 0; i < values.length; i++) values[i] = ((values[i] ?? 0) + 1) / 2
   return clampUnit(values)
-}
-
-/** Cut to [0, 1]; in place. */
-function clampUnit(values: Float32Array): Float32Array {
-  for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, values[i] ?? 0))
-  return values
 }

@@ -2,7 +2,7 @@
 
 import { type Image, makeImage, resizeImage } from '../images/image'
 import type { Provenance } from '../images/metadata'
-import { toBytes } from '../images/pixels'
+import { clampUnit, toBytes } from '../images/pixels'
 import type { FloatPicture, TextToImageModel } from './model'
 
 /** How often the upscaler must run for pictures of that side. */
@@ -32,6 +32,7 @@ export async function finishPicture(
   const passes = upscalerPasses(model, size)
   let current = picture
   for (let pass = 0; pass < passes; pass++) {
+    if (pass > 0) clampUnit(current.data)
     current = (await model.upscale?.(current, signal)) ?? current
     onPass()
   }

@@ -93,7 +93,7 @@ export class LabelIndex {
   readonly #labels: readonly Label[]
   readonly #exact: ReadonlyMap<string, readonly number[]>
   readonly #postings: ReadonlyMap<string, ReadonlySet<number>>
-  readonly #words: readonly string[]
+  readonly #words: readonly Word[]
 
   constructor(
     labels: readonly Label[],
@@ -103,7 +103,7 @@ export class LabelIndex {
     this.#labels = labels
     this.#exact = exact
     this.#postings = postings
-    this.#words = [...postings.keys()].filter(isWord)
+    this.#words = [...postings.keys()].filter(isWord).map(wordOf)
   }
 
   /**
@@ -162,12 +162,33 @@ export class LabelIndex {
   #alike(feature: string): readonly (readonly [feature: string, likeness: number])[] {
     if (!isWord(feature) || feature.length < 4) return []
     const slips = feature.length < 8 ? 1 : 2
+    const own = wordOf(feature)
     const alike = this.#words
-      .filter((word) => Math.abs(word.length - feature.length) <= slips)
-      .map((word) => ({ word, distance: editDistance(feature, word) }))
+      .filter((word) => Math.abs(word.text.length - feature.length) <= slips && differing(own, word) <= 2 * slips)
+      .map(({ text }) => ({ word: text, distance: editDistance(feature, text) }))
     const best = Math.min(slips, ...alike.map(({ distance }) => distance))
     return alike.filter(({ distance }) => distance === best).map(({ word }) => [word, SLIP_LIKENESS ** best] as const)
   }
+}
+
+/** A word and which letters it has, a bit each; words a slip apart differ in at most two letters. */
+interface Word {
+  readonly text: string
+  readonly letters: number
+}
+
+function wordOf(text: string): Word {
+  let letters = 0
+  for (let i = 0; i < text.length; i++) letters |= 1 << (text.charCodeAt(i) % 32)
+  return { text, letters }
+}
+
+/** How many letters only one of two words has. */
+function differing(a: Word, b: Word): number {
+  let bits = a.letters ^ b.letters
+  let count = 0
+  for (; bits !== 0; bits &= bits - 1) count++
+  return count
 }
 
 /** Marks a feature that is a whole run of one script. */
