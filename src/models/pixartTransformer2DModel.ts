@@ -41,7 +41,7 @@ function parse(config: unknown, at: Place): PixArtConfig {
   })
   const crossWidth = fields.integerOrNull('cross_attention_dim', { default: 1152, min: 1 })
   const captionWidth = fields.integerOrNull('caption_channels', { default: null, min: 1 })
-  const scale = fields.integerOrNull('interpolation_scale', { default: null, min: 1 })
+  const scale = fields.numberOrNull('interpolation_scale', { default: null, min: Number.MIN_VALUE }) // 0.5 at 256 pixels
   const microConditions = fields.booleanOrNull('use_additional_conditions', null) ?? shared.sampleSize === 128
   fields.end()
   if (captionWidth !== null && crossWidth !== null && crossWidth !== shared.width) {

@@ -22,6 +22,8 @@ export interface JsonFields {
   /** An integer or `null`. */
   integerOrNull(name: string, field: Omit<NumberField, 'default'> & { readonly default?: number | null }): number | null
   number(name: string, field?: NumberField): number
+  /** A number or `null`. */
+  numberOrNull(name: string, field: Omit<NumberField, 'default'> & { readonly default?: number | null }): number | null
   boolean(name: string, fallback?: boolean): boolean
   booleanOrNull(name: string, fallback: boolean | null): boolean | null
   string(name: string, fallback?: string): string
@@ -85,6 +87,11 @@ export function jsonFields(value: unknown, where: string): JsonFields {
     },
     number(name, field = {}) {
       const got = take(name)
+      return got === undefined && field.default !== undefined ? field.default : bounded(name, got, field, false)
+    },
+    numberOrNull(name, field) {
+      const got = take(name)
+      if (got === null) return null
       return got === undefined && field.default !== undefined ? field.default : bounded(name, got, field, false)
     },
     boolean(name, fallback) {

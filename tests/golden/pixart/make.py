@@ -17,8 +17,8 @@ CASES = {
     "sigma": ({**BASE, "sample_size": 16, "caption_channels": 20, "interpolation_scale": 2, "use_additional_conditions": False}, (16, 16), 1),
     # PixArt-alpha at 1024: resolution and aspect ratio embedded, because sample_size is 128; a picture that is not square.
     "alpha": ({**BASE, "sample_size": 128, "caption_channels": 20}, (12, 20), 2),
-    # Text without projection, of another width than the network.
-    "unprojected": ({**BASE, "sample_size": 8, "cross_attention_dim": 10, "out_channels": None, "norm_elementwise_affine": True,
+    # Text without projection, of another width than the network; positions closer together, as at 256 pixels.
+    "unprojected": ({**BASE, "sample_size": 8, "interpolation_scale": 0.5, "cross_attention_dim": 10, "out_channels": None, "norm_elementwise_affine": True,
                      "norm_eps": 1e-3, "attention_bias": False, "activation_fn": "gelu"}, (8, 8), 3),
     # No text at all.
     "no-text": ({**BASE, "sample_size": 8, "cross_attention_dim": None}, (8, 8), 4),
