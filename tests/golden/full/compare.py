@@ -84,7 +84,7 @@ def infer(folder, component, inputs, dtype, options):
     """Outputs of `irodori infer`, and what it reports."""
     given, made = folder / "inputs.safetensors", folder / "outputs.safetensors"
     save_file({name: value.contiguous() for name, value in inputs.items()}, str(given))
-    command = ["node", str(CLI), "infer", str(folder), component, "--inputs", str(given), "-o", str(made), "--dtype", dtype, "--json"]
+    command = ["node", str(options.cli), "infer", str(folder), component, "--inputs", str(given), "-o", str(made), "--dtype", dtype, "--json"]
     for name in ("device", "instructions", "threads"):
         if getattr(options, name):
             command += [f"--{name}", str(getattr(options, name))]
@@ -169,6 +169,7 @@ def main():
     parser.add_argument("--nets", default=",".join(NETS), type=lambda text: text.split(","))
     parser.add_argument("--dtypes", default="f32,bf16", type=lambda text: text.split(","))
     parser.add_argument("--redraw", type=int, default=4, help="tensors to redraw per component")
+    parser.add_argument("--cli", type=Path, default=CLI, help="the built command line")
     parser.add_argument("--device")
     parser.add_argument("--instructions")
     parser.add_argument("--threads", type=int)
