@@ -24,7 +24,8 @@ struct KernelTable {
   GemmTile tile;
   BlockKernel<GemmArgs> gemm;
   ScratchBytes<GemmArgs> gemm_scratch;
-  // bf16 x bf16 through matrix tiles, null where the family has none; begin and end frame each job of a thread.
+  // bf16 x bf16 through matrix tiles, over the same panels; null where the family has none.
+  GemmTile tile_bf16;
   BlockKernel<GemmArgs> gemm_bf16;
   ScratchBytes<GemmArgs> gemm_bf16_scratch;
   BlockKernel<AttentionArgs> attention;

@@ -18,11 +18,12 @@ int64_t GemmScratchSize(const GemmArgs& args);
 void Attention(const AttentionArgs& args, int64_t block, std::byte* scratch);
 int64_t AttentionScratchSize(const AttentionArgs& args);
 
-static KernelTable MakeTable(const char* name) {
+static inline KernelTable MakeTable(const char* name) {
   return {name,
           kGemmTile,
           &Gemm,
           &GemmScratchSize,
+          {},
           nullptr,
           nullptr,
           &Attention,

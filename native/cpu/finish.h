@@ -54,18 +54,18 @@ struct ExpOp {
 };
 
 template <typename Op>
-static void ApplyUnary(float* values, int64_t n) {
+static inline void ApplyUnary(float* values, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes) Store(values + i, Op::Of(Load(values + i)));
 }
 
 template <typename Op>
-static void ApplyConstant(float* values, int64_t n, float constant) {
+static inline void ApplyConstant(float* values, int64_t n, float constant) {
   const F b = Splat(constant);
   for (int64_t i = 0; i < n; i += kLanes) Store(values + i, Op::Of(Load(values + i), b));
 }
 
 template <typename Op, typename T>
-static void ApplyBuffer(float* values, int64_t n, const T* operand) {
+static inline void ApplyBuffer(float* values, int64_t n, const T* operand) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     Store(values + i, Op::Of(Load(values + i), Load(operand + i)));
@@ -74,7 +74,7 @@ static void ApplyBuffer(float* values, int64_t n, const T* operand) {
 }
 
 template <typename Op, typename T>
-static void ApplyOperandOf(const EpilogueStep& step, float* values, int64_t row, int64_t m,
+static inline void ApplyOperandOf(const EpilogueStep& step, float* values, int64_t row, int64_t m,
                            int64_t n0, int64_t n) {
   const T* operand = reinterpret_cast<const T*>(RowAt(step.operand, row));
   if (step.reach == Reach::kScalar) {
@@ -87,7 +87,7 @@ static void ApplyOperandOf(const EpilogueStep& step, float* values, int64_t row,
 }
 
 template <typename Op>
-static void ApplyOperand(const EpilogueStep& step, float* values, int64_t row, int64_t m,
+static inline void ApplyOperand(const EpilogueStep& step, float* values, int64_t row, int64_t m,
                          int64_t n0, int64_t n) {
   if (step.dtype == DType::kBF16) {
     ApplyOperandOf<Op, Bf16>(step, values, row, m, n0, n);
@@ -98,7 +98,7 @@ static void ApplyOperand(const EpilogueStep& step, float* values, int64_t row, i
   }
 }
 
-static void ApplyStep(const EpilogueStep& step, float* values, int64_t row, int64_t m, int64_t n0,
+static inline void ApplyStep(const EpilogueStep& step, float* values, int64_t row, int64_t m, int64_t n0,
                       int64_t n) {
   switch (step.op) {
     case Epilogue::kAdd:
@@ -137,26 +137,26 @@ static void ApplyStep(const EpilogueStep& step, float* values, int64_t row, int6
 }
 
 template <typename T>
-static void StoreRun(T* out, const float* values, int64_t n) {
+static inline void StoreRun(T* out, const float* values, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) Store(out + i, Load(values + i));
   if (i < n) StoreFirst(out + i, Load(values + i), n - i);
 }
 
 template <typename T>
-static void WidenRun(float* values, const T* x, int64_t n) {
+static inline void WidenRun(float* values, const T* x, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) Store(values + i, Load(x + i));
   if (i < n) Store(values + i, LoadFirst(x + i, n - i));
 }
 
 template <typename T>
-static void ConvertRun(float* values, const T* x, int64_t n) {
+static inline void ConvertRun(float* values, const T* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(x[i]);
 }
 
 // values[0 .. n) = x[first .. first + n) of the given type; writes up to kRunSlack floats past the end.
-static void LoadRun(float* values, const std::byte* x, DType dtype, int64_t first, int64_t n) {
+static inline void LoadRun(float* values, const std::byte* x, DType dtype, int64_t first, int64_t n) {
   if (dtype == DType::kBF16) {
     WidenRun(values, reinterpret_cast<const Bf16*>(x) + first, n);
   } else if (dtype == DType::kF16) {
@@ -173,7 +173,7 @@ static void LoadRun(float* values, const std::byte* x, DType dtype, int64_t firs
 }
 
 // Applies the chain to values[0 .. n), which are columns n0 .. of vector m of batch row `row`, and stores them there.
-static void FinishRun(const Finish& finish, float* values, int64_t row, int64_t m, int64_t n0,
+static inline void FinishRun(const Finish& finish, float* values, int64_t row, int64_t m, int64_t n0,
                       int64_t n) {
   for (int64_t i = 0; i < finish.count; ++i) {
     ApplyStep(finish.steps[i], values, row, m, n0, n);

@@ -41,13 +41,13 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
   const int64_t n = gemm ? spec.shape[0] : 1;
   const int64_t k = n == 0 ? 0 : size / n;
   const int64_t bytes =
-      gemm ? GemmPackBytes(n, k, spec.dtype, kernels.tile.lanes) : size * DTypeBytes(spec.dtype);
+      gemm ? GemmPackBytes(n, k, spec.dtype, kernels.tile) : size * DTypeBytes(spec.dtype);
   HostMemory memory(bytes);
   if (memory.data() == nullptr) {
     return Status(Code::kOutOfMemory, Message("pack: expected memory for ", bytes, " bytes, got none"));
   }
   if (gemm) {
-    PackGemm(tensor.data.data(), n, k, spec.dtype, kernels.tile.lanes, memory.data());
+    PackGemm(tensor.data.data(), n, k, spec.dtype, kernels.tile, memory.data());
   } else {
     RoundPlain(tensor.data, spec.dtype, memory.data());
   }

@@ -86,7 +86,7 @@ TEST(CpuEpilogues) {
       step.name += Message(" epilogue ", op);
       step.tolerance = 4 * SumTolerance(29);
       if (!operand) {
-        step.epilogue = {{epilogue, {}, 0.3}};
+        step.epilogue = {{epilogue, {}, epilogue <= Epilogue::kLeakyRelu ? 0.3 : 0}};
         if (epilogue == Epilogue::kExp) step.tolerance *= 100;  // e^5
         cases.push_back(step);
         continue;

@@ -6,7 +6,8 @@
 // stretches of C channels found by address; a tap in the padding reads a vector of zeros. No im2col buffer exists.
 //
 // Weights lie in panels of `lanes` outputs: [ceil(N / lanes)][K][lanes] f32 or f16; bf16 as pairs of k,
-// [ceil(N / lanes)][ceil(K / 2)][lanes][2], which widens with one shift and one mask and is what AMX tiles load.
+// [ceil(N / lanes)][depth / 2][lanes][2], which widens with one shift and one mask and is what AMX tiles load. depth is K
+// rounded up to the family's unit; what lies beyond N or K is zero.
 //
 // Rounding: an output is one chain of FMAs in ascending k per partial sum of k_block terms, partial sums added in
 // order. Nothing of it depends on the batch, on tiles, on edges or on threads.
@@ -26,6 +27,7 @@ struct GemmArgs {
   int64_t n = 0;
   const std::byte* weights = nullptr;
   DType weight_dtype = DType::kF32;
+  int64_t weight_depth = 0;  // terms of k in a panel
   int64_t k_block = 0;  // terms per partial sum, a multiple of 32, or k
 
   // conv2d; a matmul has taps == 1 and channels == k.
@@ -45,17 +47,24 @@ struct GemmArgs {
   Finish finish;
 };
 
-// The register tile of a family.
+// Tiles and cache blocks of a family, all tuned numbers: docs/performance.md.
 struct GemmTile {
-  int lanes;  // outputs per panel
-  int rows;   // rows of the register tile
+  int64_t lanes;         // outputs per panel
+  int64_t bf16_unit;     // bf16 panels are filled up to a multiple of this many terms
+  int64_t rows;          // rows of the register tile
+  int64_t row_block;     // rows of a block, at most
+  int64_t column_block;  // outputs of a block, at most
+  int64_t depth;         // terms per pass, at most
 };
 
-// Bytes of weights in panels.
-int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, int lanes);
+// Terms of k in a panel.
+int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile);
 
-// Writes weights [n, k] into panels, rounded to `dtype` (f32, f16, bf16); what lies beyond n or k is zero.
-void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, int lanes, std::byte* out);
+// Bytes of weights in panels.
+int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, const GemmTile& tile);
+
+// Writes weights [n, k] into panels, rounded to `dtype` (f32, f16, bf16).
+void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile, std::byte* out);
 
 // The schedule of partial sums: terms of k per sum, as attributes say it. Rounded up to 32, the terms of an AMX tile.
 int64_t GemmKBlock(int64_t k, int64_t splits, int64_t k_block);

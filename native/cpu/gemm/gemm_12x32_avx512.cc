@@ -1,13 +1,18 @@
 // The matrix product of the `avx512` family: register tiles of 12 rows by 32 outputs.
 #define IRODORI_FAMILY avx512
 #define IRODORI_LANES 16
+#ifdef IRODORI_EMULATED_UNITS
+#define IRODORI_TILE_ROWS 3  // half the registers, and a third of the time to compile; no bit depends on it
+#else
 #define IRODORI_TILE_ROWS 12
+#endif
 #include "native/cpu/gemm/gemm_block.h"
 
 namespace irodori::cpu::avx512 {
 
+// bf16 panels are filled up to the 32 terms of an AMX tile: `amx` shares them.
 extern const GemmTile kGemmTile;
-const GemmTile kGemmTile = {kLanes, kTileRows};
+const GemmTile kGemmTile = {kLanes, 32, 12, 144, 256, 256};
 
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) { GemmBlock(args, block, scratch); }
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }

@@ -41,7 +41,7 @@ IRODORI_INLINE const std::byte* TapAddress(const GemmArgs& args, const RowPlace&
   return place.x + (y * args.in_w + x) * args.x_pitch * element_bytes;
 }
 
-static void FindRows(const GemmArgs& args, int64_t first, int64_t count, RowPlace* places) {
+static inline void FindRows(const GemmArgs& args, int64_t first, int64_t count, RowPlace* places) {
   int64_t row = first / args.rows;
   int64_t m = first % args.rows;
   int64_t y = args.in_w > 0 ? m / args.out_w : 0;
@@ -61,7 +61,7 @@ static void FindRows(const GemmArgs& args, int64_t first, int64_t count, RowPlac
 }
 
 // values[0 .. k1 - k0) = x(m)[k0 .. k1), widened.
-static void GatherRow(const GemmArgs& args, const RowPlace& place, int64_t k0, int64_t k1,
+static inline void GatherRow(const GemmArgs& args, const RowPlace& place, int64_t k0, int64_t k1,
                       float* values) {
   const int64_t element_bytes = args.x_dtype == DType::kF32 ? 4 : 2;
   for (int64_t k = k0; k < k1;) {
@@ -82,7 +82,7 @@ static void GatherRow(const GemmArgs& args, const RowPlace& place, int64_t k0, i
 }
 
 // Fills the stretches of every tile for k0 .. k1, rows read in place; returns stretches per tile.
-static int64_t DirectStretches(const GemmArgs& args, const RowPlace* places, const RowTiles& split,
+static inline int64_t DirectStretches(const GemmArgs& args, const RowPlace* places, const RowTiles& split,
                                int64_t k0, int64_t k1, Stretch* stretches) {
   const int64_t first_tap = k0 / args.channels;
   const int64_t count = (k1 - 1) / args.channels - first_tap + 1;
@@ -107,7 +107,7 @@ static int64_t DirectStretches(const GemmArgs& args, const RowPlace* places, con
 }
 
 // The same through a widened copy of the rows: one stretch per tile.
-static int64_t GatheredStretches(const GemmArgs& args, const RowPlace* places, const RowTiles& split,
+static inline int64_t GatheredStretches(const GemmArgs& args, const RowPlace* places, const RowTiles& split,
                                  int64_t k0, int64_t k1, float* gathered, Stretch* stretches) {
   const int64_t pitch = args.depth + kRunSlack;
   int64_t row = 0;
@@ -127,14 +127,14 @@ static int64_t GatheredStretches(const GemmArgs& args, const RowPlace* places, c
 inline constexpr int64_t kWidenedTiles = 3;
 
 // Panels of a pass, widened: [width][k1 - k0][kLanes].
-static void WidenPanels(float* out, const F16* panel, int64_t stride, int64_t width, int64_t length) {
+static inline void WidenPanels(float* out, const F16* panel, int64_t stride, int64_t width, int64_t length) {
   for (int64_t p = 0; p < width; ++p) {
     for (int64_t k = 0; k < length; ++k) {
       Store(out + (p * length + k) * kLanes, Load(panel + p * stride + k * kLanes));
     }
   }
 }
-static void WidenPanels(float* out, const Bf16* panel, int64_t stride, int64_t width, int64_t length) {
+static inline void WidenPanels(float* out, const Bf16* panel, int64_t stride, int64_t width, int64_t length) {
   for (int64_t p = 0; p < width; ++p) {
     for (int64_t k = 0; k < length; k += 2) {
       U pair;
@@ -154,8 +154,8 @@ struct Pass {
 };
 
 template <typename W>
-static void TilesOfPass(const GemmArgs& args, const Pass& pass) {
-  const int64_t depth = args.weight_dtype == DType::kBF16 ? RoundUp(args.k, 2) : args.k;
+static inline void TilesOfPass(const GemmArgs& args, const Pass& pass) {
+  const int64_t depth = args.weight_depth;
   const int64_t panels = (pass.n1 - pass.n0 + kLanes - 1) / kLanes;
   const W* weights = reinterpret_cast<const W*>(args.weights) + pass.n0 * depth + pass.k0 * kLanes;
   TileArgs tile;
@@ -212,9 +212,9 @@ IRODORI_INLINE GemmScratch LayOutScratch(const GemmArgs& args) {
   return scratch;
 }
 
-static int64_t GemmScratchBytes(const GemmArgs& args) { return LayOutScratch(args).bytes; }
+static inline int64_t GemmScratchBytes(const GemmArgs& args) { return LayOutScratch(args).bytes; }
 
-static void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scratch) {
+static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scratch) {
   const int64_t total_rows = args.batch * args.rows;
   const int64_t m0 = block % args.row_blocks * args.row_block;
   const int64_t rows = MinOf(args.row_block, total_rows - m0);

@@ -11,12 +11,14 @@ GemmStep::GemmStep(const PlanContext& context, const Step& step, const GemmArgs&
   args_.x_pitch = x.pitch;
   args_.weights = pack.data();
   args_.weight_dtype = pack.spec().dtype;
+  args_.weight_depth = GemmDepth(args_.k, pack.spec().dtype, context.kernels.tile);
   if (step.operands[2] >= 0) finish_.Prepend(context, Epilogue::kAdd, step.operands[2]);
   if (args_.taps > 1 || args_.pad_top > 0 || args_.pad_left > 0) {
     zeros_.resize(static_cast<size_t>(args_.channels * DTypeBytes(x.dtype)));
   }
   const bool tiles = context.kernels.gemm_bf16 != nullptr && x.dtype == DType::kBF16 &&
                      pack.spec().dtype == DType::kBF16;
+  tile_ = tiles ? context.kernels.tile_bf16 : context.kernels.tile;
   kernel_ = tiles ? context.kernels.gemm_bf16 : context.kernels.gemm;
   scratch_ = tiles ? context.kernels.gemm_bf16_scratch : context.kernels.gemm_scratch;
 }
@@ -27,7 +29,7 @@ Status GemmStep::Execute(Run& run) const {
   args.batch = run.rows();
   args.zeros = zeros_.data();
   args.finish = finish_.Resolve(run);
-  PlanGemmBlocks(run.kernels().tile, run.threads(), args);
+  PlanGemmBlocks(tile_, run.threads(), args);
   return run.ForBlocks(args.row_blocks * args.column_blocks,
                        args.batch * args.rows * args.n * (args.k + finish_.work()), scratch_(args), kernel_,
                        args);

@@ -16,6 +16,7 @@ class GemmStep final : public PlannedStep {
   uint32_t x_;
   FinishPlan finish_;
   std::vector<std::byte> zeros_;
+  GemmTile tile_;
   BlockKernel<GemmArgs> kernel_;
   ScratchBytes<GemmArgs> scratch_;
 };

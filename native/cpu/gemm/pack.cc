@@ -6,20 +6,20 @@
 #include "native/cpu/gemm/gemm.h"
 
 namespace irodori::cpu {
-namespace {
 
-int64_t PanelDepth(int64_t k, DType dtype) { return dtype == DType::kBF16 ? (k + 1) / 2 * 2 : k; }
-
-}  // namespace
-
-int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, int lanes) {
-  return (n + lanes - 1) / lanes * lanes * PanelDepth(k, dtype) * DTypeBytes(dtype);
+int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile) {
+  return dtype == DType::kBF16 ? (k + tile.bf16_unit - 1) / tile.bf16_unit * tile.bf16_unit : k;
 }
 
-void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, int lanes, std::byte* out) {
-  const int64_t depth = PanelDepth(k, dtype);
+int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, const GemmTile& tile) {
+  return (n + tile.lanes - 1) / tile.lanes * tile.lanes * GemmDepth(k, dtype, tile) * DTypeBytes(dtype);
+}
+
+void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile, std::byte* out) {
+  const int64_t lanes = tile.lanes;
+  const int64_t depth = GemmDepth(k, dtype, tile);
   const int64_t panels = (n + lanes - 1) / lanes;
-  std::memset(out, 0, static_cast<size_t>(GemmPackBytes(n, k, dtype, lanes)));
+  std::memset(out, 0, static_cast<size_t>(GemmPackBytes(n, k, dtype, tile)));
   for (int64_t p = 0; p < panels; ++p) {
     const int64_t used = std::min<int64_t>(lanes, n - p * lanes);
     if (dtype == DType::kF32) {

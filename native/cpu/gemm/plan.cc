@@ -6,10 +6,6 @@
 namespace irodori::cpu {
 namespace {
 
-// Tuned on an EPYC 7002 (Zen 2, 32 KiB L1, 512 KiB L2), two cores: see docs/performance.md.
-constexpr int64_t kRowBlock = 96;
-constexpr int64_t kColumnBlock = 192;
-constexpr int64_t kDepth = 320;
 constexpr int64_t kBlocksPerThread = 4;
 // A block is not split below this many multiply-adds: about 2 us of one core.
 constexpr int64_t kSmallestBlock = 50'000;
@@ -34,15 +30,15 @@ int64_t GemmKBlock(int64_t k, int64_t splits, int64_t k_block) {
 void PlanGemmBlocks(const GemmTile& tile, int threads, GemmArgs& args) {
   const int64_t rows = args.batch * args.rows;
   const int64_t whole = std::max<int64_t>(args.k_block, 1);
-  args.depth = EvenParts(whole, kDepth, 16);
+  args.depth = EvenParts(whole, tile.depth, 32);
   if (args.taps > 1 && args.channels < whole) {
     // Passes begin at taps where they can.
-    args.depth = args.channels > kDepth ? EvenParts(args.channels, kDepth, 16)
-                                        : std::max<int64_t>(1, kDepth / args.channels) * args.channels;
-    args.depth = RoundUp(args.depth, 2);
+    args.depth = args.channels > tile.depth ? EvenParts(args.channels, tile.depth, 32)
+                                            : tile.depth / args.channels * args.channels;
+    args.depth = RoundUp(args.depth, tile.bf16_unit);
   }
-  args.row_block = EvenParts(rows, kRowBlock, 1);
-  args.column_block = EvenParts(args.n, kColumnBlock, 2 * tile.lanes);
+  args.row_block = EvenParts(rows, tile.row_block, 1);
+  args.column_block = EvenParts(args.n, tile.column_block, 2 * tile.lanes);
   const int64_t wanted = kBlocksPerThread * threads;
   const auto blocks = [&] {
     return CeilDiv(rows, args.row_block) * CeilDiv(args.n, args.column_block);

@@ -102,7 +102,7 @@ IRODORI_INLINE const Bf16* Stride(F (&acc)[MR][NV], const float* const (&rows)[M
 }
 
 template <int MR, int NV, typename W>
-static void RegisterTile(const TileArgs& args) {
+static inline void RegisterTile(const TileArgs& args) {
   F acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {

@@ -37,7 +37,7 @@ IRODORI_INLINE int64_t GroupWidth(const RowTiles& split, int64_t left) {
 
 // All tiles over `width` panels (from GroupWidth), results from panel `first` on.
 template <typename W>
-static void TilesOfPanels(const TileGroup& group, TileArgs tile, int64_t first, int64_t width) {
+static inline void TilesOfPanels(const TileGroup& group, TileArgs tile, int64_t first, int64_t width) {
   const TileTable<W>& table = kTiles<W>;
   const RowTiles& split = group.split;
   const bool wide = width == VectorsFor(static_cast<int>(split.height));

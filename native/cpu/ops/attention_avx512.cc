@@ -1,7 +1,11 @@
 // Attention of the `avx512` family.
 #define IRODORI_FAMILY avx512
 #define IRODORI_LANES 16
+#ifdef IRODORI_EMULATED_UNITS
+#define IRODORI_TILE_ROWS 3  // as in gemm_12x32_avx512.cc
+#else
 #define IRODORI_TILE_ROWS 12
+#endif
 #include "native/cpu/ops/attention_online.h"
 
 namespace irodori::cpu::avx512 {

@@ -27,7 +27,7 @@ struct OuterArgs {
 
 // o[i][q] = o[i][q] alpha[q] + sum over keys, ascending: v[key][i] p[key][q]; MR columns by NV vectors of queries.
 template <int MR, int NV>
-static void OuterTile(const OuterArgs& args) {
+static inline void OuterTile(const OuterArgs& args) {
   F acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
@@ -92,14 +92,14 @@ IRODORI_INLINE AttentionScratch LayOutScratch(const AttentionArgs& args) {
   scratch.bytes = scratch.stretches * 4 + tiles * static_cast<int64_t>(sizeof(Stretch));
   return scratch;
 }
-static int64_t AttentionScratchBytes(const AttentionArgs& args) { return LayOutScratch(args).bytes; }
+static inline int64_t AttentionScratchBytes(const AttentionArgs& args) { return LayOutScratch(args).bytes; }
 
 // Rows [first, first + count) of a key or value head as float32: in place, or widened into `copy`.
 struct HeadRows {
   const float* data;
   int64_t pitch;
 };
-static HeadRows ReadHead(const AttentionOperand& operand, int64_t row, int64_t head, int64_t dim,
+static inline HeadRows ReadHead(const AttentionOperand& operand, int64_t row, int64_t head, int64_t dim,
                          int64_t first, int64_t count, float* copy) {
   const std::byte* base = RowAt(operand.rows, row);
   if (operand.dtype == DType::kF32) {
@@ -113,7 +113,7 @@ static HeadRows ReadHead(const AttentionOperand& operand, int64_t row, int64_t h
 }
 
 // Maximum, probabilities and sums of one block of keys; s becomes p.
-static void SoftmaxOfBlock(const AttentionArgs& args, int64_t query0, int64_t lanes, int64_t key0,
+static inline void SoftmaxOfBlock(const AttentionArgs& args, int64_t query0, int64_t lanes, int64_t key0,
                            int64_t keys, float* s, float* m, float* l, float* alpha) {
   const bool masked = args.causal && key0 + keys - 1 > query0;
   for (int64_t q = 0; q < lanes; q += kLanes) {
@@ -147,7 +147,7 @@ static void SoftmaxOfBlock(const AttentionArgs& args, int64_t query0, int64_t la
 }
 
 // s[key][query] = k_key . q_query
-static void ScoreTiles(const AttentionArgs& args, const HeadRows& k, int64_t keys, const float* q,
+static inline void ScoreTiles(const AttentionArgs& args, const HeadRows& k, int64_t keys, const float* q,
                        int64_t lanes, Stretch* stretches, float* s) {
   const RowTiles split = SplitRows(keys);
   int64_t key = 0;
@@ -172,7 +172,7 @@ static void ScoreTiles(const AttentionArgs& args, const HeadRows& k, int64_t key
 }
 
 // o[c][query] = o alpha + sum over keys of v[key][c] p[key][query]
-static void ValueTiles(const AttentionArgs& args, const HeadRows& v, int64_t keys, const float* p,
+static inline void ValueTiles(const AttentionArgs& args, const HeadRows& v, int64_t keys, const float* p,
                        int64_t lanes, const float* alpha, float* o) {
   const RowTiles split = SplitRows(args.head_dim);
   OuterArgs outer;
@@ -196,7 +196,7 @@ static void ValueTiles(const AttentionArgs& args, const HeadRows& v, int64_t key
   }
 }
 
-static void AttentionBlock(const AttentionArgs& args, int64_t block, std::byte* scratch) {
+static inline void AttentionBlock(const AttentionArgs& args, int64_t block, std::byte* scratch) {
   const int64_t query0 = block % args.query_blocks * args.query_block;
   const int64_t head = block / args.query_blocks % args.heads;
   const int64_t row = block / args.query_blocks / args.heads;

@@ -5,7 +5,7 @@
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
-static void ElementwiseBlock(const RowsArgs& args, int64_t block, std::byte* scratch) {
+static inline void ElementwiseBlock(const RowsArgs& args, int64_t block, std::byte* scratch) {
   const RowsBlock b = BlockOf(args, block);
   float* run = reinterpret_cast<float*>(scratch);
   const std::byte* x = RowAt(args.x, b.row);

@@ -6,19 +6,19 @@
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
-static int64_t GroupNormScratchBytes(const GroupNormArgs& args) {
+static inline int64_t GroupNormScratchBytes(const GroupNormArgs& args) {
   return 3 * RoundUp(args.channels + kRunSlack, 16) * static_cast<int64_t>(sizeof(float));
 }
 
 // Sums of each group's channels of `sums`, in channel order.
-static float GroupSum(const GroupNormArgs& args, const float* sums, int64_t group) {
+static inline float GroupSum(const GroupNormArgs& args, const float* sums, int64_t group) {
   const int64_t width = args.channels / args.groups;
   float sum = 0;
   for (int64_t c = group * width; c < (group + 1) * width; ++c) sum += sums[c];
   return sum;
 }
 
-static void GroupNormStatistics(const GroupNormArgs& args, int64_t block, std::byte* scratch) {
+static inline void GroupNormStatistics(const GroupNormArgs& args, int64_t block, std::byte* scratch) {
   const int64_t row = block / args.pixel_blocks;
   const int64_t p0 = block % args.pixel_blocks * args.pixel_block;
   const int64_t p1 = MinOf(p0 + args.pixel_block, args.pixels);
@@ -53,7 +53,7 @@ static void GroupNormStatistics(const GroupNormArgs& args, int64_t block, std::b
   for (int64_t g = 0; g < args.groups; ++g) partial[g * 2 + 1] = GroupSum(args, sums, g);
 }
 
-static void GroupNormMerge(const GroupNormArgs& args, int64_t row, std::byte*) {
+static inline void GroupNormMerge(const GroupNormArgs& args, int64_t row, std::byte*) {
   const int64_t width = args.channels / args.groups;
   float* mean_of = args.moments + row * 2 * (args.channels + 16);
   float* scale_of = mean_of + args.channels + 16;
@@ -78,7 +78,7 @@ static void GroupNormMerge(const GroupNormArgs& args, int64_t row, std::byte*) {
   }
 }
 
-static void GroupNormApply(const GroupNormArgs& args, int64_t block, std::byte* scratch) {
+static inline void GroupNormApply(const GroupNormArgs& args, int64_t block, std::byte* scratch) {
   const int64_t row = block / args.pixel_blocks;
   const int64_t p0 = block % args.pixel_blocks * args.pixel_block;
   const int64_t p1 = MinOf(p0 + args.pixel_block, args.pixels);

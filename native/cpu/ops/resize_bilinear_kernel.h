@@ -6,11 +6,11 @@
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
-static int64_t ResizeBilinearScratchBytes(const ResizeBilinearArgs& args) {
+static inline int64_t ResizeBilinearScratchBytes(const ResizeBilinearArgs& args) {
   return 4 * RoundUp(args.channels + kRunSlack, 16) * static_cast<int64_t>(sizeof(float));
 }
 
-static void ResizeBilinearBlock(const ResizeBilinearArgs& args, int64_t block, std::byte* scratch) {
+static inline void ResizeBilinearBlock(const ResizeBilinearArgs& args, int64_t block, std::byte* scratch) {
   const int64_t row = block / args.out_h;
   const int64_t i = block % args.out_h;
   const ResizeTap h = args.rows[i];

@@ -40,7 +40,7 @@ IRODORI_INLINE float SumOver(const float* x, int64_t n, Term term) {
 }
 
 // Scratch of a job: one vector as float32.
-static int64_t RowsScratchBytes(const RowsArgs& args) {
+static inline int64_t RowsScratchBytes(const RowsArgs& args) {
   return (args.column_block + kRunSlack) * static_cast<int64_t>(sizeof(float));
 }
 

@@ -1,0 +1,111 @@
+// The AMX tile unit: eight tiles of 16 rows of 64 bytes, and the bf16 product of tiles.
+//
+//   C[m][n] += sum over pairs p: A[m][2p] B[p][2n] + A[m][2p + 1] B[p][2n + 1]        m, n, p < 16
+//
+// C is float32 [16, 16], A is bf16 [16, 32] row-major, B is bf16 [16 pairs, 16, 2].
+//
+// Natively this is inline assembly (tile numbers are part of an instruction). In the emulated build the same interface
+// is plain C++ that rounds as the manual describes TDPBF16PS: even and odd products are summed in two chains of FMAs over
+// the pairs, the two sums are added, that sum is added to C; subnormals are zero on the way in and out.
+#pragma once
+
+#include "native/cpu/simd.h"
+
+namespace irodori::cpu::IRODORI_FAMILY {
+
+#ifndef IRODORI_EMULATED_UNITS
+
+class TileUnit {
+ public:
+  // All tiles 16 rows by 64 bytes. A thread configures before its first tile instruction of a job...
+  IRODORI_INLINE void Configure() {
+    struct alignas(64) Palette {
+      uint8_t palette = 1;
+      uint8_t start_row = 0;
+      uint8_t reserved[14] = {};
+      uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    };
+    const Palette palette;
+    asm volatile("ldtilecfg %0" : : "m"(palette));
+  }
+  // ... and releases after its last, so that the kernel need not save eight KiB when it switches threads.
+  IRODORI_INLINE void Release() { asm volatile("tilerelease" ::: "memory"); }
+
+  template <int T>
+  IRODORI_INLINE void Zero() {
+    asm volatile("tilezero %%tmm%c0" : : "i"(T));
+  }
+  template <int T>
+  IRODORI_INLINE void Load(const void* rows, int64_t stride_bytes) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(rows), "r"(stride_bytes), "i"(T) : "memory");
+  }
+  template <int T>
+  IRODORI_INLINE void Store(void* rows, int64_t stride_bytes) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(rows), "r"(stride_bytes), "i"(T) : "memory");
+  }
+  template <int C, int A, int B>
+  IRODORI_INLINE void DotProductBf16() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
+  }
+};
+
+#else
+
+class TileUnit {
+ public:
+  void Configure() {
+    for (auto& tile : tiles_) __builtin_memset(tile, 0, sizeof(tile));
+  }
+  void Release() {}
+
+  template <int T>
+  void Zero() {
+    __builtin_memset(tiles_[T], 0, sizeof(tiles_[T]));
+  }
+  template <int T>
+  void Load(const void* rows, int64_t stride_bytes) {
+    for (int64_t row = 0; row < 16; ++row) {
+      __builtin_memcpy(tiles_[T][row], static_cast<const std::byte*>(rows) + row * stride_bytes, 64);
+    }
+  }
+  template <int T>
+  void Store(void* rows, int64_t stride_bytes) {
+    for (int64_t row = 0; row < 16; ++row) {
+      __builtin_memcpy(static_cast<std::byte*>(rows) + row * stride_bytes, tiles_[T][row], 64);
+    }
+  }
+  template <int C, int A, int B>
+  void DotProductBf16() {
+    for (int m = 0; m < 16; ++m) {
+      for (int n = 0; n < 16; ++n) {
+        float even = 0, odd = 0;
+        for (int pair = 0; pair < 16; ++pair) {
+          even = Flushed(__builtin_fmaf(Half(A, m, 2 * pair), Half(B, pair, 2 * n), even));
+          odd = Flushed(__builtin_fmaf(Half(A, m, 2 * pair + 1), Half(B, pair, 2 * n + 1), odd));
+        }
+        float c;
+        __builtin_memcpy(&c, tiles_[C][m] + n * 4, 4);
+        c = Flushed(Flushed(c) + Flushed(even + odd));
+        __builtin_memcpy(tiles_[C][m] + n * 4, &c, 4);
+      }
+    }
+  }
+
+ private:
+  static float Flushed(float x) { return __builtin_fabsf(x) < 0x1p-126f ? x * 0.0f : x; }
+  float Half(int tile, int row, int column) const {
+    uint16_t half;
+    __builtin_memcpy(&half, tiles_[tile][row] + column * 2, 2);
+    const uint32_t bits = static_cast<uint32_t>(half) << 16;
+    float x;
+    __builtin_memcpy(&x, &bits, 4);
+    return Flushed(x);
+  }
+
+  alignas(64) std::byte tiles_[8][16][64];
+};
+
+#endif
+
+}  // namespace irodori::cpu::IRODORI_FAMILY

@@ -1,0 +1,100 @@
+// The vector functions of every family, through elementwise steps, against float64 in units in the last place.
+#include <bit>
+#include <cmath>
+#include <functional>
+
+#include "tests/native/check.h"
+#include "tests/native/cpu_case.h"
+#include "tests/native/program_writer.h"
+
+namespace irodori::test {
+namespace {
+
+// Every 2^13-th float of both signs up to 128, subnormals and zeros among them.
+std::vector<float> Arguments() {
+  std::vector<float> arguments;
+  for (uint32_t bits = 0; bits <= std::bit_cast<uint32_t>(128.0f); bits += 1u << 13) {
+    arguments.push_back(std::bit_cast<float>(bits + 1234));
+    arguments.push_back(-arguments.back());
+  }
+  arguments.push_back(0.0f);
+  return arguments;
+}
+
+std::vector<float> Apply(const std::string& family, Epilogue op, std::vector<float> x) {
+  ProgramWriter w;
+  const auto count = static_cast<int64_t>(x.size());
+  const auto in = static_cast<int32_t>(w.Input("x", DType::kF32, {count}));
+  w.AddStep(Kernel::kElementwise, {in}, w.Output("y", DType::kF32, {count}), {}, {{op, -1, 0}});
+  Result<std::unique_ptr<Device>> device = OpenCpuDevice({family, 1});
+  CHECK_OK(device.status());
+  Result<Program> program = DecodeProgram(Encode(w.program));
+  CHECK_OK(program.status());
+  const auto executable = std::move(
+      device.value()->Bind(std::make_shared<const Program>(std::move(program).value()), {})).value();
+  const auto lane = std::move(device.value()->OpenLane()).value();
+  std::vector<float> y(x.size(), NAN);
+  const RowBinding input{reinterpret_cast<std::byte*>(x.data()), nullptr, 0, count * 4};
+  const RowBinding output{reinterpret_cast<std::byte*>(y.data()), nullptr, 0, count * 4};
+  CHECK_OK(device.value()->Run(*lane, *executable, {1, {&input, 1}, {&output, 1}, nullptr}));
+  return y;
+}
+
+// Largest error in units of the last place of the exact value (at least of 2^-100: exp(-x) overflows before silu's true
+// value vanishes), or, where `absolute` is given, in multiples of that times max(1, |x|).
+void CheckFunction(Epilogue op, const char* name, const std::function<double(double)>& exact, double limit,
+                   double absolute = 0) {
+  for (const std::string& family : RunningFamilies()) {
+    const std::vector<float> x = Arguments();
+    const std::vector<float> y = Apply(family, op, x);
+    double worst = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double want = exact(static_cast<double>(x[i]));
+      const auto rounded = static_cast<float>(want);
+      if (std::isinf(rounded) && y[i] == rounded) continue;
+      const double magnitude = std::max(std::fabs(want), 0x1p-100);
+      const double unit = absolute > 0 ? absolute * std::max(1.0, std::fabs(static_cast<double>(x[i])))
+                                       : std::exp2(std::floor(std::log2(magnitude)) - 23);
+      const double error = std::fabs(static_cast<double>(y[i]) - want) / unit;
+      if (error <= worst) continue;  // NaN is not
+      worst = error;
+      at = i;
+    }
+    std::printf("%s %s: largest error %.2f %s at %g\n", family.c_str(), name, worst,
+                absolute > 0 ? "x 1e-7" : "ulp", static_cast<double>(x[at]));
+    if (!(worst <= limit)) {
+      Fail(__FILE__, __LINE__, Message(family, " ", name, " at ", static_cast<double>(x[at]), ": error ", worst,
+                                       ", limit ", limit));
+    }
+  }
+}
+
+TEST(CpuMathFunctions) {
+  CheckFunction(Epilogue::kExp, "exp", [](double x) { return std::exp(x); }, 3);
+  CheckFunction(Epilogue::kTanh, "tanh", [](double x) { return std::tanh(x); }, 3.5);
+  CheckFunction(Epilogue::kSigmoid, "sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }, 4);
+  CheckFunction(Epilogue::kSilu, "silu", [](double x) { return x / (1 + std::exp(-x)); }, 4.5);
+  // erf and tanh near -1 cancel in the negative tail: absolute errors there, as in every float32 implementation.
+  CheckFunction(Epilogue::kGelu, "gelu", [](double x) { return x / 2 * std::erfc(-x / std::sqrt(2.0)); },
+                3, 1e-7);
+  CheckFunction(Epilogue::kGeluTanh, "gelu_tanh",
+                [](double x) {
+                  return x / 2 * (1 + std::tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
+                },
+                3, 1e-7);
+}
+
+TEST(CpuMathKeepsNan) {
+  for (const std::string& family : RunningFamilies()) {
+    for (int op = static_cast<int>(Epilogue::kSilu); op <= static_cast<int>(Epilogue::kExp); ++op) {
+      const std::vector<float> y = Apply(family, static_cast<Epilogue>(op), {NAN, 1.0f, -NAN, -1.0f});
+      if (!std::isnan(y[0]) || !std::isnan(y[2]) || std::isnan(y[1]) || std::isnan(y[3])) {
+        Fail(__FILE__, __LINE__, Message(family, " epilogue ", op, " loses or makes a NaN"));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace irodori::test
