@@ -52,13 +52,17 @@ for (const file of files(path.join(root, 'src'), ['.ts', '.mts'])) {
     const to = target.includes(path.sep) ? target.split(path.sep)[0] : target.replace(/\.(js|mjs)$/, '')
     if (BOTTOM.includes(to) || TOP.includes(folder) || to === folder) continue
     const [from, below] = [TYPESCRIPT[folder], TYPESCRIPT[to]]
-    if (from === undefined && !BOTTOM.includes(folder)) problems.push(`src/${relative}: folder "${folder}" has no layer in scripts/check-layers.mjs`)
+    if (from === undefined && !BOTTOM.includes(folder))
+      problems.push(`src/${relative}: folder "${folder}" has no layer in scripts/check-layers.mjs`)
     else if (below === undefined) problems.push(`src/${relative}: imports "${specifier}", whose folder has no layer`)
     else if (!(below < (from ?? -1)) && !(SIBLINGS[folder] ?? []).includes(to)) {
       problems.push(`src/${relative}: layer ${from} (${folder}) imports layer ${below} (${to}) by "${specifier}"`)
     }
   }
-  imports.set(relative.replace(/\.m?ts$/, ''), targets.map((target) => target.replace(/\.(js|mjs)$/, '')))
+  imports.set(
+    relative.replace(/\.m?ts$/, ''),
+    targets.map((target) => target.replace(/\.(js|mjs)$/, '')),
+  )
 }
 
 // Cycles, type-only imports included: what cannot be read in one direction is not in layers.
@@ -71,7 +75,8 @@ function visit(file, trail) {
   }
   state.set(file, 'open')
   for (const target of imports.get(file) ?? []) {
-    for (const resolved of [target, path.join(target, 'index')]) if (imports.has(resolved)) visit(resolved, [...trail, file])
+    for (const resolved of [target, path.join(target, 'index')])
+      if (imports.has(resolved)) visit(resolved, [...trail, file])
   }
   state.set(file, 'done')
 }

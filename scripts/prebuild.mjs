@@ -8,7 +8,14 @@ const require = createRequire(import.meta.url)
 checkCompiler()
 const { status } = spawnSync(
   process.execPath,
-  [require.resolve('prebuildify/bin.js'), '--napi', '--strip', '--tag-libc', '--node-gyp', path.join(root, 'scripts', 'gyp-shim.cjs')],
+  [
+    require.resolve('prebuildify/bin.js'),
+    '--napi',
+    '--strip',
+    '--tag-libc',
+    '--node-gyp',
+    path.join(root, 'scripts', 'gyp-shim.cjs'),
+  ],
   { cwd: root, stdio: 'inherit', env: { ...process.env, IRODORI_CMAKE: findCMake() } },
 )
 process.exit(status ?? 1)

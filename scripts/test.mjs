@@ -31,7 +31,8 @@ else {
   step('native unit tests', 'ctest', ['--test-dir', 'build-emulated', '--output-on-failure'])
 }
 step('vitest', bin('vitest'), ['run'])
-if (!quick && existsSync(path.join(root, 'tests/package/run.mjs'))) step('packed tarball', node, ['tests/package/run.mjs'])
+if (!quick && existsSync(path.join(root, 'tests/package/run.mjs')))
+  step('packed tarball', node, ['tests/package/run.mjs'])
 
 for (const note of notes) console.log(`skipped: ${note}`)
 if (failures.length > 0) {

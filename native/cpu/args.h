@@ -1,4 +1,5 @@
-// Plain structs every CPU kernel is called with: where rows of operands are, and how a result is finished and stored.
+// Plain structs every CPU kernel is called with: where rows of operands are, and how a result is
+// finished and stored.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +9,8 @@
 
 namespace irodori::cpu {
 
-// Row r of an operand begins at `table[r] + offset` when there is a table, else at `base + r stride + offset` (bytes).
-// Parameters have stride 0; request state and the caller's memory have a table.
+// Row r of an operand begins at `table[r] + offset` when there is a table, else at `base + r stride
+// + offset` (bytes). Parameters have stride 0; request state and the caller's memory have a table.
 struct RowSource {
   std::byte* base = nullptr;
   int64_t stride = 0;

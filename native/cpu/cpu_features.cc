@@ -88,7 +88,8 @@ CpuFeatures Detect() {
   } else if ((state & kStateTiles) != kStateTiles) {
     features.amx_reason = "the operating system does not save AMX state";
   } else if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) {
-    features.amx_reason = Message("the kernel refused permission for AMX tiles: ", std::strerror(errno));
+    features.amx_reason =
+        Message("the kernel refused permission for AMX tiles: ", std::strerror(errno));
   } else {
     features.amx = true;
   }

@@ -6,7 +6,7 @@
 namespace irodori::cpu {
 
 struct CpuFeatures {
-  std::string name;  // of the processor
+  std::string name;     // of the processor
   bool avx2 = false;    // AVX2, FMA, F16C, and the state is saved
   bool avx512 = false;  // F, BW, VL, DQ likewise
   bool amx = false;     // tiles and bf16, avx512_bf16, and the kernel gave permission

@@ -55,7 +55,8 @@ class CpuDevice final : public Device {
 
   const DeviceInfo& info() const override { return info_; }
 
-  Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor) override try {
+  Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor) override
+      try {
     return CpuPack::Make(kernels_, spec, tensor);
   } catch (const std::bad_alloc&) {
     return NoMemory("pack");

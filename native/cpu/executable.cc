@@ -9,8 +9,8 @@ namespace {
 using PlanFunction = Result<StepPlan> (*)(const PlanContext&, const Step&);
 // In the order of Kernel.
 constexpr PlanFunction kPlans[] = {
-    PlanMatmul,      PlanConv2d,    PlanAttention,   PlanLayerNorm,     PlanGroupNorm,
-    PlanRmsNorm,     PlanSoftmax,   PlanElementwise, PlanEmbedding,     PlanStridedCopy,
+    PlanMatmul,        PlanConv2d,         PlanAttention,         PlanLayerNorm, PlanGroupNorm,
+    PlanRmsNorm,       PlanSoftmax,        PlanElementwise,       PlanEmbedding, PlanStridedCopy,
     PlanResizeNearest, PlanResizeBilinear, PlanTimestepEmbedding,
 };
 constexpr size_t kKernelCount = 0
@@ -25,7 +25,8 @@ std::byte* BindingData(const RowBinding& binding) {
   return static_cast<HostBuffer*>(binding.buffer)->data() + binding.offset;
 }
 
-Status CheckPack(const Program& program, size_t index, const KernelTable& kernels, const CpuPack* pack) {
+Status CheckPack(const Program& program, size_t index, const KernelTable& kernels,
+                 const CpuPack* pack) {
   const ParamSpec& spec = program.params[index];
   if (pack != nullptr && &pack->kernels() == &kernels && pack->spec().packing == spec.packing &&
       pack->spec().dtype == spec.dtype && pack->spec().shape == spec.shape) {
@@ -39,12 +40,13 @@ Status CheckPack(const Program& program, size_t index, const KernelTable& kernel
 
 }  // namespace
 
-Result<std::unique_ptr<Executable>> CpuExecutable::Make(const KernelTable& kernels,
-                                                        std::shared_ptr<const Program> program,
-                                                        const std::vector<std::shared_ptr<Pack>>& packs) {
+Result<std::unique_ptr<Executable>> CpuExecutable::Make(
+    const KernelTable& kernels, std::shared_ptr<const Program> program,
+    const std::vector<std::shared_ptr<Pack>>& packs) {
   if (packs.size() != program->params.size()) {
-    return Status(Code::kInvalidArgument, Message("bind(", program->name, "): expected ",
-                                                  program->params.size(), " packs, got ", packs.size()));
+    return Status(Code::kInvalidArgument,
+                  Message("bind(", program->name, "): expected ", program->params.size(),
+                          " packs, got ", packs.size()));
   }
   std::unique_ptr<CpuExecutable> executable(new CpuExecutable(kernels, program));
   for (size_t i = 0; i < packs.size(); ++i) {

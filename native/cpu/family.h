@@ -1,8 +1,9 @@
 // Kernel families: one table of functions per instruction set, chosen when a device is opened.
 //
-// A block kernel is `void kernel(const Args&, int64_t block, std::byte* scratch)`: block in [0, blocks) of the args is
-// one job of one thread; scratch is 64-byte aligned and has at least the bytes the op's `..._scratch` function says.
-// The templates behind a table are compiled once per family, in its own namespace, by the files `family_<name>.cc`,
+// A block kernel is `void kernel(const Args&, int64_t block, std::byte* scratch)`: block in [0,
+// blocks) of the args is one job of one thread; scratch is 64-byte aligned and has at least the
+// bytes the op's `..._scratch` function says. The templates behind a table are compiled once per
+// family, in its own namespace, by the files `family_<name>.cc`,
 // `gemm/gemm_<rows>x<outputs>_<name>.cc` and `ops/attention_<name>.cc`.
 #pragma once
 
@@ -36,10 +37,11 @@ struct KernelTable {
   ScratchBytes<GroupNormArgs> group_norm_scratch;
   BlockKernel<ResizeBilinearArgs> resize_bilinear;
   ScratchBytes<ResizeBilinearArgs> resize_bilinear_scratch;
-  // For kernels that only move data: `n` elements from `first` on as float32 (writing up to 16 floats more), and the
-  // epilogue with the store of columns n0 .. n0 + n of vector m.
+  // For kernels that only move data: `n` elements from `first` on as float32 (writing up to 16
+  // floats more), and the epilogue with the store of columns n0 .. n0 + n of vector m.
   void (*load_run)(float* values, const std::byte* x, DType dtype, int64_t first, int64_t n);
-  void (*finish_run)(const Finish& finish, float* values, int64_t row, int64_t m, int64_t n0, int64_t n);
+  void (*finish_run)(const Finish& finish, float* values, int64_t row, int64_t m, int64_t n0,
+                     int64_t n);
 };
 
 const KernelTable& PortableKernels();

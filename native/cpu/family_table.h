@@ -1,4 +1,5 @@
-// Everything of one kernel family but its matrix product and attention, and the table that holds it all together.
+// Everything of one kernel family but its matrix product and attention, and the table that holds it
+// all together.
 #pragma once
 
 #include "native/cpu/family.h"

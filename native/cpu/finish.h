@@ -1,8 +1,10 @@
-// The one epilogue of a kernel family: a chain of element-wise ops over a run of float32 results, then the store.
+// The one epilogue of a kernel family: a chain of element-wise ops over a run of float32 results,
+// then the store.
 //
-// A kernel leaves `n` results of the vector (row, m), columns n0 .. n0 + n, in float32 scratch and calls FinishRun. Ops
-// go over the run one after another: it is at most a few hundred values long and stays in L1, where a pass costs one
-// load and one store per vector, against hundreds of FMAs per vector in a matmul.
+// A kernel leaves `n` results of the vector (row, m), columns n0 .. n0 + n, in float32 scratch and
+// calls FinishRun. Ops go over the run one after another: it is at most a few hundred values long
+// and stays in L1, where a pass costs one load and one store per vector, against hundreds of FMAs
+// per vector in a matmul.
 #pragma once
 
 #include "native/cpu/args.h"
@@ -75,7 +77,7 @@ static inline void ApplyBuffer(float* values, int64_t n, const T* operand) {
 
 template <typename Op, typename T>
 static inline void ApplyOperandOf(const EpilogueStep& step, float* values, int64_t row, int64_t m,
-                           int64_t n0, int64_t n) {
+                                  int64_t n0, int64_t n) {
   const T* operand = reinterpret_cast<const T*>(RowAt(step.operand, row));
   if (step.reach == Reach::kScalar) {
     T lanes[kLanes] = {};
@@ -88,7 +90,7 @@ static inline void ApplyOperandOf(const EpilogueStep& step, float* values, int64
 
 template <typename Op>
 static inline void ApplyOperand(const EpilogueStep& step, float* values, int64_t row, int64_t m,
-                         int64_t n0, int64_t n) {
+                                int64_t n0, int64_t n) {
   if (step.dtype == DType::kBF16) {
     ApplyOperandOf<Op, Bf16>(step, values, row, m, n0, n);
   } else if (step.dtype == DType::kF16) {
@@ -98,8 +100,8 @@ static inline void ApplyOperand(const EpilogueStep& step, float* values, int64_t
   }
 }
 
-static inline void ApplyStep(const EpilogueStep& step, float* values, int64_t row, int64_t m, int64_t n0,
-                      int64_t n) {
+static inline void ApplyStep(const EpilogueStep& step, float* values, int64_t row, int64_t m,
+                             int64_t n0, int64_t n) {
   switch (step.op) {
     case Epilogue::kAdd:
       return ApplyOperand<AddOp>(step, values, row, m, n0, n);
@@ -155,8 +157,10 @@ static inline void ConvertRun(float* values, const T* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(x[i]);
 }
 
-// values[0 .. n) = x[first .. first + n) of the given type; writes up to kRunSlack floats past the end.
-static inline void LoadRun(float* values, const std::byte* x, DType dtype, int64_t first, int64_t n) {
+// values[0 .. n) = x[first .. first + n) of the given type; writes up to kRunSlack floats past the
+// end.
+static inline void LoadRun(float* values, const std::byte* x, DType dtype, int64_t first,
+                           int64_t n) {
   if (dtype == DType::kBF16) {
     WidenRun(values, reinterpret_cast<const Bf16*>(x) + first, n);
   } else if (dtype == DType::kF16) {
@@ -172,9 +176,10 @@ static inline void LoadRun(float* values, const std::byte* x, DType dtype, int64
   }
 }
 
-// Applies the chain to values[0 .. n), which are columns n0 .. of vector m of batch row `row`, and stores them there.
-static inline void FinishRun(const Finish& finish, float* values, int64_t row, int64_t m, int64_t n0,
-                      int64_t n) {
+// Applies the chain to values[0 .. n), which are columns n0 .. of vector m of batch row `row`, and
+// stores them there.
+static inline void FinishRun(const Finish& finish, float* values, int64_t row, int64_t m,
+                             int64_t n0, int64_t n) {
   for (int64_t i = 0; i < finish.count; ++i) {
     ApplyStep(finish.steps[i], values, row, m, n0, n);
   }

@@ -41,7 +41,8 @@ Finish FinishPlan::Resolve(Run& run) const {
     chain.push_back(link.step);
     if (link.buffer >= 0) chain.back().operand = run.source(static_cast<uint32_t>(link.buffer));
   }
-  return {chain.data(), static_cast<int64_t>(chain.size()), run.source(out_buffer_), out_.dtype, out_.pitch};
+  return {chain.data(), static_cast<int64_t>(chain.size()), run.source(out_buffer_), out_.dtype,
+          out_.pitch};
 }
 
 bool FinishPlan::flat() const {

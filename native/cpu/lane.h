@@ -1,4 +1,5 @@
-// A lane of the CPU backend: the thread team it works with, its arena, and the scratch of every thread.
+// A lane of the CPU backend: the thread team it works with, its arena, and the scratch of every
+// thread.
 #pragma once
 
 #include <memory>

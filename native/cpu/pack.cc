@@ -35,7 +35,8 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
                           std::span<const int64_t>(tensor.shape), " with ", size, " values"));
   }
   if (!IsReal(spec.dtype) || (spec.packing == Packing::kGemm && spec.shape.empty())) {
-    return Status(Code::kDtypeMismatch, "pack: expected real numbers, in gemm packing of rank 1 or more");
+    return Status(Code::kDtypeMismatch,
+                  "pack: expected real numbers, in gemm packing of rank 1 or more");
   }
   const bool gemm = spec.packing == Packing::kGemm;
   const int64_t n = gemm ? spec.shape[0] : 1;
@@ -44,14 +45,16 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
       gemm ? GemmPackBytes(n, k, spec.dtype, kernels.tile) : size * DTypeBytes(spec.dtype);
   HostMemory memory(bytes);
   if (memory.data() == nullptr) {
-    return Status(Code::kOutOfMemory, Message("pack: expected memory for ", bytes, " bytes, got none"));
+    return Status(Code::kOutOfMemory,
+                  Message("pack: expected memory for ", bytes, " bytes, got none"));
   }
   if (gemm) {
     PackGemm(tensor.data.data(), n, k, spec.dtype, kernels.tile, memory.data());
   } else {
     RoundPlain(tensor.data, spec.dtype, memory.data());
   }
-  return std::shared_ptr<Pack>(std::shared_ptr<CpuPack>(new CpuPack(kernels, spec, std::move(memory))));
+  return std::shared_ptr<Pack>(
+      std::shared_ptr<CpuPack>(new CpuPack(kernels, spec, std::move(memory))));
 }
 
 }  // namespace irodori::cpu

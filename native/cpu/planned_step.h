@@ -1,4 +1,5 @@
-// A step resolved when a program is bound: everything that does not depend on the run is already in its Args.
+// A step resolved when a program is bound: everything that does not depend on the run is already in
+// its Args.
 #pragma once
 
 #include <memory>
@@ -25,7 +26,9 @@ struct PlanContext {
   const KernelTable& kernels;
   std::span<const std::shared_ptr<CpuPack>> packs;
 
-  const BufferSpec& buffer(int32_t index) const { return program.buffers[static_cast<size_t>(index)]; }
+  const BufferSpec& buffer(int32_t index) const {
+    return program.buffers[static_cast<size_t>(index)];
+  }
   const CpuPack& pack(int32_t buffer_index) const { return *packs[buffer(buffer_index).index]; }
 };
 
@@ -42,8 +45,8 @@ class FinishPlan {
 
   const BufferSpec& out() const { return out_; }
   size_t count() const { return links_.size(); }
-  // Whether out and every operand are one value, or have an element for each of out's without gaps: then the result may
-  // be seen as one long vector.
+  // Whether out and every operand are one value, or have an element for each of out's without gaps:
+  // then the result may be seen as one long vector.
   bool flat() const;
   // Multiply-adds per element, roughly.
   int64_t work() const { return 4 + 8 * static_cast<int64_t>(links_.size()); }

@@ -12,8 +12,8 @@
 
 namespace irodori::cpu {
 
-// Steps with less work than this many multiply-adds stay on the calling thread: about as long as it takes to wake
-// another one (2 us). Which thread computes a block never shows in its bits.
+// Steps with less work than this many multiply-adds stay on the calling thread: about as long as it
+// takes to wake another one (2 us). Which thread computes a block never shows in its bits.
 inline constexpr int64_t kInlineWork = 60'000;
 
 class Run {
@@ -41,7 +41,8 @@ class Run {
     return data;
   }
 
-  // Calls body(block, scratch) for every block, on all threads when `work` (multiply-adds of all blocks) is worth it.
+  // Calls body(block, scratch) for every block, on all threads when `work` (multiply-adds of all
+  // blocks) is worth it.
   template <typename Body>
   Status ForBlocks(int64_t blocks, int64_t work, int64_t scratch_bytes, const Body& body) {
     for (GrowingMemory& memory : lane_.scratch) {
@@ -53,7 +54,8 @@ class Run {
     } job{body, *this};
     const auto block_of = [](void* context, int64_t block, int thread) {
       const Job& job = *static_cast<Job*>(context);
-      if (!job.run.aborted()) job.body(block, job.run.lane_.scratch[static_cast<size_t>(thread)].data());
+      if (!job.run.aborted())
+        job.body(block, job.run.lane_.scratch[static_cast<size_t>(thread)].data());
     };
     if (blocks > 1 && threads() > 1 && work >= kInlineWork) {
       lane_.team->ParallelFor(blocks, block_of, &job);
@@ -66,14 +68,15 @@ class Run {
   template <typename Args>
   Status ForBlocks(int64_t blocks, int64_t work, int64_t scratch_bytes, BlockKernel<Args> kernel,
                    const Args& args) {
-    return ForBlocks(blocks, work, scratch_bytes, [kernel, &args](int64_t block, std::byte* scratch) {
-      kernel(args, block, scratch);
-    });
+    return ForBlocks(
+        blocks, work, scratch_bytes,
+        [kernel, &args](int64_t block, std::byte* scratch) { kernel(args, block, scratch); });
   }
 
  private:
   static Status NoMemory(int64_t size_bytes) {
-    return {Code::kOutOfMemory, Message("run: expected ", size_bytes, " bytes of scratch, got none")};
+    return {Code::kOutOfMemory,
+            Message("run: expected ", size_bytes, " bytes of scratch, got none")};
   }
 
   CpuLane& lane_;

@@ -1,8 +1,10 @@
-// Vectors of one kernel family: loads, stores, FMA and storage conversions over GCC/clang vector extensions.
+// Vectors of one kernel family: loads, stores, FMA and storage conversions over GCC/clang vector
+// extensions.
 //
-// Included only by family files (`*_portable.cc`, `*_avx2.cc`, ...), which define IRODORI_FAMILY (the namespace) and
-// IRODORI_LANES (floats per vector) first. Everything is static and lives in the family's namespace, so code made for
-// one instruction set can never be linked into another; for the same reason no standard library template is used here.
+// Included only by family files (`*_portable.cc`, `*_avx2.cc`, ...), which define IRODORI_FAMILY
+// (the namespace) and IRODORI_LANES (floats per vector) first. Everything is static and lives in
+// the family's namespace, so code made for one instruction set can never be linked into another;
+// for the same reason no standard library template is used here.
 #pragma once
 
 #include <cstddef>
@@ -115,7 +117,8 @@ IRODORI_INLINE F WidenF16(H h) {
 #elif defined(__F16C__) && IRODORI_LANES == 8
   return (F)_mm256_cvtph_ps((__m128i)h);
 #else
-  // The exponent moves from 5 to 8 bits by a multiplication with 2^112, which also puts subnormals right.
+  // The exponent moves from 5 to 8 bits by a multiplication with 2^112, which also puts subnormals
+  // right.
   const U u = __builtin_convertvector(h, U);
   const U magnitude = (u & 0x7fffu) << 13;
   const F scaled = (F)magnitude * Splat(0x1p112f);
@@ -172,7 +175,8 @@ IRODORI_INLINE void Store(F16* p, F v) {
   __builtin_memcpy(p, &h, sizeof(h));
 }
 
-// The first `count` lanes (0 < count < kLanes); the others are zero, respectively left alone in memory.
+// The first `count` lanes (0 < count < kLanes); the others are zero, respectively left alone in
+// memory.
 template <typename T>
 IRODORI_INLINE F LoadFirst(const T* p, int64_t count) {
   T lanes[kLanes] = {};

@@ -1,16 +1,17 @@
 // Vector exp, tanh, erf and logistic functions of one kernel family.
 //
-// Polynomials are minimax fits (Lawson's iteration on 2001 Chebyshev nodes in float64, coefficients then rounded to
-// float32). Largest errors against float64 over the whole range, checked in tests/native/cpu_kernels_test.cc:
-// Exp 1.5 ulp, Tanh 2.5 ulp, Erf 2 ulp, Logistic 3 ulp; one more where the family has no FMA.
+// Polynomials are minimax fits (Lawson's iteration on 2001 Chebyshev nodes in float64, coefficients
+// then rounded to float32). Largest errors against float64 over the whole range, checked in
+// tests/native/cpu_kernels_test.cc: Exp 1.5 ulp, Tanh 2.5 ulp, Erf 2 ulp, Logistic 3 ulp; one more
+// where the family has no FMA.
 #pragma once
 
 #include "native/cpu/simd.h"
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
-// e^x = 2^n e^r with n = round(x / ln 2), r = x - n ln 2 (ln 2 in two parts) and e^r = 1 + r + r^2 P(r).
-// 0 below -104, infinite above 88.73; a NaN stays.
+// e^x = 2^n e^r with n = round(x / ln 2), r = x - n ln 2 (ln 2 in two parts) and e^r = 1 + r + r^2
+// P(r). 0 below -104, infinite above 88.73; a NaN stays.
 IRODORI_INLINE F Exp(F x) {
   x = AtLeast(AtMost(x, Splat(89.0f)), Splat(-104.0f));
   const F n = Round(x * Splat(1.44269504f));
@@ -21,7 +22,8 @@ IRODORI_INLINE F Exp(F x) {
   p = Fma(p, r, Splat(0x1.55548ap-3f));
   p = Fma(p, r, Splat(0x1.fffffcp-2f));
   const F e = Fma(p, r * r, r) + Splat(1.0f);
-  // 2^n in two factors, so that neither leaves the normal range and the last product rounds into the subnormals.
+  // 2^n in two factors, so that neither leaves the normal range and the last product rounds into
+  // the subnormals.
   const I whole = __builtin_convertvector(n, I);
   const I half = whole >> 1;
   const F low = (F)((half + 127) << 23);
@@ -79,8 +81,6 @@ IRODORI_INLINE F GeluTanh(F x) {
 }
 
 // x / (1 + e^(-1.702 x))
-IRODORI_INLINE F QuickGelu(F x) {
-  return x / (Splat(1.0f) + Exp(Splat(-1.702f) * x));
-}
+IRODORI_INLINE F QuickGelu(F x) { return x / (Splat(1.0f) + Exp(Splat(-1.702f) * x)); }
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

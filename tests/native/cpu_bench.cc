@@ -1,7 +1,8 @@
-// Micro-benchmark of the CPU kernels: GFLOP/s on one thread beside the register-only FMA peak of the same moment.
+// Micro-benchmark of the CPU kernels: GFLOP/s on one thread beside the register-only FMA peak of
+// the same moment.
 //
-// Usage: irodori_cpu_bench [family] [threads]. Peak and kernel alternate, so that neither clock changes nor other
-// processes decide the ratio; the median of 9 rounds is printed.
+// Usage: irodori_cpu_bench [family] [threads]. Peak and kernel alternate, so that neither clock
+// changes nor other processes decide the ratio; the median of 9 rounds is printed.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -19,7 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
+double Seconds(Clock::time_point since) {
+  return std::chrono::duration<double>(Clock::now() - since).count();
+}
 
 // Twelve independent chains of 256-bit FMAs: what one core can do at most with AVX2.
 __attribute__((target("avx2,fma"))) double PeakFlops() {
@@ -50,22 +53,27 @@ struct Bench {
 
 Bench Gemm(int64_t m, int64_t n, int64_t k, DType dtype) {
   Bench bench{Message("gemm ", m, "x", n, "x", k, dtype == DType::kBF16 ? " bf16" : " f32"),
-              2.0 * static_cast<double>(m * n * k), {}};
+              2.0 * static_cast<double>(m * n * k),
+              {}};
   ProgramWriter& w = bench.writer;
   const auto x = static_cast<int32_t>(w.Input("x", dtype, {m, k}));
   const auto weight = static_cast<int32_t>(w.Param(Packing::kGemm, dtype, {n, k}));
   const auto bias = static_cast<int32_t>(w.Param(Packing::kPlain, dtype, {n}));
-  w.AddStep(Kernel::kMatmul, {x, weight, bias}, w.Output("y", dtype, {m, n}), {1, static_cast<double>(k)});
+  w.AddStep(Kernel::kMatmul, {x, weight, bias}, w.Output("y", dtype, {m, n}),
+            {1, static_cast<double>(k)});
   return bench;
 }
 
 Bench Conv(int64_t size, int64_t channels, DType dtype) {
   const int64_t k = 9 * channels;
-  Bench bench{Message("conv3x3 ", channels, "->", channels, "@", size, dtype == DType::kBF16 ? " bf16" : " f32"),
-              2.0 * static_cast<double>(size * size * channels * k), {}};
+  Bench bench{Message("conv3x3 ", channels, "->", channels, "@", size,
+                      dtype == DType::kBF16 ? " bf16" : " f32"),
+              2.0 * static_cast<double>(size * size * channels * k),
+              {}};
   ProgramWriter& w = bench.writer;
   const auto x = static_cast<int32_t>(w.Input("x", dtype, {size, size, channels}));
-  const auto weight = static_cast<int32_t>(w.Param(Packing::kGemm, dtype, {channels, 3, 3, channels}));
+  const auto weight =
+      static_cast<int32_t>(w.Param(Packing::kGemm, dtype, {channels, 3, 3, channels}));
   const auto bias = static_cast<int32_t>(w.Param(Packing::kPlain, dtype, {channels}));
   w.AddStep(Kernel::kConv2d, {x, weight, bias}, w.Output("y", dtype, {size, size, channels}),
             {3, 3, 1, 1, 1, 1, 1, 1, 1, static_cast<double>(k)}, {{Epilogue::kRelu, -1, 0}});
@@ -73,8 +81,10 @@ Bench Conv(int64_t size, int64_t channels, DType dtype) {
 }
 
 Bench Attention(int64_t heads, int64_t tokens, int64_t dim, DType dtype) {
-  Bench bench{Message("attention ", heads, "x", tokens, "x", tokens, " d", dim, dtype == DType::kBF16 ? " bf16" : " f32"),
-              4.0 * static_cast<double>(heads * tokens * tokens * dim), {}};
+  Bench bench{Message("attention ", heads, "x", tokens, "x", tokens, " d", dim,
+                      dtype == DType::kBF16 ? " bf16" : " f32"),
+              4.0 * static_cast<double>(heads * tokens * tokens * dim),
+              {}};
   ProgramWriter& w = bench.writer;
   const Shape shape{tokens, heads * dim};
   const auto q = static_cast<int32_t>(w.Input("q", dtype, shape));
@@ -92,7 +102,8 @@ Bench Rows(const char* name, Kernel kernel, int64_t m, int64_t n, std::vector<do
   ProgramWriter& w = bench.writer;
   std::vector<int32_t> operands{static_cast<int32_t>(w.Input("x", DType::kF32, {m, n}))};
   if (kernel == Kernel::kLayerNorm) operands.insert(operands.end(), {-1, -1});
-  w.AddStep(kernel, operands, w.Output("y", DType::kF32, {m, n}), std::move(attrs), std::move(epilogue));
+  w.AddStep(kernel, operands, w.Output("y", DType::kF32, {m, n}), std::move(attrs),
+            std::move(epilogue));
   return bench;
 }
 
@@ -103,7 +114,8 @@ int RunBench(Device& device, const Bench& bench) {
   std::vector<std::shared_ptr<Pack>> packs;
   for (const ParamSpec& spec : program->params) {
     HostTensor tensor{spec.shape, std::vector<float>(static_cast<size_t>(Elements(spec.shape)))};
-    for (size_t i = 0; i < tensor.data.size(); ++i) tensor.data[i] = static_cast<float>(i % 17) * 0.01f - 0.08f;
+    for (size_t i = 0; i < tensor.data.size(); ++i)
+      tensor.data[i] = static_cast<float>(i % 17) * 0.01f - 0.08f;
     packs.push_back(device.MakePack(spec, tensor).value());
   }
   const auto executable = std::move(device.Bind(program, packs)).value();
@@ -141,8 +153,9 @@ int RunBench(Device& device, const Bench& bench) {
   }
   std::sort(ratios.begin(), ratios.end());
   std::sort(rates.begin(), rates.end());
-  std::printf("%-34s %8.2f G/s median, %8.2f best, %5.1f %% of the FMA peak (%.1f to %.1f)\n", bench.name.c_str(),
-              rates[4] * 1e-9, rates[8] * 1e-9, ratios[4] * 100, ratios[0] * 100, ratios[8] * 100);
+  std::printf("%-34s %8.2f G/s median, %8.2f best, %5.1f %% of the FMA peak (%.1f to %.1f)\n",
+              bench.name.c_str(), rates[4] * 1e-9, rates[8] * 1e-9, ratios[4] * 100,
+              ratios[0] * 100, ratios[8] * 100);
   return 0;
 }
 
@@ -156,8 +169,8 @@ int main(int count, char** arguments) {
   const int threads = count > 2 ? std::atoi(arguments[2]) : 1;
   Result<std::unique_ptr<Device>> device = OpenCpuDevice({family, threads});
   if (!device.ok()) return std::printf("%s\n", device.status().message().c_str()), 1;
-  std::printf("%s, %s, %d threads\n", device.value()->info().name.c_str(), device.value()->info().arithmetic.c_str(),
-              device.value()->info().threads);
+  std::printf("%s, %s, %d threads\n", device.value()->info().name.c_str(),
+              device.value()->info().arithmetic.c_str(), device.value()->info().threads);
   std::vector<Bench> benches;
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     benches.push_back(Gemm(256, 1152, 1152, dtype));
@@ -172,7 +185,8 @@ int main(int count, char** arguments) {
   }
   benches.push_back(Rows("layer_norm", Kernel::kLayerNorm, 256, 1152, {1e-6}, {}));
   benches.push_back(Rows("gelu", Kernel::kElementwise, 256, 4608, {}, {{Epilogue::kGelu, -1, 0}}));
-  benches.push_back(Rows("gelu_tanh", Kernel::kElementwise, 256, 4608, {}, {{Epilogue::kGeluTanh, -1, 0}}));
+  benches.push_back(
+      Rows("gelu_tanh", Kernel::kElementwise, 256, 4608, {}, {{Epilogue::kGeluTanh, -1, 0}}));
   benches.push_back(Rows("silu", Kernel::kElementwise, 256, 4608, {}, {{Epilogue::kSilu, -1, 0}}));
   benches.push_back(Rows("copy", Kernel::kElementwise, 256, 4608, {}, {}));
   for (const Bench& bench : benches) {

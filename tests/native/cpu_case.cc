@@ -114,7 +114,8 @@ class CaseProgram {
                      static_cast<uint32_t>(program_.params.size() - 1));
   }
 
-  // A step of its own writes what lies between the output's vectors, before the step of the case: it must survive.
+  // A step of its own writes what lies between the output's vectors, before the step of the case:
+  // it must survive.
   void FillGap() {
     TensorSpec gap = step_.out;
     gap.shape.back() = step_.out.gap;
@@ -122,8 +123,14 @@ class CaseProgram {
     const int32_t source = Add(gap);
     const BufferSpec& root = program_.buffers[output_root_];
     const auto offset = static_cast<uint64_t>(step_.out.shape.back() * DTypeBytes(gap.dtype));
-    program_.buffers.push_back({"gap", gap.dtype, gap.shape, root.pitch, StorageKind::kView, offset, output_root_});
-    program_.steps.push_back({Kernel::kElementwise, {source}, static_cast<uint32_t>(program_.buffers.size() - 1), {}, {}, "gap"});
+    program_.buffers.push_back(
+        {"gap", gap.dtype, gap.shape, root.pitch, StorageKind::kView, offset, output_root_});
+    program_.steps.push_back({Kernel::kElementwise,
+                              {source},
+                              static_cast<uint32_t>(program_.buffers.size() - 1),
+                              {},
+                              {},
+                              "gap"});
   }
 
   // The buffer, and a view of its first columns when there is a gap.

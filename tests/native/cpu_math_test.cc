@@ -1,4 +1,5 @@
-// The vector functions of every family, through elementwise steps, against float64 in units in the last place.
+// The vector functions of every family, through elementwise steps, against float64 in units in the
+// last place.
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -30,8 +31,10 @@ std::vector<float> Apply(const std::string& family, Epilogue op, std::vector<flo
   CHECK_OK(device.status());
   Result<Program> program = DecodeProgram(Encode(w.program));
   CHECK_OK(program.status());
-  const auto executable = std::move(
-      device.value()->Bind(std::make_shared<const Program>(std::move(program).value()), {})).value();
+  const auto executable =
+      std::move(
+          device.value()->Bind(std::make_shared<const Program>(std::move(program).value()), {}))
+          .value();
   const auto lane = std::move(device.value()->OpenLane()).value();
   std::vector<float> y(x.size(), NAN);
   const RowBinding input{reinterpret_cast<std::byte*>(x.data()), nullptr, 0, count * 4};
@@ -40,10 +43,11 @@ std::vector<float> Apply(const std::string& family, Epilogue op, std::vector<flo
   return y;
 }
 
-// Largest error in units of the last place of the exact value (at least of 2^-100: exp(-x) overflows before silu's true
-// value vanishes), or, where `absolute` is given, in multiples of that times max(1, |x|).
-void CheckFunction(Epilogue op, const char* name, const std::function<double(double)>& exact, double limit,
-                   double absolute = 0) {
+// Largest error in units of the last place of the exact value (at least of 2^-100: exp(-x)
+// overflows before silu's true value vanishes), or, where `absolute` is given, in multiples of that
+// times max(1, |x|).
+void CheckFunction(Epilogue op, const char* name, const std::function<double(double)>& exact,
+                   double limit, double absolute = 0) {
   for (const std::string& family : RunningFamilies()) {
     const std::vector<float> x = Arguments();
     const std::vector<float> y = Apply(family, op, x);
@@ -54,8 +58,9 @@ void CheckFunction(Epilogue op, const char* name, const std::function<double(dou
       const auto rounded = static_cast<float>(want);
       if (std::isinf(rounded) && y[i] == rounded) continue;
       const double magnitude = std::max(std::fabs(want), 0x1p-100);
-      const double unit = absolute > 0 ? absolute * std::max(1.0, std::fabs(static_cast<double>(x[i])))
-                                       : std::exp2(std::floor(std::log2(magnitude)) - 23);
+      const double unit = absolute > 0
+                              ? absolute * std::max(1.0, std::fabs(static_cast<double>(x[i])))
+                              : std::exp2(std::floor(std::log2(magnitude)) - 23);
       const double error = std::fabs(static_cast<double>(y[i]) - want) / unit;
       if (error <= worst) continue;  // NaN is not
       worst = error;
@@ -64,31 +69,40 @@ void CheckFunction(Epilogue op, const char* name, const std::function<double(dou
     std::printf("%s %s: largest error %.2f %s at %g\n", family.c_str(), name, worst,
                 absolute > 0 ? "x 1e-7" : "ulp", static_cast<double>(x[at]));
     if (!(worst <= limit)) {
-      Fail(__FILE__, __LINE__, Message(family, " ", name, " at ", static_cast<double>(x[at]), ": error ", worst,
-                                       ", limit ", limit));
+      Fail(__FILE__, __LINE__,
+           Message(family, " ", name, " at ", static_cast<double>(x[at]), ": error ", worst,
+                   ", limit ", limit));
     }
   }
 }
 
 TEST(CpuMathFunctions) {
-  CheckFunction(Epilogue::kExp, "exp", [](double x) { return std::exp(x); }, 3);
-  CheckFunction(Epilogue::kTanh, "tanh", [](double x) { return std::tanh(x); }, 3.5);
-  CheckFunction(Epilogue::kSigmoid, "sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }, 4);
-  CheckFunction(Epilogue::kSilu, "silu", [](double x) { return x / (1 + std::exp(-x)); }, 4.5);
-  // erf and tanh near -1 cancel in the negative tail: absolute errors there, as in every float32 implementation.
-  CheckFunction(Epilogue::kGelu, "gelu", [](double x) { return x / 2 * std::erfc(-x / std::sqrt(2.0)); },
-                3, 1e-7);
-  CheckFunction(Epilogue::kGeluTanh, "gelu_tanh",
-                [](double x) {
-                  return x / 2 * (1 + std::tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
-                },
-                3, 1e-7);
+  CheckFunction(
+      Epilogue::kExp, "exp", [](double x) { return std::exp(x); }, 3);
+  CheckFunction(
+      Epilogue::kTanh, "tanh", [](double x) { return std::tanh(x); }, 3.5);
+  CheckFunction(
+      Epilogue::kSigmoid, "sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }, 4);
+  CheckFunction(
+      Epilogue::kSilu, "silu", [](double x) { return x / (1 + std::exp(-x)); }, 4.5);
+  // erf and tanh near -1 cancel in the negative tail: absolute errors there, as in every float32
+  // implementation.
+  CheckFunction(
+      Epilogue::kGelu, "gelu", [](double x) { return x / 2 * std::erfc(-x / std::sqrt(2.0)); }, 3,
+      1e-7);
+  CheckFunction(
+      Epilogue::kGeluTanh, "gelu_tanh",
+      [](double x) {
+        return x / 2 * (1 + std::tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
+      },
+      3, 1e-7);
 }
 
 TEST(CpuMathKeepsNan) {
   for (const std::string& family : RunningFamilies()) {
     for (int op = static_cast<int>(Epilogue::kSilu); op <= static_cast<int>(Epilogue::kExp); ++op) {
-      const std::vector<float> y = Apply(family, static_cast<Epilogue>(op), {NAN, 1.0f, -NAN, -1.0f});
+      const std::vector<float> y =
+          Apply(family, static_cast<Epilogue>(op), {NAN, 1.0f, -NAN, -1.0f});
       if (!std::isnan(y[0]) || !std::isnan(y[2]) || std::isnan(y[1]) || std::isnan(y[3])) {
         Fail(__FILE__, __LINE__, Message(family, " epilogue ", op, " loses or makes a NaN"));
       }

@@ -1,16 +1,18 @@
-// The one matrix product of the CPU backend: Args of matmul and conv2d, both as a product with indirect rows.
+// The one matrix product of the CPU backend: Args of matmul and conv2d, both as a product with
+// indirect rows.
 //
 //   out[m, n] = finish(sum over k of x(m)[k] w[n, k])            x [batch · rows, K], w [N, K]
 //
-// matmul: x(m) is one vector of K. conv2d: m is an output pixel (y, x), k = (ky, kx, c), and x(m) is kernelH · kernelW
-// stretches of C channels found by address; a tap in the padding reads a vector of zeros. No im2col buffer exists.
+// matmul: x(m) is one vector of K. conv2d: m is an output pixel (y, x), k = (ky, kx, c), and x(m)
+// is kernelH · kernelW stretches of C channels found by address; a tap in the padding reads a
+// vector of zeros. No im2col buffer exists.
 //
-// Weights lie in panels of `lanes` outputs: [ceil(N / lanes)][K][lanes] f32 or f16; bf16 as pairs of k,
-// [ceil(N / lanes)][depth / 2][lanes][2], which widens with one shift and one mask and is what AMX tiles load. depth is K
-// rounded up to the family's unit; what lies beyond N or K is zero.
+// Weights lie in panels of `lanes` outputs: [ceil(N / lanes)][K][lanes] f32 or f16; bf16 as pairs
+// of k, [ceil(N / lanes)][depth / 2][lanes][2], which widens with one shift and one mask and is
+// what AMX tiles load. depth is K rounded up to the family's unit; what lies beyond N or K is zero.
 //
-// Rounding: an output is one chain of FMAs in ascending k per partial sum of k_block terms, partial sums added in
-// order. Nothing of it depends on the batch, on tiles, on edges or on threads.
+// Rounding: an output is one chain of FMAs in ascending k per partial sum of k_block terms, partial
+// sums added in order. Nothing of it depends on the batch, on tiles, on edges or on threads.
 #pragma once
 
 #include "native/cpu/args.h"
@@ -28,7 +30,7 @@ struct GemmArgs {
   const std::byte* weights = nullptr;
   DType weight_dtype = DType::kF32;
   int64_t weight_depth = 0;  // terms of k in a panel
-  int64_t k_block = 0;  // terms per partial sum, a multiple of 32, or k
+  int64_t k_block = 0;       // terms per partial sum, a multiple of 32, or k
 
   // conv2d; a matmul has taps == 1 and channels == k.
   int64_t taps = 1;
@@ -64,9 +66,11 @@ int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile);
 int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, const GemmTile& tile);
 
 // Writes weights [n, k] into panels, rounded to `dtype` (f32, f16, bf16).
-void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile, std::byte* out);
+void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
+              std::byte* out);
 
-// The schedule of partial sums: terms of k per sum, as attributes say it. Rounded up to 32, the terms of an AMX tile.
+// The schedule of partial sums: terms of k per sum, as attributes say it. Rounded up to 32, the
+// terms of an AMX tile.
 int64_t GemmKBlock(int64_t k, int64_t splits, int64_t k_block);
 
 // Chooses row_block .. depth for the args' batch.

@@ -2,7 +2,8 @@
 #define IRODORI_FAMILY avx512
 #define IRODORI_LANES 16
 #ifdef IRODORI_EMULATED_UNITS
-#define IRODORI_TILE_ROWS 3  // half the registers, and a third of the time to compile; no bit depends on it
+#define IRODORI_TILE_ROWS \
+  3  // half the registers, and a third of the time to compile; no bit depends on it
 #else
 #define IRODORI_TILE_ROWS 12
 #endif
@@ -14,7 +15,9 @@ namespace irodori::cpu::avx512 {
 extern const GemmTile kGemmTile;
 const GemmTile kGemmTile = {kLanes, 32, 12, 144, 256, 256};
 
-void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) { GemmBlock(args, block, scratch); }
+void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
+  GemmBlock(args, block, scratch);
+}
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
 
 }  // namespace irodori::cpu::avx512

@@ -1,9 +1,12 @@
-// The bf16 matrix product of the `amx` family: 2 x 2 tiles, that is 32 rows by 32 outputs, 32 terms of k per instruction.
+// The bf16 matrix product of the `amx` family: 2 x 2 tiles, that is 32 rows by 32 outputs, 32 terms
+// of k per instruction.
 //
-// Loads per product are 1, the least that eight tiles allow (four of C, two of A, two of B). Rows of x are loaded in place
-// where 16 of them are equally far apart and whole in k; else they are gathered into tiles of their own, filled up with
-// zeros, once per pass and block. Weights are panels of 16 outputs in pairs of k, padded to 32 terms: tiles as they lie.
-// Blocks, passes, partial sums and the finish are as in gemm_block.h; an output's bits depend on k and k_block only.
+// Loads per product are 1, the least that eight tiles allow (four of C, two of A, two of B). Rows
+// of x are loaded in place where 16 of them are equally far apart and whole in k; else they are
+// gathered into tiles of their own, filled up with zeros, once per pass and block. Weights are
+// panels of 16 outputs in pairs of k, padded to 32 terms: tiles as they lie. Blocks, passes,
+// partial sums and the finish are as in gemm_block.h; an output's bits depend on k and k_block
+// only.
 #define IRODORI_FAMILY amx
 #define IRODORI_LANES 16
 #define IRODORI_TILE_ROWS 1
@@ -13,8 +16,8 @@
 namespace irodori::cpu::amx {
 namespace {
 
-constexpr int64_t kTile = 16;          // rows and outputs of a tile
-constexpr int64_t kChunk = 32;         // terms of a tile
+constexpr int64_t kTile = 16;   // rows and outputs of a tile
+constexpr int64_t kChunk = 32;  // terms of a tile
 constexpr int64_t kTileBytes = 1024;
 
 // Sixteen rows: chunk c of k begins at data + c step, rows are `stride` bytes apart.
@@ -33,14 +36,15 @@ TileScratch LayOutTiles(const GemmArgs& args) {
   scratch.sums = results;
   scratch.gathered = scratch.sums + (args.k_block < args.k ? results : 0);
   scratch.places = scratch.gathered + rows * RoundUp(args.depth, kChunk) * 2;
-  scratch.rows = scratch.places + RoundUp(args.row_block * static_cast<int64_t>(sizeof(RowPlace)), 64);
+  scratch.rows =
+      scratch.places + RoundUp(args.row_block * static_cast<int64_t>(sizeof(RowPlace)), 64);
   scratch.bytes = scratch.rows + rows / kTile * static_cast<int64_t>(sizeof(TileRowsPlace));
   return scratch;
 }
 
 // Row `lane` of gathered tiles = x(m)[k0 .. k1), zeros behind.
-void GatherTileRow(const GemmArgs& args, const RowPlace& place, int64_t k0, int64_t k1, int64_t lane,
-                   std::byte* tiles) {
+void GatherTileRow(const GemmArgs& args, const RowPlace& place, int64_t k0, int64_t k1,
+                   int64_t lane, std::byte* tiles) {
   int64_t k = k0;
   while (k < k1) {
     const int64_t tap = k / args.channels;
@@ -55,7 +59,8 @@ void GatherTileRow(const GemmArgs& args, const RowPlace& place, int64_t k0, int6
       } else if (length == kChunk) {
         __builtin_memcpy(out, source + (k - tap * args.channels) * 2, 64);
       } else {
-        __builtin_memcpy(out, source + (k - tap * args.channels) * 2, static_cast<size_t>(length * 2));
+        __builtin_memcpy(out, source + (k - tap * args.channels) * 2,
+                         static_cast<size_t>(length * 2));
       }
       k += length;
     }
@@ -87,9 +92,11 @@ void PlaceRows(const GemmArgs& args, const RowPlace* places, int64_t rows, int64
       continue;
     }
     std::byte* tiles = gathered + t * RoundUp(args.depth, kChunk) * kTile * 2;
-    for (int64_t lane = 0; lane < count; ++lane) GatherTileRow(args, first[lane], k0, k1, lane, tiles);
+    for (int64_t lane = 0; lane < count; ++lane)
+      GatherTileRow(args, first[lane], k0, k1, lane, tiles);
     for (int64_t lane = count; lane < kTile; ++lane) {
-      for (int64_t c = 0; c < chunks; ++c) __builtin_memset(tiles + c * kTileBytes + lane * 64, 0, 64);
+      for (int64_t c = 0; c < chunks; ++c)
+        __builtin_memset(tiles + c * kTileBytes + lane * 64, 0, 64);
     }
     out[t] = {tiles, 64, kTileBytes};
   }
@@ -97,8 +104,8 @@ void PlaceRows(const GemmArgs& args, const RowPlace* places, int64_t rows, int64
 
 // MT x NT tiles of results over `chunks` chunks. Tiles 0 .. 3: C, 4 and 5: A, 6 and 7: B.
 template <int MT, int NT>
-void TileProduct(TileUnit& unit, const TileRowsPlace* rows, const std::byte* panel, int64_t panel_stride,
-                 int64_t chunks, float* c, int64_t c_pitch, bool resume) {
+void TileProduct(TileUnit& unit, const TileRowsPlace* rows, const std::byte* panel,
+                 int64_t panel_stride, int64_t chunks, float* c, int64_t c_pitch, bool resume) {
   const int64_t stride = c_pitch * 4;
   float* low = c + kTile * c_pitch;
   if (resume) {
@@ -181,7 +188,8 @@ void GemmTiles(const GemmArgs& args, int64_t block, std::byte* scratch) {
   unit.Release();
   float* finished = partial ? sums : c;
   for (int64_t i = 0; i < rows; ++i) {
-    FinishRun(args.finish, finished + i * c_pitch, (m0 + i) / args.rows, (m0 + i) % args.rows, n0, n1 - n0);
+    FinishRun(args.finish, finished + i * c_pitch, (m0 + i) / args.rows, (m0 + i) % args.rows, n0,
+              n1 - n0);
   }
 }
 

@@ -9,7 +9,9 @@ namespace irodori::cpu::portable {
 extern const GemmTile kGemmTile;
 const GemmTile kGemmTile = {kLanes, 2, kTileRows, 64, 128, 256};
 
-void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) { GemmBlock(args, block, scratch); }
+void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
+  GemmBlock(args, block, scratch);
+}
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
 
 }  // namespace irodori::cpu::portable

@@ -9,7 +9,9 @@ namespace irodori::cpu::avx2 {
 extern const GemmTile kGemmTile;
 const GemmTile kGemmTile = {kLanes, 2, kTileRows, 96, 192, 320};
 
-void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) { GemmBlock(args, block, scratch); }
+void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
+  GemmBlock(args, block, scratch);
+}
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
 
 }  // namespace irodori::cpu::avx2

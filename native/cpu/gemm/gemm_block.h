@@ -1,9 +1,13 @@
-// One block of the indirect matrix product of a kernel family: a job of GemmArgs, run by one thread.
+// One block of the indirect matrix product of a kernel family: a job of GemmArgs, run by one
+// thread.
 //
 // Loop nest of a block of rows x outputs, k in passes of `depth`:
-//   pass: find (or, for narrow storage and narrow pixels, gather and widen) the rows' stretches of k
-//     panel group (stays in L1): tile of rows (read from L2): register tile over the pass, chains parked in scratch
-//   after the last pass: partial sums are added up, and the rows of the block are finished and stored
+//   pass: find (or, for narrow storage and narrow pixels, gather and widen) the rows' stretches of
+//   k
+//     panel group (stays in L1): tile of rows (read from L2): register tile over the pass, chains
+//     parked in scratch
+//   after the last pass: partial sums are added up, and the rows of the block are finished and
+//   stored
 // A: row_block x depth and B: column_block x depth fit L2 together; B's group of panels fits L1.
 #pragma once
 
@@ -13,7 +17,8 @@
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
-// Rows at least this many channels wide are read in place; below, tiles would spend their time on addresses.
+// Rows at least this many channels wide are read in place; below, tiles would spend their time on
+// addresses.
 inline constexpr int64_t kDirectChannels = 16;
 
 // Where a row of a block is.
@@ -62,7 +67,7 @@ static inline void FindRows(const GemmArgs& args, int64_t first, int64_t count, 
 
 // values[0 .. k1 - k0) = x(m)[k0 .. k1), widened.
 static inline void GatherRow(const GemmArgs& args, const RowPlace& place, int64_t k0, int64_t k1,
-                      float* values) {
+                             float* values) {
   const int64_t element_bytes = args.x_dtype == DType::kF32 ? 4 : 2;
   for (int64_t k = k0; k < k1;) {
     const int64_t tap = k / args.channels;
@@ -82,8 +87,9 @@ static inline void GatherRow(const GemmArgs& args, const RowPlace& place, int64_
 }
 
 // Fills the stretches of every tile for k0 .. k1, rows read in place; returns stretches per tile.
-static inline int64_t DirectStretches(const GemmArgs& args, const RowPlace* places, const RowTiles& split,
-                               int64_t k0, int64_t k1, Stretch* stretches) {
+static inline int64_t DirectStretches(const GemmArgs& args, const RowPlace* places,
+                                      const RowTiles& split, int64_t k0, int64_t k1,
+                                      Stretch* stretches) {
   const int64_t first_tap = k0 / args.channels;
   const int64_t count = (k1 - 1) / args.channels - first_tap + 1;
   int64_t k = k0;
@@ -107,8 +113,9 @@ static inline int64_t DirectStretches(const GemmArgs& args, const RowPlace* plac
 }
 
 // The same through a widened copy of the rows: one stretch per tile.
-static inline int64_t GatheredStretches(const GemmArgs& args, const RowPlace* places, const RowTiles& split,
-                                 int64_t k0, int64_t k1, float* gathered, Stretch* stretches) {
+static inline int64_t GatheredStretches(const GemmArgs& args, const RowPlace* places,
+                                        const RowTiles& split, int64_t k0, int64_t k1,
+                                        float* gathered, Stretch* stretches) {
   const int64_t pitch = args.depth + kRunSlack;
   int64_t row = 0;
   for (int64_t t = 0; t < split.tiles; ++t) {
@@ -122,19 +129,22 @@ static inline int64_t GatheredStretches(const GemmArgs& args, const RowPlace* pl
   return 1;
 }
 
-// From this many tiles on, narrow weights are widened once per pass and group of panels instead of in every tile:
-// measured on Zen 2 at 256x1152x1152, 0.63 of the FMA peak in the tile against 0.90 (docs/performance.md).
+// From this many tiles on, narrow weights are widened once per pass and group of panels instead of
+// in every tile: measured on Zen 2 at 256x1152x1152, 0.63 of the FMA peak in the tile against 0.90
+// (docs/performance.md).
 inline constexpr int64_t kWidenedTiles = 3;
 
 // Panels of a pass, widened: [width][k1 - k0][kLanes].
-static inline void WidenPanels(float* out, const F16* panel, int64_t stride, int64_t width, int64_t length) {
+static inline void WidenPanels(float* out, const F16* panel, int64_t stride, int64_t width,
+                               int64_t length) {
   for (int64_t p = 0; p < width; ++p) {
     for (int64_t k = 0; k < length; ++k) {
       Store(out + (p * length + k) * kLanes, Load(panel + p * stride + k * kLanes));
     }
   }
 }
-static inline void WidenPanels(float* out, const Bf16* panel, int64_t stride, int64_t width, int64_t length) {
+static inline void WidenPanels(float* out, const Bf16* panel, int64_t stride, int64_t width,
+                               int64_t length) {
   for (int64_t p = 0; p < width; ++p) {
     for (int64_t k = 0; k < length; k += 2) {
       U pair;
@@ -188,8 +198,8 @@ IRODORI_INLINE bool ReadsInPlace(const GemmArgs& args) {
          (args.taps == 1 || (args.channels >= kDirectChannels && args.channels % 2 == 0));
 }
 
-// Byte offsets of the parts of a thread's scratch: results, partial sums, widened panels, gathered rows, places,
-// stretches.
+// Byte offsets of the parts of a thread's scratch: results, partial sums, widened panels, gathered
+// rows, places, stretches.
 struct GemmScratch {
   int64_t sums, widened, gathered, places, stretches, bytes;
 };
@@ -199,7 +209,8 @@ IRODORI_INLINE GemmScratch LayOutScratch(const GemmArgs& args) {
   const int64_t tiles = (args.row_block + kTileRows - 1) / kTileRows;
   const int64_t per_tile = direct ? args.depth / args.channels + 2 : 1;
   // No tile is wider than 8 panels, and none of three or more tiles wider than VectorsFor(2).
-  const int64_t widened = args.weight_dtype == DType::kF32 ? 0 : VectorsFor(2) * args.depth * kLanes * 4;
+  const int64_t widened =
+      args.weight_dtype == DType::kF32 ? 0 : VectorsFor(2) * args.depth * kLanes * 4;
   const int64_t gathered = direct ? 0 : args.row_block * (args.depth + kRunSlack) * 4;
   const int64_t places = args.row_block * static_cast<int64_t>(sizeof(RowPlace));
   GemmScratch scratch;
@@ -245,7 +256,8 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
       pass.group.count =
           ReadsInPlace(args)
               ? DirectStretches(args, places, pass.group.split, pass.k0, pass.k1, stretches)
-              : GatheredStretches(args, places, pass.group.split, pass.k0, pass.k1, gathered, stretches);
+              : GatheredStretches(args, places, pass.group.split, pass.k0, pass.k1, gathered,
+                                  stretches);
       pass.resume = pass.k0 > part;
       if (args.weight_dtype == DType::kBF16) {
         TilesOfPass<Bf16>(args, pass);
@@ -262,8 +274,8 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
   }
   float* finished = partial ? sums : c;
   for (int64_t i = 0; i < rows; ++i) {
-    FinishRun(args.finish, finished + i * c_pitch, (m0 + i) / args.rows, (m0 + i) % args.rows,
-              n0, pass.n1 - n0);
+    FinishRun(args.finish, finished + i * c_pitch, (m0 + i) / args.rows, (m0 + i) % args.rows, n0,
+              pass.n1 - n0);
   }
 }
 

@@ -31,8 +31,8 @@ Status GemmStep::Execute(Run& run) const {
   args.finish = finish_.Resolve(run);
   PlanGemmBlocks(tile_, run.threads(), args);
   return run.ForBlocks(args.row_blocks * args.column_blocks,
-                       args.batch * args.rows * args.n * (args.k + finish_.work()), scratch_(args), kernel_,
-                       args);
+                       args.batch * args.rows * args.n * (args.k + finish_.work()), scratch_(args),
+                       kernel_, args);
 }
 
 }  // namespace irodori::cpu

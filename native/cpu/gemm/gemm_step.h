@@ -1,4 +1,5 @@
-// What matmul and conv2d share when they are planned: weights, output, and the run of the matrix product.
+// What matmul and conv2d share when they are planned: weights, output, and the run of the matrix
+// product.
 #pragma once
 
 #include "native/cpu/planned_step.h"

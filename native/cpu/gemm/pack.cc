@@ -12,10 +12,12 @@ int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile) {
 }
 
 int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, const GemmTile& tile) {
-  return (n + tile.lanes - 1) / tile.lanes * tile.lanes * GemmDepth(k, dtype, tile) * DTypeBytes(dtype);
+  return (n + tile.lanes - 1) / tile.lanes * tile.lanes * GemmDepth(k, dtype, tile) *
+         DTypeBytes(dtype);
 }
 
-void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile, std::byte* out) {
+void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
+              std::byte* out) {
   const int64_t lanes = tile.lanes;
   const int64_t depth = GemmDepth(k, dtype, tile);
   const int64_t panels = (n + lanes - 1) / lanes;

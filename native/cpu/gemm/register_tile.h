@@ -1,9 +1,11 @@
-// The register tile: MR rows by NV vectors of outputs, accumulated over stretches of k, for one kernel family.
+// The register tile: MR rows by NV vectors of outputs, accumulated over stretches of k, for one
+// kernel family.
 //
 //   c[i][v] (+)= sum over stretches, over k of the stretch: rows[i][k] · panel_v[k]
 //
-// Accumulators live in registers: MR · NV + NV + 1 of them. Rows are read by address (a broadcast per row and k), panels
-// are NV streams of `kLanes` outputs. Every output is one FMA chain in ascending k, whatever MR and NV are.
+// Accumulators live in registers: MR · NV + NV + 1 of them. Rows are read by address (a broadcast
+// per row and k), panels are NV streams of `kLanes` outputs. Every output is one FMA chain in
+// ascending k, whatever MR and NV are.
 #pragma once
 
 #include "native/cpu/simd.h"
@@ -43,8 +45,8 @@ IRODORI_INLINE void Accumulate(F (&acc)[MR][NV], const float* const (&rows)[MR],
 
 // One stretch; returns the panel position behind it.
 template <int MR, int NV>
-IRODORI_INLINE const float* Stride(F (&acc)[MR][NV], const float* const (&rows)[MR],
-                                   int64_t length, const float* panel, int64_t panel_stride) {
+IRODORI_INLINE const float* Stride(F (&acc)[MR][NV], const float* const (&rows)[MR], int64_t length,
+                                   const float* panel, int64_t panel_stride) {
 #pragma GCC unroll 4
   for (int64_t k = 0; k < length; ++k) {
     F b[NV];
@@ -125,8 +127,9 @@ static inline void RegisterTile(const TileArgs& args) {
   }
 }
 
-// Panels a tile of MR rows takes at once: as many as leave room for their own vectors and one broadcast, so that there
-// are enough independent chains to cover the latency of FMA (two pipes of 4 or 5 cycles).
+// Panels a tile of MR rows takes at once: as many as leave room for their own vectors and one
+// broadcast, so that there are enough independent chains to cover the latency of FMA (two pipes of
+// 4 or 5 cycles).
 constexpr int VectorsFor(int rows) {
   constexpr int kRegisters = kLanes == 16 ? 32 : 16;
   if (rows == 1) return 8;
@@ -136,8 +139,8 @@ constexpr int VectorsFor(int rows) {
   return 1;
 }
 
-// Tiles of every height. A block's tiles are `height` or `height - 1` rows high and VectorsFor(height) panels wide, at
-// the right edge 2 or 1.
+// Tiles of every height. A block's tiles are `height` or `height - 1` rows high and
+// VectorsFor(height) panels wide, at the right edge 2 or 1.
 template <typename W>
 struct TileTable {
   TileKernel wide[kTileRows + 1] = {};       // VectorsFor(height)

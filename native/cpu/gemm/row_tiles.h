@@ -1,4 +1,5 @@
-// How rows are cut into register tiles, and a group of tiles run over panels, for one kernel family.
+// How rows are cut into register tiles, and a group of tiles run over panels, for one kernel
+// family.
 #pragma once
 
 #include "native/cpu/gemm/register_tile.h"
@@ -37,12 +38,15 @@ IRODORI_INLINE int64_t GroupWidth(const RowTiles& split, int64_t left) {
 
 // All tiles over `width` panels (from GroupWidth), results from panel `first` on.
 template <typename W>
-static inline void TilesOfPanels(const TileGroup& group, TileArgs tile, int64_t first, int64_t width) {
+static inline void TilesOfPanels(const TileGroup& group, TileArgs tile, int64_t first,
+                                 int64_t width) {
   const TileTable<W>& table = kTiles<W>;
   const RowTiles& split = group.split;
   const bool wide = width == VectorsFor(static_cast<int>(split.height));
   const TileKernel tall = (wide ? table.wide : width == 2 ? table.two : table.one)[split.height];
-  const TileKernel low = (wide ? table.wide_next : width == 2 ? table.two : table.one)[split.height - 1];
+  const TileKernel low = (wide         ? table.wide_next
+                          : width == 2 ? table.two
+                                       : table.one)[split.height - 1];
   float* c = group.c + first * kLanes;
   for (int64_t t = 0; t < split.tiles; ++t) {
     tile.stretches = group.stretches + t * group.count;

@@ -4,9 +4,10 @@
 //
 // C is float32 [16, 16], A is bf16 [16, 32] row-major, B is bf16 [16 pairs, 16, 2].
 //
-// Natively this is inline assembly (tile numbers are part of an instruction). In the emulated build the same interface
-// is plain C++ that rounds as the manual describes TDPBF16PS: even and odd products are summed in two chains of FMAs over
-// the pairs, the two sums are added, that sum is added to C; subnormals are zero on the way in and out.
+// Natively this is inline assembly (tile numbers are part of an instruction). In the emulated build
+// the same interface is plain C++ that rounds as the manual describes TDPBF16PS: even and odd
+// products are summed in two chains of FMAs over the pairs, the two sums are added, that sum is
+// added to C; subnormals are zero on the way in and out.
 #pragma once
 
 #include "native/cpu/simd.h"
@@ -17,7 +18,8 @@ namespace irodori::cpu::IRODORI_FAMILY {
 
 class TileUnit {
  public:
-  // All tiles 16 rows by 64 bytes. A thread configures before its first tile instruction of a job...
+  // All tiles 16 rows by 64 bytes. A thread configures before its first tile instruction of a
+  // job...
   IRODORI_INLINE void Configure() {
     struct alignas(64) Palette {
       uint8_t palette = 1;
@@ -29,7 +31,8 @@ class TileUnit {
     const Palette palette;
     asm volatile("ldtilecfg %0" : : "m"(palette));
   }
-  // ... and releases after its last, so that the kernel need not save eight KiB when it switches threads.
+  // ... and releases after its last, so that the kernel need not save eight KiB when it switches
+  // threads.
   IRODORI_INLINE void Release() { asm volatile("tilerelease" ::: "memory"); }
 
   template <int T>
@@ -38,11 +41,17 @@ class TileUnit {
   }
   template <int T>
   IRODORI_INLINE void Load(const void* rows, int64_t stride_bytes) {
-    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(rows), "r"(stride_bytes), "i"(T) : "memory");
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2"
+                 :
+                 : "r"(rows), "r"(stride_bytes), "i"(T)
+                 : "memory");
   }
   template <int T>
   IRODORI_INLINE void Store(void* rows, int64_t stride_bytes) {
-    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(rows), "r"(stride_bytes), "i"(T) : "memory");
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)"
+                 :
+                 : "r"(rows), "r"(stride_bytes), "i"(T)
+                 : "memory");
   }
   template <int C, int A, int B>
   IRODORI_INLINE void DotProductBf16() {
@@ -66,7 +75,8 @@ class TileUnit {
   template <int T>
   void Load(const void* rows, int64_t stride_bytes) {
     for (int64_t row = 0; row < 16; ++row) {
-      __builtin_memcpy(tiles_[T][row], static_cast<const std::byte*>(rows) + row * stride_bytes, 64);
+      __builtin_memcpy(tiles_[T][row], static_cast<const std::byte*>(rows) + row * stride_bytes,
+                       64);
     }
   }
   template <int T>

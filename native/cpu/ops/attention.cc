@@ -1,4 +1,5 @@
-// attention: lengths of the rows are read and checked first, then (row, head, block of queries) go to the threads.
+// attention: lengths of the rows are read and checked first, then (row, head, block of queries) go
+// to the threads.
 #include <algorithm>
 
 #include "native/cpu/planned_step.h"
@@ -6,8 +7,8 @@
 namespace irodori::cpu {
 namespace {
 
-// Queries per job, at most: scores of a key block and the outputs stay in L1 and L2, and packing them is amortised over
-// all keys. Part of no reduction.
+// Queries per job, at most: scores of a key block and the outputs stay in L1 and L2, and packing
+// them is amortised over all keys. Part of no reduction.
 constexpr int64_t kQueryBlock = 64;
 
 class AttentionStep final : public PlannedStep {

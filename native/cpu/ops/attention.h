@@ -1,11 +1,12 @@
 // Attention with online softmax: Args and equation. Kernel in attention_online.h.
 //
-//   out[i] = sum_j p_ij v_j / sum_j p_ij,   p_ij = exp(scale q_i . k_j - m_i)         per head, j < kv length
+//   out[i] = sum_j p_ij v_j / sum_j p_ij,   p_ij = exp(scale q_i . k_j - m_i)         per head, j <
+//   kv length
 //
-// q [L, heads · K], k and v [S, heads · K], out [L, heads · K]; vectors `pitch` apart, so a joined QKV is read in place.
-// causal: j <= i. Keys at or after a row's kv length are never read. No keys at all: zeros.
-// Milakov and Gimelshein 2018 (arXiv:1805.02867): the maximum m_i and the sums are carried over blocks of `key_block`
-// keys; a block rescales what came before by exp(m_old - m_new).
+// q [L, heads · K], k and v [S, heads · K], out [L, heads · K]; vectors `pitch` apart, so a joined
+// QKV is read in place. causal: j <= i. Keys at or after a row's kv length are never read. No keys
+// at all: zeros. Milakov and Gimelshein 2018 (arXiv:1805.02867): the maximum m_i and the sums are
+// carried over blocks of `key_block` keys; a block rescales what came before by exp(m_old - m_new).
 #pragma once
 
 #include "native/cpu/args.h"

@@ -1,11 +1,13 @@
 // The attention kernel of a family: queries in the lanes, keys one after another.
 //
-// A job owns one (row, head, block of queries). Queries are packed once, transposed and scaled: panels [L][K][lanes].
-// Per block of keys:
+// A job owns one (row, head, block of queries). Queries are packed once, transposed and scaled:
+// panels [L][K][lanes]. Per block of keys:
 //   S'[key][query] = K Q'     register tiles, key rows read in place (widened when narrow)
-//   p, m, l                   element-wise over vectors of queries: no horizontal reduction anywhere
-//   O'[c][query] = O' exp(m_old - m_new) + V' p      outer-product tiles, value rows read in place
-// and O' / l is transposed on the way out. A query's bits depend on its own lane and on key_block only.
+//   p, m, l                   element-wise over vectors of queries: no horizontal reduction
+//   anywhere O'[c][query] = O' exp(m_old - m_new) + V' p      outer-product tiles, value rows read
+//   in place
+// and O' / l is transposed on the way out. A query's bits depend on its own lane and on key_block
+// only.
 #pragma once
 
 #include "native/cpu/finish.h"
@@ -25,7 +27,8 @@ struct OuterArgs {
   int64_t o_pitch;
 };
 
-// o[i][q] = o[i][q] alpha[q] + sum over keys, ascending: v[key][i] p[key][q]; MR columns by NV vectors of queries.
+// o[i][q] = o[i][q] alpha[q] + sum over keys, ascending: v[key][i] p[key][q]; MR columns by NV
+// vectors of queries.
 template <int MR, int NV>
 static inline void OuterTile(const OuterArgs& args) {
   F acc[MR][NV];
@@ -92,15 +95,17 @@ IRODORI_INLINE AttentionScratch LayOutScratch(const AttentionArgs& args) {
   scratch.bytes = scratch.stretches * 4 + tiles * static_cast<int64_t>(sizeof(Stretch));
   return scratch;
 }
-static inline int64_t AttentionScratchBytes(const AttentionArgs& args) { return LayOutScratch(args).bytes; }
+static inline int64_t AttentionScratchBytes(const AttentionArgs& args) {
+  return LayOutScratch(args).bytes;
+}
 
 // Rows [first, first + count) of a key or value head as float32: in place, or widened into `copy`.
 struct HeadRows {
   const float* data;
   int64_t pitch;
 };
-static inline HeadRows ReadHead(const AttentionOperand& operand, int64_t row, int64_t head, int64_t dim,
-                         int64_t first, int64_t count, float* copy) {
+static inline HeadRows ReadHead(const AttentionOperand& operand, int64_t row, int64_t head,
+                                int64_t dim, int64_t first, int64_t count, float* copy) {
   const std::byte* base = RowAt(operand.rows, row);
   if (operand.dtype == DType::kF32) {
     const float* data = reinterpret_cast<const float*>(base);
@@ -113,8 +118,9 @@ static inline HeadRows ReadHead(const AttentionOperand& operand, int64_t row, in
 }
 
 // Maximum, probabilities and sums of one block of keys; s becomes p.
-static inline void SoftmaxOfBlock(const AttentionArgs& args, int64_t query0, int64_t lanes, int64_t key0,
-                           int64_t keys, float* s, float* m, float* l, float* alpha) {
+static inline void SoftmaxOfBlock(const AttentionArgs& args, int64_t query0, int64_t lanes,
+                                  int64_t key0, int64_t keys, float* s, float* m, float* l,
+                                  float* alpha) {
   const bool masked = args.causal && key0 + keys - 1 > query0;
   for (int64_t q = 0; q < lanes; q += kLanes) {
     if (masked) {
@@ -147,8 +153,8 @@ static inline void SoftmaxOfBlock(const AttentionArgs& args, int64_t query0, int
 }
 
 // s[key][query] = k_key . q_query
-static inline void ScoreTiles(const AttentionArgs& args, const HeadRows& k, int64_t keys, const float* q,
-                       int64_t lanes, Stretch* stretches, float* s) {
+static inline void ScoreTiles(const AttentionArgs& args, const HeadRows& k, int64_t keys,
+                              const float* q, int64_t lanes, Stretch* stretches, float* s) {
   const RowTiles split = SplitRows(keys);
   int64_t key = 0;
   for (int64_t t = 0; t < split.tiles; ++t) {
@@ -172,8 +178,8 @@ static inline void ScoreTiles(const AttentionArgs& args, const HeadRows& k, int6
 }
 
 // o[c][query] = o alpha + sum over keys of v[key][c] p[key][query]
-static inline void ValueTiles(const AttentionArgs& args, const HeadRows& v, int64_t keys, const float* p,
-                       int64_t lanes, const float* alpha, float* o) {
+static inline void ValueTiles(const AttentionArgs& args, const HeadRows& v, int64_t keys,
+                              const float* p, int64_t lanes, const float* alpha, float* o) {
   const RowTiles split = SplitRows(args.head_dim);
   OuterArgs outer;
   outer.v_pitch = v.pitch;
@@ -220,7 +226,8 @@ static inline void AttentionBlock(const AttentionArgs& args, int64_t block, std:
     Store(o + i, F{});
   }
   for (int64_t i = 0; i < queries; ++i) {
-    LoadRun(run, RowAt(args.q.rows, row), args.q.dtype, (query0 + i) * args.q.pitch + head * dim, dim);
+    LoadRun(run, RowAt(args.q.rows, row), args.q.dtype, (query0 + i) * args.q.pitch + head * dim,
+            dim);
     float* lane = q + i / kLanes * dim * kLanes + i % kLanes;
     for (int64_t c = 0; c < dim; ++c) lane[c * kLanes] = run[c] * args.scale;
   }
@@ -232,7 +239,8 @@ static inline void AttentionBlock(const AttentionArgs& args, int64_t block, std:
   const int64_t length = args.kv_lengths != nullptr ? args.kv_lengths[row] : args.keys;
   const int64_t key_end = args.causal ? MinOf(length, query0 + queries) : length;
   for (int64_t key0 = 0; key0 < key_end; key0 += args.key_block) {
-    // Whole blocks also at the diagonal: a query's bits must not depend on which queries share its job.
+    // Whole blocks also at the diagonal: a query's bits must not depend on which queries share its
+    // job.
     const int64_t keys = MinOf(args.key_block, length - key0);
     const HeadRows k = ReadHead(args.k, row, head, dim, key0, keys, floats + layout.k);
     const HeadRows v = ReadHead(args.v, row, head, dim, key0, keys, floats + layout.v);

@@ -1,4 +1,5 @@
-// conv2d: channels-last, as the matrix product with kernelH · kernelW stretches of C per output pixel.
+// conv2d: channels-last, as the matrix product with kernelH · kernelW stretches of C per output
+// pixel.
 #include "native/cpu/gemm/gemm_step.h"
 
 namespace irodori::cpu {

@@ -19,13 +19,13 @@ struct CopyVectors {
 // Scratch of one vector as float32.
 inline int64_t CopyVectorsScratch(int64_t columns) { return (columns + 16) * 4; }
 
-inline void CopyVector(const KernelTable& kernels, const CopyVectors& copy, int64_t row, int64_t source, int64_t m,
-                       std::byte* scratch) {
+inline void CopyVector(const KernelTable& kernels, const CopyVectors& copy, int64_t row,
+                       int64_t source, int64_t m, std::byte* scratch) {
   const std::byte* x = RowAt(copy.x, row);
   if (copy.plain) {
     const int64_t bytes = DTypeBytes(copy.dtype);
-    std::memcpy(RowAt(copy.finish.out, row) + m * copy.finish.pitch * bytes, x + source * copy.pitch * bytes,
-                static_cast<size_t>(copy.columns * bytes));
+    std::memcpy(RowAt(copy.finish.out, row) + m * copy.finish.pitch * bytes,
+                x + source * copy.pitch * bytes, static_cast<size_t>(copy.columns * bytes));
     return;
   }
   float* run = reinterpret_cast<float*>(scratch);

@@ -1,4 +1,5 @@
-// elementwise of one family: x through the epilogue. Out may be the very elements of x or of an operand.
+// elementwise of one family: x through the epilogue. Out may be the very elements of x or of an
+// operand.
 #pragma once
 
 #include "native/cpu/ops/rows_block.h"

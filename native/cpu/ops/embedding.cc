@@ -28,7 +28,9 @@ class EmbeddingStep final : public PlannedStep {
         ids.push_back(id.value());
       }
     }
-    CopyVectors copy{run.source(table_), table_spec_.dtype, table_spec_.pitch, columns, finish_.Resolve(run), false};
+    CopyVectors copy{run.source(table_),   table_spec_.dtype,
+                     table_spec_.pitch,    columns,
+                     finish_.Resolve(run), false};
     copy.plain = finish_.count() == 0 && copy.dtype == copy.finish.dtype;
     const KernelTable& kernels = run.kernels();
     return run.ForBlocks(run.rows() * count, run.rows() * count * columns * finish_.work(),

@@ -23,7 +23,8 @@ class GroupNormStep final : public PlannedStep {
     const int64_t blocks = args.batch * args.pixel_blocks;
     const int64_t partials = blocks * args.groups * 2;
     const int64_t moments = args.batch * 2 * (args.channels + 16);
-    const Result<std::byte*> shared = run.Shared((partials + moments) * static_cast<int64_t>(sizeof(float)));
+    const Result<std::byte*> shared =
+        run.Shared((partials + moments) * static_cast<int64_t>(sizeof(float)));
     IRODORI_RETURN_IF_ERROR(shared.status());
     args.partials = reinterpret_cast<float*>(shared.value());
     args.moments = args.partials + partials;
@@ -31,7 +32,8 @@ class GroupNormStep final : public PlannedStep {
     const int64_t work = args.batch * args.pixels * args.channels;
     const KernelTable& kernels = run.kernels();
     const int64_t scratch = kernels.group_norm_scratch(args);
-    IRODORI_RETURN_IF_ERROR(run.ForBlocks(blocks, work * 8, scratch, kernels.group_norm_statistics, args));
+    IRODORI_RETURN_IF_ERROR(
+        run.ForBlocks(blocks, work * 8, scratch, kernels.group_norm_statistics, args));
     IRODORI_RETURN_IF_ERROR(run.ForBlocks(args.batch, blocks * args.groups * 16, scratch,
                                           kernels.group_norm_merge, args));
     return run.ForBlocks(blocks, work * finish_.work(), scratch, kernels.group_norm_apply, args);
@@ -54,7 +56,8 @@ Result<StepPlan> PlanGroupNorm(const PlanContext& context, const Step& step) {
   args.channels = x.columns();
   args.groups = static_cast<int64_t>(step.attrs[0]);
   args.eps = static_cast<float>(step.attrs[1]);
-  args.pixel_block = std::clamp<int64_t>(static_cast<int64_t>(step.attrs[2]), 1, std::max<int64_t>(args.pixels, 1));
+  args.pixel_block = std::clamp<int64_t>(static_cast<int64_t>(step.attrs[2]), 1,
+                                         std::max<int64_t>(args.pixels, 1));
   args.pixel_blocks = (args.pixels + args.pixel_block - 1) / args.pixel_block;
   return StepPlan(std::make_unique<GroupNormStep>(context, step, args));
 }

@@ -1,10 +1,13 @@
-// Group norm over pixels and the channels of a group: Args and equation. Kernel in group_norm_kernel.h.
+// Group norm over pixels and the channels of a group: Args and equation. Kernel in
+// group_norm_kernel.h.
 //
-//   out[p, c] = finish((x[p, c] - mean_g) / sqrt(var_g + eps)),   g = c / (C / groups), biased variance
+//   out[p, c] = finish((x[p, c] - mean_g) / sqrt(var_g + eps)),   g = c / (C / groups), biased
+//   variance
 //
-// Three phases. Statistics: a job owns `pixel_block` pixels of a batch row and leaves mean and sum of squared deviations
-// of every group in them (two passes, float32). Merge: blocks are put together in order, in float64 (Chan, Golub and
-// LeVeque 1979). Apply: a job owns `pixel_block` pixels. pixel_block is part of the program's reduction schedule.
+// Three phases. Statistics: a job owns `pixel_block` pixels of a batch row and leaves mean and sum
+// of squared deviations of every group in them (two passes, float32). Merge: blocks are put
+// together in order, in float64 (Chan, Golub and LeVeque 1979). Apply: a job owns `pixel_block`
+// pixels. pixel_block is part of the program's reduction schedule.
 #pragma once
 
 #include "native/cpu/args.h"
@@ -22,7 +25,8 @@ struct GroupNormArgs {
   int64_t pixel_block = 0, pixel_blocks = 0;
   float eps = 0;
   float* partials = nullptr;  // [batch, pixel_blocks, groups, 2]: mean, squared deviations
-  float* moments = nullptr;   // [batch, 2, channels + 16]: mean, 1 / sqrt(var + eps) of each channel's group
+  float* moments =
+      nullptr;  // [batch, 2, channels + 16]: mean, 1 / sqrt(var + eps) of each channel's group
   Finish finish;
 };
 

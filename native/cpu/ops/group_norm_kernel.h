@@ -18,7 +18,8 @@ static inline float GroupSum(const GroupNormArgs& args, const float* sums, int64
   return sum;
 }
 
-static inline void GroupNormStatistics(const GroupNormArgs& args, int64_t block, std::byte* scratch) {
+static inline void GroupNormStatistics(const GroupNormArgs& args, int64_t block,
+                                       std::byte* scratch) {
   const int64_t row = block / args.pixel_blocks;
   const int64_t p0 = block % args.pixel_blocks * args.pixel_block;
   const int64_t p1 = MinOf(p0 + args.pixel_block, args.pixels);
@@ -70,7 +71,8 @@ static inline void GroupNormMerge(const GroupNormArgs& args, int64_t row, std::b
       count = total;
     }
     const double variance = squares / count;
-    const float scale = static_cast<float>(1.0 / __builtin_sqrt(variance + static_cast<double>(args.eps)));
+    const float scale =
+        static_cast<float>(1.0 / __builtin_sqrt(variance + static_cast<double>(args.eps)));
     for (int64_t c = g * width; c < (g + 1) * width; ++c) {
       mean_of[c] = static_cast<float>(mean);
       scale_of[c] = scale;

@@ -10,7 +10,8 @@ Result<StepPlan> PlanMatmul(const PlanContext& context, const Step& step) {
   args.k = x.columns();
   args.n = context.program.buffers[step.output].columns();
   args.channels = args.k;
-  args.k_block = GemmKBlock(args.k, static_cast<int64_t>(step.attrs[0]), static_cast<int64_t>(step.attrs[1]));
+  args.k_block =
+      GemmKBlock(args.k, static_cast<int64_t>(step.attrs[0]), static_cast<int64_t>(step.attrs[1]));
   return StepPlan(std::make_unique<GemmStep>(context, step, args));
 }
 

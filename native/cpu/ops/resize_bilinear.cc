@@ -49,7 +49,8 @@ class ResizeBilinearStep final : public PlannedStep {
     args.x = run.source(x_);
     args.batch = run.rows();
     args.finish = finish_.Resolve(run);
-    const int64_t work = args.batch * args.out_h * args.out_w * args.channels * (12 + finish_.work());
+    const int64_t work =
+        args.batch * args.out_h * args.out_w * args.channels * (12 + finish_.work());
     const KernelTable& kernels = run.kernels();
     return run.ForBlocks(args.batch * args.out_h, work, kernels.resize_bilinear_scratch(args),
                          kernels.resize_bilinear, args);

@@ -2,8 +2,8 @@
 //
 //   out[i, j] = finish(h0 (w0 x[y0, x0] + w1 x[y0, x1]) + h1 (w0 x[y1, x0] + w1 x[y1, x1]))
 //
-// Along an axis the source place is i (H - 1) / (H' - 1) with align_corners, else max(0, (i + 1/2) H / H' - 1/2), in
-// float32. A job owns one output row of pixels.
+// Along an axis the source place is i (H - 1) / (H' - 1) with align_corners, else max(0, (i + 1/2)
+// H / H' - 1/2), in float32. A job owns one output row of pixels.
 #pragma once
 
 #include "native/cpu/args.h"

@@ -10,7 +10,8 @@ static inline int64_t ResizeBilinearScratchBytes(const ResizeBilinearArgs& args)
   return 4 * RoundUp(args.channels + kRunSlack, 16) * static_cast<int64_t>(sizeof(float));
 }
 
-static inline void ResizeBilinearBlock(const ResizeBilinearArgs& args, int64_t block, std::byte* scratch) {
+static inline void ResizeBilinearBlock(const ResizeBilinearArgs& args, int64_t block,
+                                       std::byte* scratch) {
   const int64_t row = block / args.out_h;
   const int64_t i = block % args.out_h;
   const ResizeTap h = args.rows[i];
@@ -22,7 +23,8 @@ static inline void ResizeBilinearBlock(const ResizeBilinearArgs& args, int64_t b
     const int64_t pixels[4] = {h.first * args.in_w + w.first, h.first * args.in_w + w.second,
                                h.second * args.in_w + w.first, h.second * args.in_w + w.second};
     for (int64_t corner = 0; corner < 4; ++corner) {
-      LoadRun(corners + corner * pitch, x, args.x_dtype, pixels[corner] * args.x_pitch, args.channels);
+      LoadRun(corners + corner * pitch, x, args.x_dtype, pixels[corner] * args.x_pitch,
+              args.channels);
     }
     for (int64_t c = 0; c < args.channels; c += kLanes) {
       const float* at = corners + c;

@@ -15,19 +15,20 @@ class ResizeNearestStep final : public PlannedStep {
   Status Execute(Run& run) const override {
     const Shape& in = x_spec_.shape;
     const Shape& out = finish_.out().shape;
-    CopyVectors copy{run.source(x_), x_spec_.dtype, x_spec_.pitch, out[2], finish_.Resolve(run), false};
+    CopyVectors copy{run.source(x_), x_spec_.dtype,        x_spec_.pitch,
+                     out[2],         finish_.Resolve(run), false};
     copy.plain = finish_.count() == 0 && copy.dtype == copy.finish.dtype;
     const KernelTable& kernels = run.kernels();
-    return run.ForBlocks(run.rows() * out[0], run.rows() * out[0] * out[1] * out[2] * finish_.work(),
-                         CopyVectorsScratch(out[2]), [&](int64_t block, std::byte* scratch) {
-                           const int64_t row = block / out[0];
-                           const int64_t i = block % out[0];
-                           const int64_t y = i * in[0] / out[0];
-                           for (int64_t j = 0; j < out[1]; ++j) {
-                             CopyVector(kernels, copy, row, y * in[1] + j * in[1] / out[1], i * out[1] + j,
-                                        scratch);
-                           }
-                         });
+    return run.ForBlocks(
+        run.rows() * out[0], run.rows() * out[0] * out[1] * out[2] * finish_.work(),
+        CopyVectorsScratch(out[2]), [&](int64_t block, std::byte* scratch) {
+          const int64_t row = block / out[0];
+          const int64_t i = block % out[0];
+          const int64_t y = i * in[0] / out[0];
+          for (int64_t j = 0; j < out[1]; ++j) {
+            CopyVector(kernels, copy, row, y * in[1] + j * in[1] / out[1], i * out[1] + j, scratch);
+          }
+        });
   }
 
  private:

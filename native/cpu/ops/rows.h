@@ -2,9 +2,10 @@
 //
 //   out[m, :] = finish(f(x[m, :]))        x and out [M, N] per batch row, vectors `pitch` apart
 //
-// layer_norm: (x - mean) / sqrt(mean((x - mean)^2) + eps), two passes over the vector in float32. rms_norm:
-// x / sqrt(mean(x^2) + eps). softmax: exp(x - max) / sum. elementwise: x. Affine weights are the first two epilogue
-// steps. Sums run over lanes in a fixed order that depends on N and the family only.
+// layer_norm: (x - mean) / sqrt(mean((x - mean)^2) + eps), two passes over the vector in float32.
+// rms_norm: x / sqrt(mean(x^2) + eps). softmax: exp(x - max) / sum. elementwise: x. Affine weights
+// are the first two epilogue steps. Sums run over lanes in a fixed order that depends on N and the
+// family only.
 //
 // Job: `row_block` vectors of one batch row by `column_block` columns (all N but for elementwise).
 #pragma once

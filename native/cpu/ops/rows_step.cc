@@ -16,9 +16,12 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-RowsStep::RowsStep(const PlanContext& context, const Step& step, BlockKernel<RowsArgs> kernel, float eps,
-                   int64_t cost, FinishPlan finish)
-    : x_(static_cast<uint32_t>(step.operands[0])), finish_(std::move(finish)), kernel_(kernel), cost_(cost) {
+RowsStep::RowsStep(const PlanContext& context, const Step& step, BlockKernel<RowsArgs> kernel,
+                   float eps, int64_t cost, FinishPlan finish)
+    : x_(static_cast<uint32_t>(step.operands[0])),
+      finish_(std::move(finish)),
+      kernel_(kernel),
+      cost_(cost) {
   const BufferSpec& x = context.buffer(step.operands[0]);
   args_.x_dtype = x.dtype;
   args_.x_pitch = x.pitch;

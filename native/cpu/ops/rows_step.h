@@ -8,8 +8,8 @@ namespace irodori::cpu {
 class RowsStep final : public PlannedStep {
  public:
   // `cost`: multiply-adds per element besides the epilogue.
-  RowsStep(const PlanContext& context, const Step& step, BlockKernel<RowsArgs> kernel, float eps, int64_t cost,
-           FinishPlan finish);
+  RowsStep(const PlanContext& context, const Step& step, BlockKernel<RowsArgs> kernel, float eps,
+           int64_t cost, FinishPlan finish);
   // For kernels without reduction: columns are split too, and dense data is one long vector.
   void AllowColumnBlocks();
   Status Execute(Run& run) const override;

@@ -1,5 +1,6 @@
-// strided_copy: out[i0, i1, ...] = x[offset + i0 s0 + i1 s1 + ...] over elements of the dense x: transposes, patches,
-// slices. Axes are merged when a program is bound, so that runs are as long as they can be.
+// strided_copy: out[i0, i1, ...] = x[offset + i0 s0 + i1 s1 + ...] over elements of the dense x:
+// transposes, patches, slices. Axes are merged when a program is bound, so that runs are as long as
+// they can be.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -76,16 +77,20 @@ void Gather(const Axes& axes, const T* x, int64_t first, int64_t count, T* out) 
   }
 }
 
-void GatherBytes(const Axes& axes, int64_t element_bytes, const std::byte* x, int64_t first, int64_t count,
-                 std::byte* out) {
+void GatherBytes(const Axes& axes, int64_t element_bytes, const std::byte* x, int64_t first,
+                 int64_t count, std::byte* out) {
   if (element_bytes == 4) {
-    Gather(axes, reinterpret_cast<const uint32_t*>(x), first, count, reinterpret_cast<uint32_t*>(out));
+    Gather(axes, reinterpret_cast<const uint32_t*>(x), first, count,
+           reinterpret_cast<uint32_t*>(out));
   } else if (element_bytes == 2) {
-    Gather(axes, reinterpret_cast<const uint16_t*>(x), first, count, reinterpret_cast<uint16_t*>(out));
+    Gather(axes, reinterpret_cast<const uint16_t*>(x), first, count,
+           reinterpret_cast<uint16_t*>(out));
   } else if (element_bytes == 8) {
-    Gather(axes, reinterpret_cast<const uint64_t*>(x), first, count, reinterpret_cast<uint64_t*>(out));
+    Gather(axes, reinterpret_cast<const uint64_t*>(x), first, count,
+           reinterpret_cast<uint64_t*>(out));
   } else {
-    Gather(axes, reinterpret_cast<const uint8_t*>(x), first, count, reinterpret_cast<uint8_t*>(out));
+    Gather(axes, reinterpret_cast<const uint8_t*>(x), first, count,
+           reinterpret_cast<uint8_t*>(out));
   }
 }
 
@@ -97,7 +102,8 @@ class StridedCopyStep final : public PlannedStep {
         axes_(MergedAxes(step)),
         finish_(context, step) {}
 
-  // Dense results without an epilogue are cut into equal runs of elements, others into runs of vectors.
+  // Dense results without an epilogue are cut into equal runs of elements, others into runs of
+  // vectors.
   Status Execute(Run& run) const override {
     const BufferSpec& out = finish_.out();
     const Finish finish = finish_.Resolve(run);

@@ -1,9 +1,11 @@
 // timestep_embedding: a sinusoid of t, angle by angle as PyTorch computes it in float32.
 //
-//   f_i = exp(-ln(maxPeriod) i / (dim / 2 - shift)),  angle_i = scale (t f_i)      out = [sin, cos], or [cos, sin]
+//   f_i = exp(-ln(maxPeriod) i / (dim / 2 - shift)),  angle_i = scale (t f_i)      out = [sin,
+//   cos], or [cos, sin]
 //
-// Every operation is rounded to float32 like the framework's, so that the angles, up to 1000 and more, are the same;
-// exp, sin and cos are taken in float64 and rounded once. An odd dim ends with a zero.
+// Every operation is rounded to float32 like the framework's, so that the angles, up to 1000 and
+// more, are the same; exp, sin and cos are taken in float64 and rounded once. An odd dim ends with
+// a zero.
 #include <cmath>
 
 #include "native/cpu/planned_step.h"
@@ -40,7 +42,8 @@ class TimestepEmbeddingStep final : public PlannedStep {
                            kernels.load_run(t, operand.data, operand.dtype, 0, 1);
                            values[columns - 1] = 0;
                            for (int64_t i = 0; i < half; ++i) {
-                             const double angle = scale_ * (t[0] * frequencies_[static_cast<size_t>(i)]);
+                             const double angle =
+                                 scale_ * (t[0] * frequencies_[static_cast<size_t>(i)]);
                              const auto sine = static_cast<float>(std::sin(angle));
                              const auto cosine = static_cast<float>(std::cos(angle));
                              values[i] = flip_ ? cosine : sine;
