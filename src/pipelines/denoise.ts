@@ -9,7 +9,6 @@ import { type SamplerRun, startSampler } from '../samplers/drive'
 import { applyGuidance, type Guidance, guidanceScaleAt } from '../samplers/guidance'
 import type { Level } from '../samplers/level'
 import type { RequestNoise } from '../samplers/noise'
-import { toX0 } from '../samplers/prediction'
 import type { SamplerRequest } from '../samplers/sampler'
 import type { SamplingPlan } from '../samplers/schedules/fromConfig'
 import { asHost, type HostLatent, hostLatent } from '../tensor/latent'
@@ -85,7 +84,7 @@ export async function denoise(denoiser: Denoiser, task: DenoiseTask): Promise<Ho
 async function estimate(denoiser: Denoiser, task: DenoiseTask, requests: readonly SamplerRequest[]) {
   const { plan, guidance, cond, uncond, signal } = task
   const rows = requests.flatMap(({ x, level }) => {
-    const { data: latent } = asHost(x)
+    const { data: latent } = asHost(plan.prediction.input(x, level))
     const prompted = { latent, level, text: cond }
     return guidanceScaleAt(guidance, level) === 1 ? [prompted] : [{ latent, level, text: uncond }, prompted]
   })
@@ -94,10 +93,10 @@ async function estimate(denoiser: Denoiser, task: DenoiseTask, requests: readonl
   const take = (shape: readonly number[]) => hostLatent(outputs[next++] ?? new Float32Array(), shape)
   const estimates = requests.map(({ x: opaque, level }) => {
     const x = asHost(opaque)
-    if (guidanceScaleAt(guidance, level) === 1) return { x0: toX0(plan.prediction, take(x.shape), x, level) }
+    if (guidanceScaleAt(guidance, level) === 1) return { x0: plan.prediction.toX0(take(x.shape), x, level) }
     const without = take(x.shape)
     const guided = applyGuidance(without, take(x.shape), guidance, level)
-    return { x0: toX0(plan.prediction, guided, x, level), uncond: toX0(plan.prediction, without, x, level) }
+    return { x0: plan.prediction.toX0(guided, x, level), uncond: plan.prediction.toX0(without, x, level) }
   })
   return { estimates, rows: rows.length }
 }

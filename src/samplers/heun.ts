@@ -2,7 +2,7 @@
  * Heun's second-order method: Karras, Aittala, Aila, Laine 2022, arXiv:2206.00364, algorithm 1.
  *
  * Two evaluations a step, one in the step to sigma = 0. The slopes are averaged in sigma / alpha on variance-preserving
- * levels and in sigma on flow levels.
+ * and variance-exploding levels, in sigma on flow levels.
  */
 
 import { lincomb } from '../tensor/latent'
@@ -48,6 +48,7 @@ function slopeGain(path: Path, level: Level, next: Level): number | undefined {
     case 'flow':
       return level.sigma / next.sigma - 1
     case 'preserving':
+    case 'exploding':
       if (level.alpha === 0) return undefined
       return next.alpha * ((level.sigma * next.alpha) / (level.alpha * next.sigma) - 1)
     default:

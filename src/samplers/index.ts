@@ -19,13 +19,20 @@ export { type EulerAncestralOptions, eulerAncestral } from './eulerAncestral'
 export { applyGuidance, checkGuidance, type Guidance, guidanceScaleAt, guide, rescaleGuided } from './guidance'
 export { heun } from './heun'
 export { type LcmOptions, lcm } from './lcm'
-export { flowLevel, type Level, lambda, noiseRatio, preservingLevel } from './level'
+export { explodingLevel, flowLevel, type Level, lambda, noiseRatio, preservingLevel } from './level'
 export { philoxNoise, type RequestNoise, torchNoise } from './noise'
-export { type Prediction, toX0 } from './prediction'
+export {
+  type EdmPredictionOptions,
+  edmPrediction,
+  PREDICTIONS,
+  type Prediction,
+  type PredictionName,
+} from './prediction'
 export { createSampler, type FoundSampler, findSampler, SAMPLER_NAMES, type SamplerName } from './registry'
 export type { Noise, Sampler, SamplerReply, SamplerRequest } from './sampler'
 export { makeSchedule, type Path, type Schedule, startAt } from './schedule'
 export { parseSchedulerConfig } from './schedules/config'
+export { type EdmScheduleOptions, edmSchedule } from './schedules/edm'
 export { exponential } from './schedules/exponential'
 export { flowSchedule, shiftFlow } from './schedules/flow'
 export { type SamplingPlan, scheduleFromConfig } from './schedules/fromConfig'

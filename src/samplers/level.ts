@@ -1,10 +1,10 @@
 /** Levels: how much data and how much noise a latent holds, and what the network is told about it. */
 
-/** x = alpha x0 + sigma noise, with x0 and noise of variance 1. */
+/** x = alpha x0 + sigma noise, the noise of variance 1. */
 export interface Level {
-  /** Weight of the data, 0 to 1. */
+  /** Weight of the data, from 0. */
   readonly alpha: number
-  /** Weight of the noise, 0 to 1. */
+  /** Weight of the noise, from 0; not 0 together with alpha. */
   readonly sigma: number
   /** The time the network is told, in the units it was trained with. */
   readonly t: number
@@ -30,4 +30,9 @@ export function preservingLevel(ratio: number, t: number): Level {
 /** The flow level (alpha + sigma = 1) with that sigma. */
 export function flowLevel(s: number, t: number): Level {
   return { alpha: 1 - s, sigma: s, t }
+}
+
+/** The variance-exploding level (alpha = 1) with that sigma. */
+export function explodingLevel(sigma: number, t: number): Level {
+  return { alpha: 1, sigma, t }
 }

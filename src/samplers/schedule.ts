@@ -6,10 +6,10 @@ import { type Level, lambda } from './level'
 /**
  * The curve the levels lie on.
  *
- * `preserving`: alpha^2 + sigma^2 = 1. `flow`: alpha + sigma = 1. A solver that averages slopes (Heun) averages them in
- * sigma / alpha on the first, in sigma on the second, as the two literatures do.
+ * `preserving`: alpha^2 + sigma^2 = 1. `exploding`: alpha = 1. `flow`: alpha + sigma = 1. A solver that averages slopes
+ * (Heun) averages them in sigma / alpha on the first two, in sigma on the third, as the literatures do.
  */
-export type Path = 'preserving' | 'flow'
+export type Path = 'preserving' | 'exploding' | 'flow'
 
 /** The levels of one run. Data only: the same schedule serves any number of requests. */
 export interface Schedule {
@@ -23,7 +23,7 @@ export interface Schedule {
   /**
    * The level with that {@link lambda}, continuous, its `t` between those of the training table.
    *
-   * Noise above the table's noisiest entry is cut to that entry.
+   * Where there is a training table, noise above its noisiest entry is cut to that entry.
    */
   at(lambda: number): Level
 }
@@ -35,21 +35,24 @@ const ROUNDING = 1e-9
  * Makes a schedule.
  *
  * @param path - the curve.
- * @param levels - at least two, noise never rising.
+ * @param levels - at least two, lambda never falling; only the last may be without noise.
  * @param at - levels in between.
- * @throws {@link EngineError} `invalid-option` when a level is not finite or noise rises.
+ * @throws {@link EngineError} `invalid-option` when a level is not finite, holds nothing or lambda falls.
  */
 export function makeSchedule(path: Path, levels: readonly Level[], at: (lambda: number) => Level): Schedule {
   if (levels.length < 2) throw invalid(`expected at least 2 levels, got ${levels.length}`)
   levels.forEach((level, index) => {
-    const last = index === levels.length - 1
     const { alpha, sigma, t } = level
-    if (!(alpha >= 0 && alpha <= 1 && sigma >= 0 && sigma <= 1 && Number.isFinite(t)) || (sigma === 0 && !last)) {
-      throw invalid(`level ${index}: expected alpha, sigma in [0, 1] and a finite t, got ${JSON.stringify(level)}`)
+    if (![alpha, sigma, t].every(Number.isFinite) || alpha < 0 || sigma < 0 || alpha + sigma === 0) {
+      const expected = 'alpha and sigma from 0, not both 0, and a finite t'
+      throw invalid(`level ${index}: expected ${expected}, got ${show(level)}`)
+    }
+    if (sigma === 0 && index < levels.length - 1) {
+      throw invalid(`level ${index}: expected noise before the last level, got ${show(level)}`)
     }
     const previous = levels[index - 1]
     if (previous !== undefined && lambda(level) < lambda(previous) - ROUNDING) {
-      throw invalid(`level ${index}: expected no more noise than before, got ${JSON.stringify([previous, level])}`)
+      throw invalid(`level ${index}: expected no more noise than before, got ${show(previous)}, then ${show(level)}`)
     }
   })
   return fromIndex(path, levels, at, 0)
@@ -71,6 +74,11 @@ export function startAt(schedule: Schedule, index: number): Schedule {
 function fromIndex(path: Path, levels: readonly Level[], at: (lambda: number) => Level, first: number): Schedule {
   const pairs = levels.slice(first, -1).map((level, i) => [level, levels[first + i + 1] ?? level] as const)
   return { path, levels, first, steps: () => pairs, at }
+}
+
+/** Levels in messages; JSON would hide NaN and infinities. */
+function show({ alpha, sigma, t }: Level): string {
+  return `{ alpha: ${alpha}, sigma: ${sigma}, t: ${t} }`
 }
 
 function invalid(message: string): EngineError {

@@ -4,17 +4,21 @@ import { describe, expect, test } from 'vitest'
 import { dpmpp2m } from '../../src/samplers/dpmpp2m'
 import { runSampler, type SamplerRun, startSampler } from '../../src/samplers/drive'
 import { philoxNoise, torchNoise } from '../../src/samplers/noise'
+import { edmPrediction } from '../../src/samplers/prediction'
 import { createSampler, SAMPLER_NAMES, type SamplerName } from '../../src/samplers/registry'
 import type { Sampler, SamplerReply, SamplerRequest } from '../../src/samplers/sampler'
 import { makeSchedule, type Schedule } from '../../src/samplers/schedule'
+import { edmSchedule } from '../../src/samplers/schedules/edm'
 import { scheduleFromConfig } from '../../src/samplers/schedules/fromConfig'
 import { replayTrace, traceSampler } from '../../src/samplers/trace'
 import { asHost, hostLatent, lincomb } from '../../src/tensor/latent'
 import { philoxNormals } from '../../src/tensor/philox'
 import {
   answer,
+  answerBy,
   DEVIATION,
   denoise,
+  edmToMin,
   evenFlow,
   evenSchedule,
   exact,
@@ -47,18 +51,24 @@ const runs: readonly { readonly name: string; readonly sampler: Sampler; readonl
     { name: `${label} from a picture`, sampler, schedule: plan(0.7) },
     { name: `${label} even in lambda`, sampler, schedule: evenSchedule(16) },
     { name: `${label} flow`, sampler, schedule: evenFlow(5) },
+    { name: `${label} EDM`, sampler, schedule: edmSchedule(8) },
   ]
 })
 
 /** The slope of ln error over ln n. */
-function order(sampler: Sampler, schedule: (n: number) => Schedule, counts: readonly number[]): number {
+function order(
+  sampler: Sampler,
+  schedule: (n: number) => Schedule,
+  counts: readonly number[],
+  reply: (request: SamplerRequest) => SamplerReply = answer,
+): number {
   const points = counts.map((n) => {
     const { levels } = schedule(n)
     const [first, last] = [levels[0], levels[levels.length - 1]]
     if (first === undefined || last === undefined) throw new Error('empty schedule')
-    const starts = [-1.5, -0.2, 0.4, 1.9]
+    const starts = [-1.5, -0.2, 0.4, 1.9].map((z) => z * first.sigma)
     const x = hostLatent(Float32Array.from(starts))
-    const end = asHost(runSampler(sampler, x, schedule(n), noNoise, answer)).data
+    const end = asHost(runSampler(sampler, x, schedule(n), noNoise, reply)).data
     const errors = starts.map((start, i) => Math.abs((end[i] ?? Number.NaN) - exact(Math.fround(start), first, last)))
     return [Math.log(n), Math.log(Math.max(...errors))] as const
   })
@@ -96,8 +106,21 @@ describe('order of convergence on a Gaussian', () => {
     expect(Math.abs(order(sampler, flow, [64, 96, 128, 192]) - 2)).toBeLessThan(0.35)
   })
 
+  test.each([
+    ['euler', 1],
+    ['ddim', 1],
+    ['heun', 2],
+    ['dpmpp2m', 2],
+  ] as const)('%s on EDM levels, through a preconditioned network, is of order %d', (name, want) => {
+    const sampler = createSampler(name, name === 'dpmpp2m' ? { lowerOrderFinal: false } : {})
+    for (const sigmaData of [DEVIATION, 1]) {
+      const reply = answerBy(edmPrediction({ sigmaData }))
+      expect(Math.abs(order(sampler, edmToMin, [32, 48, 64, 96, 128], reply) - want)).toBeLessThan(0.2)
+    }
+  })
+
   test('Euler and DDIM without fresh noise are one method', () => {
-    for (const schedule of [evenSchedule(7), evenFlow(7)]) {
+    for (const schedule of [evenSchedule(7), evenFlow(7), edmSchedule(7)]) {
       const x = hostLatent(philoxNormals(1, 0n, 64))
       const [a, b] = (['euler', 'ddim'] as const).map((name) =>
         asHost(runSampler(createSampler(name), x, schedule, noNoise, answer)),

@@ -1,5 +1,6 @@
 /** Schedules of flow models from diffusers settings. */
 
+import { PREDICTIONS } from '../prediction'
 import { rejectSwitches, type SchedulerConfig, unsupported } from './config'
 import { exponential } from './exponential'
 import { flowSchedule, multistepFlowSigmas, shiftFlow, stretchToTerminal, tableFlowSigmas } from './flow'
@@ -16,20 +17,20 @@ export function flowScheduleFromConfig(config: SchedulerConfig, request: Schedul
   rejectOptions(options, ['distilledSteps'], 'not a distilled timestep grid')
   rejectSwitches(config, ['use_beta_sigmas', 'invert_sigmas', 'stochastic_sampling', 'thresholding'])
   const matched = config.className.startsWith('FlowMatch')
-  if (!matched && config.word('prediction_type', 'flow_prediction', PREDICTIONS) !== 'flow_prediction') {
+  if (!matched && config.word('prediction_type', 'flow_prediction', PREDICTION_TYPES) !== 'flow_prediction') {
     throw unsupported(config, 'use_flow_sigmas with a prediction other than flow_prediction')
   }
   const T = config.integer('num_train_timesteps', 1000, 1, 1e6)
   const sigmas = matched ? matchedSigmas(config, request, T) : multistepSigmas(config, request, T)
   return {
     schedule: flowSchedule(sigmas, T, !matched),
-    prediction: 'flow',
+    prediction: PREDICTIONS.flow,
     initialScale: 1,
     samplerOptions: sampler === 'dpmpp2m' && !matched ? multistepOptions(config) : {},
   }
 }
 
-const PREDICTIONS = ['flow_prediction', 'epsilon', 'v_prediction', 'sample'] as const
+const PREDICTION_TYPES = ['flow_prediction', 'epsilon', 'v_prediction', 'sample'] as const
 
 /** Placing of FlowMatchEulerDiscreteScheduler and FlowMatchHeunDiscreteScheduler. */
 function matchedSigmas(config: SchedulerConfig, request: ScheduleRequest, T: number): readonly number[] {

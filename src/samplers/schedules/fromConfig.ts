@@ -83,7 +83,7 @@ export function scheduleFromConfig(config: unknown, steps: number, options: Samp
     ? flowScheduleFromConfig(settings, request)
     : preservingScheduleFromConfig(settings, request)
   const first = schedule.levels[0]
-  if (prediction === 'epsilon' && first?.alpha === 0) {
+  if (prediction.name === 'epsilon' && first?.alpha === 0) {
     throw unsupported(settings, 'epsilon prediction from pure noise (zero terminal SNR)')
   }
 

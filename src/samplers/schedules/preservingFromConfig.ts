@@ -1,7 +1,7 @@
 /** Schedules of variance-preserving models from diffusers settings. */
 
 import { type Level, preservingLevel } from '../level'
-import type { Prediction } from '../prediction'
+import { PREDICTIONS, type Prediction } from '../prediction'
 import { makeSchedule } from '../schedule'
 import { rejectSwitches, type SchedulerConfig, unsupported } from './config'
 import { exponential } from './exponential'
@@ -74,11 +74,11 @@ function predictionFromConfig(config: SchedulerConfig): Prediction {
   const word = config.word('prediction_type', 'epsilon', ['epsilon', 'v_prediction', 'sample'])
   switch (word) {
     case 'epsilon':
-      return 'epsilon'
+      return PREDICTIONS.epsilon
     case 'v_prediction':
-      return 'v'
+      return PREDICTIONS.v
     case 'sample':
-      return 'x0'
+      return PREDICTIONS.x0
     default:
       return word satisfies never
   }

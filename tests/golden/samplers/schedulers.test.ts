@@ -6,7 +6,6 @@ import { describe, expect, test } from 'vitest'
 import { asHost, type HostLatent, hostLatent } from '../../../src/samplers'
 import { runSampler } from '../../../src/samplers/drive'
 import { torchNoise } from '../../../src/samplers/noise'
-import { toX0 } from '../../../src/samplers/prediction'
 import { parseSchedulerConfig } from '../../../src/samplers/schedules/config'
 import { scheduleFromConfig } from '../../../src/samplers/schedules/fromConfig'
 
@@ -83,13 +82,13 @@ describe.each(Object.entries(goldens))('%s', (_, golden) => {
   })
 
   test('asks for the same latents at the same timesteps and ends with the same result', () => {
-    expect(plan.prediction).toBe(PREDICTIONS[golden.network])
+    expect(plan.prediction.name).toBe(PREDICTIONS[golden.network])
     const timesteps: number[] = []
     const result = runSampler(plan.sampler, start, plan.schedule, noise.between, ({ x, level }, index) => {
       const seen = asHost(x)
       expectClose(seen, decode(golden.inputs[index] ?? ''), `input ${index}`)
       timesteps.push(level.t)
-      return { x, x0: toX0(plan.prediction, network(golden.network, seen, level.t), seen, level) }
+      return { x, x0: plan.prediction.toX0(network(golden.network, seen, level.t), seen, level) }
     })
     expect(timesteps).toHaveLength(golden.timesteps.length)
     timesteps.forEach((t, i) => {

@@ -42,7 +42,7 @@ describe('overrides', () => {
     for (const sampler of ['heun', 'ddim', 'dpmpp2m', 'eulerAncestral', 'lcm']) {
       const plan = scheduleFromConfig(FLOW, 10, { sampler })
       expect(plan.schedule.levels).toEqual(scheduleFromConfig(FLOW, 10).schedule.levels)
-      expect(plan.prediction).toBe('flow')
+      expect(plan.prediction.name).toBe('flow')
       expect(plan.initialScale).toBe(1)
     }
     expect(times(FLOW, 10, { shift: 1 })[1]).toBeCloseTo(889, 6)

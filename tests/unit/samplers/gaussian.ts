@@ -1,8 +1,10 @@
 /** The closed-form denoiser of a Gaussian, and schedules to run it on: what samplers are tested with. */
 
 import { type Level, preservingLevel } from '../../../src/samplers/level'
+import type { Prediction } from '../../../src/samplers/prediction'
 import type { SamplerReply, SamplerRequest } from '../../../src/samplers/sampler'
 import { makeSchedule, type Schedule } from '../../../src/samplers/schedule'
+import { edmSchedule } from '../../../src/samplers/schedules/edm'
 import { exponential } from '../../../src/samplers/schedules/exponential'
 import { flowSchedule } from '../../../src/samplers/schedules/flow'
 import { trainingTable } from '../../../src/samplers/schedules/trainingTable'
@@ -24,6 +26,29 @@ export function denoise(x: HostLatent, { alpha, sigma }: Level): HostLatent {
 /** Answers a sampler with {@link denoise}. */
 export function answer({ x, level }: SamplerRequest): SamplerReply {
   return { x, x0: denoise(asHost(x), level) }
+}
+
+/**
+ * Answers through a network: {@link denoise} is turned into what a perfect network of that prediction puts out for its
+ * scaled input, and back.
+ *
+ * The network is linear in x and in 1, so its output is found from toX0 at outputs 0 and 1.
+ */
+export function answerBy(prediction: Prediction): (request: SamplerRequest) => SamplerReply {
+  return ({ x: opaque, level }) => {
+    const x = asHost(opaque)
+    const given = prediction.input(x, level)
+    const scale = prediction.input(single(1), level).data[0] ?? Number.NaN
+    const unscaled = hostLatent(
+      given.data.map((value) => value / scale),
+      x.shape,
+    )
+    const skip = prediction.toX0(single(0), single(1), level).data[0] ?? Number.NaN
+    const out = prediction.toX0(single(1), single(0), level).data[0] ?? Number.NaN
+    const data = denoise(unscaled, level).data
+    const output = data.map((x0, i) => (x0 - skip * (unscaled.data[i] ?? Number.NaN)) / out)
+    return { x, x0: prediction.toX0(hostLatent(output, x.shape), x, level) }
+  }
 }
 
 /** Where the deterministic flow takes `x` from one level to another: (x - alpha m) / sqrt(alpha^2 c^2 + sigma^2) stays. */
@@ -58,6 +83,12 @@ export function evenFlow(n: number, from = 1): Schedule {
     1000,
     false,
   )
+}
+
+/** n EDM steps from sigma 80 to 0.002, ending there (not at sigma = 0). */
+export function edmToMin(n: number): Schedule {
+  const { path, levels, at } = edmSchedule(n + 1)
+  return makeSchedule(path, levels.slice(0, -1), at)
 }
 
 /** A latent of one value. */

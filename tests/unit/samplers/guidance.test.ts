@@ -10,7 +10,7 @@ import {
   rescaleGuided,
 } from '../../../src/samplers/guidance'
 import { flowLevel, preservingLevel } from '../../../src/samplers/level'
-import { toX0 } from '../../../src/samplers/prediction'
+import { PREDICTIONS } from '../../../src/samplers/prediction'
 import { hostLatent } from '../../../src/tensor/latent'
 
 const uncond = hostLatent(Float32Array.of(1, -2, 0.5, 3))
@@ -29,8 +29,9 @@ test('u + w (c - u)', () => {
 
 test('is the same on outputs and on x0', () => {
   const x = hostLatent(Float32Array.of(0.1, 0.2, 0.3, 0.4))
-  const onOutput = toX0('epsilon', guide(uncond, cond, 4), x, level)
-  const onX0 = guide(toX0('epsilon', uncond, x, level), toX0('epsilon', cond, x, level), 4)
+  const { epsilon } = PREDICTIONS
+  const onOutput = epsilon.toX0(guide(uncond, cond, 4), x, level)
+  const onX0 = guide(epsilon.toX0(uncond, x, level), epsilon.toX0(cond, x, level), 4)
   onOutput.data.forEach((value, i) => {
     expect(onX0.data[i]).toBeCloseTo(value, 4)
   })

@@ -1,8 +1,9 @@
 /** Schedules: tables, spacings and curves against published values; levels between entries; checks. */
 
 import { describe, expect, test } from 'vitest'
-import { flowLevel, type Level, lambda, noiseRatio } from '../../../src/samplers/level'
+import { explodingLevel, flowLevel, type Level, lambda, noiseRatio } from '../../../src/samplers/level'
 import { makeSchedule, startAt } from '../../../src/samplers/schedule'
+import { edmSchedule } from '../../../src/samplers/schedules/edm'
 import { exponential } from '../../../src/samplers/schedules/exponential'
 import { flowSchedule, multistepFlowSigmas, shiftFlow, tableFlowSigmas } from '../../../src/samplers/schedules/flow'
 import { karras } from '../../../src/samplers/schedules/karras'
@@ -199,9 +200,49 @@ describe('schedules', () => {
     ['rising noise', [flowLevel(0.5, 1), flowLevel(0.6, 1)]],
     ['clean before the end', [flowLevel(0, 1), flowLevel(0, 1)]],
     ['NaN', [flowLevel(Number.NaN, 1), flowLevel(0, 1)]],
+    ['neither data nor noise', [flowLevel(1, 1), { alpha: 0, sigma: 0, t: 0 }]],
+    ['negative data', [{ alpha: -0.1, sigma: 1, t: 1 }, flowLevel(0, 1)]],
+    ['infinite noise', [explodingLevel(Number.POSITIVE_INFINITY, 1), flowLevel(0, 1)]],
     ['infinite time', [flowLevel(1, Number.POSITIVE_INFINITY), flowLevel(0, 1)]],
   ])('levels with %s are rejected', (_, bad) => {
     expect(() => makeSchedule('flow', bad, at)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
+  })
+
+  test('levels may hold more than variance 1: exploding, and any mixture whose noise falls', () => {
+    const levels = [explodingLevel(80, 3), { alpha: 2, sigma: 3, t: 2 }, explodingLevel(0, 0)]
+    expect(makeSchedule('exploding', levels, at).steps()).toHaveLength(2)
+  })
+
+  test('EDM: sigma from 80 to 0.002 by rho 7, then clean; the network is told ln(sigma) / 4', () => {
+    const { levels, at, path } = edmSchedule(18)
+    expect(path).toBe('exploding')
+    expect(levels).toHaveLength(19)
+    expect(levels.every(({ alpha }) => alpha === 1)).toBe(true)
+    close(
+      levels.slice(0, 3).map(({ sigma }) => sigma),
+      [80, 57.5859, 40.7856], // the first values of the authors' 18 steps
+      3,
+    )
+    expect(levels[17]?.sigma).toBeCloseTo(0.002, 9)
+    expect(levels[18]?.sigma).toBe(0)
+    expect(levels[0]?.t).toBeCloseTo(Math.log(80) / 4, 12)
+    expect(at(-Math.log(3))).toMatchObject({
+      alpha: 1,
+      sigma: expect.closeTo(3, 12),
+      t: expect.closeTo(Math.log(3) / 4),
+    })
+    expect(at(Number.POSITIVE_INFINITY)).toBe(levels[18])
+    expect(edmSchedule(1, { sigmaMax: 10 }).levels.map(({ sigma }) => sigma)).toEqual([expect.closeTo(10), 0])
+  })
+
+  test.each([
+    [0, {}],
+    [2.5, {}],
+    [4, { sigmaMax: Number.NaN }],
+    [4, { sigmaMin: 1, sigmaMax: 0.5 }],
+    [4, { rho: 0 }],
+  ])('an EDM schedule of %s steps with %j is refused', (n, options) => {
+    expect(() => edmSchedule(n, options)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
   })
 
   test('flow times can be whole', () => {

@@ -1,0 +1,48 @@
+/**
+ * Variance-exploding schedules of EDM models: x = x0 + sigma noise, sigma from 80 to 0.
+ *
+ * Karras, Aittala, Aila, Laine 2022, arXiv:2206.00364, eq. 5 and table 1.
+ */
+
+import { explodingLevel } from '../level'
+import { readOptions } from '../options'
+import { makeSchedule, type Schedule } from '../schedule'
+import { karras } from './karras'
+import { invalidOption } from './request'
+
+/** Options of {@link edmSchedule}. */
+export interface EdmScheduleOptions {
+  /** Noise of the first level. @defaultValue 80 */
+  readonly sigmaMax?: number
+  /** Noise of the last level but one. @defaultValue 0.002 */
+  readonly sigmaMin?: number
+  /** How much closer together the clean levels are. @defaultValue 7 */
+  readonly rho?: number
+}
+
+/**
+ * n levels spaced by {@link karras}, then clean data. The network is told c_noise = ln(sigma) / 4.
+ *
+ * A run starts from noise of standard deviation sigma_max.
+ *
+ * @param n - steps, from 1.
+ * @throws {@link EngineError} `invalid-option` or `unknown-option` when a value is wrong.
+ */
+export function edmSchedule(n: number, options: EdmScheduleOptions = {}): Schedule {
+  if (!Number.isInteger(n) || n < 1) throw invalidOption('steps', 'a whole number from 1', n)
+  const { sigmaMax, sigmaMin, rho } = readOptions(
+    'edmSchedule',
+    { ...options },
+    {
+      sigmaMax: { default: 80, min: 1e-6, max: 1e6 },
+      sigmaMin: { default: 0.002, min: 1e-6, max: 1e6 },
+      rho: { default: 7, min: 1, max: 100 },
+    },
+  )
+  if (sigmaMin > sigmaMax) throw invalidOption('sigmaMin', `at most sigmaMax, ${sigmaMax}`, sigmaMin)
+  const level = (sigma: number) => explodingLevel(sigma, Math.log(sigma) / 4)
+  const clean = explodingLevel(0, Math.log(sigmaMin) / 4) // no network is told its time; ln 0 would not be finite
+  return makeSchedule('exploding', [...karras(sigmaMax, sigmaMin, n, rho).map(level), clean], (lambda) =>
+    lambda === Number.POSITIVE_INFINITY ? clean : level(Math.exp(-lambda)),
+  )
+}
