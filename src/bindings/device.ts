@@ -9,6 +9,12 @@ import { callNative } from './nativeCall'
 import { Owned } from './owned'
 
 const BACKENDS = ['cpu', 'reference'] as const
+/** Kernels by backend; the native description does not name them. */
+const BACKEND_KERNELS: Readonly<Record<(typeof BACKENDS)[number], readonly KernelName[]>> = {
+  cpu: Object.keys(KERNELS) as KernelName[],
+  // The oracle has every kernel there is.
+  reference: Object.keys(KERNELS) as KernelName[],
+}
 const INSTRUCTIONS = ['auto', 'portable', 'avx2', 'avx512', 'amx'] as const
 
 export interface DeviceOptions {
@@ -87,7 +93,7 @@ export class Device {
       arithmetic,
       dtypes: native.dtypes.map(dtypeOf),
       preferredDtype: dtypeOf(native.preferredDtype),
-      kernels: Object.keys(KERNELS) as KernelName[],
+      kernels: kernelsOf(backend),
       attentionKeyBlock: native.attentionKeyBlock,
     }
   }
@@ -155,6 +161,12 @@ export class DeviceBuffer {
   [Symbol.dispose](): void {
     this.dispose()
   }
+}
+
+function kernelsOf(backend: string): readonly KernelName[] {
+  const known = BACKENDS.find((name) => name === backend)
+  if (!known) throw new EngineError('internal', `device: expected a known backend, got "${backend}"`)
+  return BACKEND_KERNELS[known]
 }
 
 function dtypeOf(code: number): DType {

@@ -1,7 +1,7 @@
-/** Executables: a program bound to packs on a device. */
+/** Executables: an artifact bound to packs on a device. */
 
+import type { Payload, Runnable, Signature, SignaturePort } from '../compile/artifact'
 import { encodeProgram } from '../compile/encode'
-import type { PortSpec, Program } from '../compile/program'
 import { EngineError } from '../errors'
 import type { TensorData } from '../tensor/tensor'
 import type { BufferHandle, ExecutableHandle } from './addon'
@@ -15,7 +15,7 @@ export type RowValue = TensorData | DeviceBuffer
 
 export interface RunRequest {
   readonly rows: number
-  /** One value per row for every input of the program. */
+  /** One value per row for every input of the signature. */
   readonly inputs: Readonly<Record<string, readonly RowValue[]>>
   /** One value per row for every output; none may share memory with another value of the run. */
   readonly outputs: Readonly<Record<string, readonly RowValue[]>>
@@ -23,42 +23,52 @@ export interface RunRequest {
 }
 
 /**
- * Packs a program's parameters and binds it.
+ * Packs an artifact's parameters and binds it.
  *
  * Throws what {@link DeviceWeights.packs} throws, and `invalid-program`.
  */
 export async function loadExecutable(
   device: Device,
-  program: Program,
+  { signature, payload }: Runnable,
   weights: DeviceWeights,
   options: LoadOptions = {},
 ): Promise<Executable> {
   if (weights.device !== device) {
     throw new EngineError(
       'invalid-argument',
-      `${program.name}: expected weights of the same device, got another device's`,
+      `${signature.name}: expected weights of the same device, got another device's`,
     )
   }
-  const packs = await weights.packs(program.params, options)
-  const bytes = encodeProgram(program)
+  const packs = await weights.packs(signature.params, options)
+  const bytes = encodePayload(payload)
   const handle = await awaitNative((native, cancel) => native.bind(device.handle, bytes, packs, cancel), options.signal)
-  return new Executable(device, program, handle)
+  return new Executable(device, signature, handle)
+}
+
+/** What the addon decodes. */
+function encodePayload(payload: Payload): Uint8Array {
+  switch (payload.kind) {
+    case 'program':
+      return encodeProgram(payload.program)
+    default:
+      return payload.kind satisfies never
+  }
 }
 
 export class Executable {
   readonly device: Device
-  readonly program: Program
+  readonly signature: Signature
   readonly #handle: Owned<ExecutableHandle>
 
   /** @internal Use {@link loadExecutable}. */
-  constructor(device: Device, program: Program, handle: ExecutableHandle) {
+  constructor(device: Device, signature: Signature, handle: ExecutableHandle) {
     this.device = device
-    this.program = program
-    this.#handle = new Owned(handle, `executable "${program.name}"`)
+    this.signature = signature
+    this.#handle = new Owned(handle, `executable "${signature.name}"`)
   }
 
   /**
-   * Runs the program for some rows. Nothing is copied: arrays are read and written where they are until the promise
+   * Runs it for some rows. Nothing is copied: arrays are read and written where they are until the promise
    * settles, and must be neither changed nor transferred before.
    *
    * Throws `missing-input`, `unknown-input`, `dtype-mismatch`, `shape-mismatch`, `invalid-argument` (shared, detached,
@@ -67,7 +77,7 @@ export class Executable {
   async run({ rows, inputs, outputs, signal }: RunRequest): Promise<void> {
     const handle = this.#handle.get()
     const { lane } = this.device
-    const { name, inputs: inputPorts, outputs: outputPorts } = this.program
+    const { name, inputs: inputPorts, outputs: outputPorts } = this.signature
     if (!Number.isInteger(rows) || rows < 1) {
       throw new EngineError('invalid-argument', `${name}: rows: expected an integer of at least 1, got ${rows}`)
     }
@@ -88,27 +98,26 @@ export class Executable {
 
 /** Port-major values, with names and counts checked; their types and sizes are checked where they are pointed into. */
 function flatten(
-  program: string,
+  owner: string,
   kind: 'input' | 'output',
-  ports: readonly PortSpec[],
+  ports: readonly SignaturePort[],
   values: Readonly<Record<string, readonly RowValue[]>>,
   rows: number,
 ): (TensorData | BufferHandle)[] {
   for (const name of Object.keys(values)) {
     if (ports.some((port) => port.name === name)) continue
     const known = ports.map((port) => port.name).join(', ')
-    throw new EngineError('unknown-input', `${program}: expected ${kind}s ${known}, got "${name}"`, { [kind]: name })
+    throw new EngineError('unknown-input', `${owner}: expected ${kind}s ${known}, got "${name}"`, { [kind]: name })
   }
   return ports.flatMap(({ name }) => {
     const row = values[name]
-    if (!row)
-      throw new EngineError('missing-input', `${program}: expected ${kind} "${name}", got none`, { [kind]: name })
+    if (!row) throw new EngineError('missing-input', `${owner}: expected ${kind} "${name}", got none`, { [kind]: name })
     if (row.length !== rows) {
-      throw new EngineError('missing-input', `${program}: ${name}: expected ${rows} rows, got ${row.length}`, {
+      throw new EngineError('missing-input', `${owner}: ${name}: expected ${rows} rows, got ${row.length}`, {
         [kind]: name,
       })
     }
-    return row.map((value, index) => nativeValue(value, `${program}: ${name} of row ${index}`))
+    return row.map((value, index) => nativeValue(value, `${owner}: ${name} of row ${index}`))
   })
 }
 

@@ -49,20 +49,20 @@ export async function loadNetwork(
       `${graph.name}: stateBytes: expected a number of at least 0, got ${stateBytes}`,
     )
   }
-  const artifact = await compile(graph, device.capabilities, { dtype, cut, optimise, signal })
+  const compiled = await compile(graph, device.capabilities, { dtype, cut, optimise, signal })
   // All parameters at once, for one progress and one report of what is missing.
   await weights.packs(
-    artifact.parts.flatMap((part) => part.program.params),
+    compiled.parts.flatMap((part) => part.signature.params),
     { signal, onProgress },
   )
   const executables: Executable[] = []
   try {
-    for (const part of artifact.parts) executables.push(await loadExecutable(device, part.program, weights, { signal }))
+    for (const part of compiled.parts) executables.push(await loadExecutable(device, part, weights, { signal }))
     const inputs = new Map(
       graphInputs(graph).map((value) => [value.at, { values: elements(value.shape), dtype: value.dtype }]),
     )
-    const parts = linkParts(artifact.parts, executables, new Set(inputs.keys()))
-    return new Network(device, graph, parts, inputs, `${weights.identity} ${artifact.dtype}`, stateBytes)
+    const parts = linkParts(executables)
+    return new Network(device, graph, parts, inputs, `${weights.identity} ${compiled.dtype}`, stateBytes)
   } catch (error) {
     for (const executable of executables) executable.dispose()
     throw error

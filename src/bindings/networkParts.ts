@@ -1,10 +1,7 @@
 /** How the parts of a cut graph hang together: which inputs and states each reads, which states each leaves. */
 
-import type { Part } from '../compile/compile'
-import type { BufferSpec, Program } from '../compile/program'
+import { portBytes } from '../compile/artifact'
 import { EngineError } from '../errors'
-import { DTYPE_BYTES } from '../tensor/dtype'
-import { elements } from '../tensor/shape'
 import type { Executable } from './executable'
 
 /** A part with its place in the network. */
@@ -22,48 +19,33 @@ export interface NetworkPart {
   readonly outputBytes: ReadonlyMap<string, number>
 }
 
-/** Resolves the parts' ports. Throws `invalid-program` when a part reads a state that no earlier one leaves. */
-export function linkParts(
-  parts: readonly Part[],
-  executables: readonly Executable[],
-  graphInputs: ReadonlySet<string>,
-): NetworkPart[] {
+/**
+ * Resolves the ports of parts, given in running order. Throws `invalid-program` when one reads a state that no earlier
+ * one leaves.
+ */
+export function linkParts(executables: readonly Executable[]): NetworkPart[] {
   const linked: NetworkPart[] = []
   const madeBy = new Map<string, number>()
-  for (const [index, { program }] of parts.entries()) {
-    const executable = executables[index]
-    if (!executable) throw new EngineError('internal', `${program.name}: expected an executable, got none`)
+  for (const [index, executable] of executables.entries()) {
+    const { name: part, inputs: read, outputs, states: fromEarlier } = executable.signature
     const inputs: string[] = []
     const states = new Map<string, number>()
     const dependsOn = new Set<string>()
-    for (const { name } of program.inputs) {
-      const maker = madeBy.get(name)
-      if (maker !== undefined) {
-        states.set(name, maker)
-        for (const input of linked[maker]?.dependsOn ?? []) dependsOn.add(input)
-      } else if (graphInputs.has(name)) {
-        inputs.push(name)
-        dependsOn.add(name)
-      } else {
-        throw new EngineError(
-          'invalid-program',
-          `${program.name}: expected a graph input or a state of an earlier part, got "${name}"`,
-        )
+    for (const port of read) {
+      if (!fromEarlier.includes(port)) {
+        inputs.push(port.name)
+        dependsOn.add(port.name)
+        continue
       }
+      const maker = madeBy.get(port.name)
+      if (maker === undefined)
+        throw new EngineError('invalid-program', `${part}: expected a state of an earlier part, got "${port.name}"`)
+      states.set(port.name, maker)
+      for (const input of linked[maker]?.dependsOn ?? []) dependsOn.add(input)
     }
-    const outputBytes = new Map(program.outputs.map(({ name, buffer }) => [name, rowBytes(bufferOf(program, buffer))]))
+    const outputBytes = new Map(outputs.map((port) => [port.name, portBytes(port)]))
     for (const name of outputBytes.keys()) madeBy.set(name, index)
     linked.push({ executable, index, inputs, states, dependsOn: [...dependsOn].sort(), outputBytes })
   }
   return linked
-}
-
-function bufferOf(program: Program, index: number): BufferSpec {
-  const buffer = program.buffers[index]
-  if (!buffer) throw new EngineError('invalid-program', `${program.name}: expected buffer ${index}, found none`)
-  return buffer
-}
-
-function rowBytes(buffer: BufferSpec): number {
-  return elements(buffer.shape) * DTYPE_BYTES[buffer.dtype]
 }

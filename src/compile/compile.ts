@@ -1,4 +1,4 @@
-/** The compiler: a graph and a device's capabilities in, Programs out. The passes stand here in their order. */
+/** The compiler: a graph and a device's capabilities in, artifacts out. The passes stand here in their order. */
 
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -7,8 +7,9 @@ import '../graph/ops'
 import type { Graph } from '../graph/graph'
 import { printGraph } from '../graph/print'
 import type { DType } from '../tensor/dtype'
+import { type Artifact, programRunnable } from './artifact'
 import type { Capabilities } from './capabilities'
-import { type CutPart, type CutSet, cut } from './passes/cut'
+import { type CutPart, cut } from './passes/cut'
 import { dedupe } from './passes/dedupe'
 import { expand } from './passes/expand'
 import { fuse } from './passes/fuse'
@@ -34,16 +35,10 @@ export interface CompileOptions {
   readonly signal?: AbortSignal
 }
 
-/** One sub-program. Its inputs are inputs of the graph, or states: outputs `state.<path>` of earlier parts. */
-export interface Part {
-  readonly set: CutSet
-  readonly program: Program
-}
-
-/** What compiling yields. */
-export interface Artifact {
+/** What compiling a graph yields. */
+export interface CompiledGraph {
   /** In running order; the last is the row part. */
-  readonly parts: readonly Part[]
+  readonly parts: readonly Artifact[]
   readonly dtype: NetworkDType
   /** The graph as it was given. */
   readonly graph: Graph
@@ -54,7 +49,7 @@ const GRAPH_PASSES: readonly ((g: Graph) => Graph)[] = [expand, simplify, dedupe
 
 /** Programs kept: a handful of networks in a few shapes each. */
 const CACHE_ENTRIES = 64
-const cache = new Map<string, readonly Part[]>()
+const cache = new Map<string, readonly Artifact[]>()
 
 /**
  * Compiles a graph; needs no device. Gives the event loop a turn between passes. Results are kept by graph,
@@ -63,7 +58,11 @@ const cache = new Map<string, readonly Part[]>()
  * @throws {@link EngineError} `invalid-option` for a dtype the device does not have; `unknown-option` for options that
  * do not exist; `invalid-graph` for a graph no kernel can run.
  */
-export async function compile(g: Graph, capabilities: Capabilities, options: CompileOptions = {}): Promise<Artifact> {
+export async function compile(
+  g: Graph,
+  capabilities: Capabilities,
+  options: CompileOptions = {},
+): Promise<CompiledGraph> {
   const { signal } = options
   const settings = resolve(capabilities, options)
   throwIfAborted(signal)
@@ -105,7 +104,7 @@ async function compileParts(
   capabilities: Capabilities,
   settings: Settings,
   signal: AbortSignal | undefined,
-): Promise<Part[]> {
+): Promise<Artifact[]> {
   const turn = async () => {
     await nextTurn()
     throwIfAborted(signal)
@@ -116,9 +115,13 @@ async function compileParts(
     await turn()
   }
   const cutParts: CutPart[] = settings.cut ? cut(graph) : [{ set: 'row', graph, states: new Set() }]
-  const parts: Part[] = []
+  const parts: Artifact[] = []
   for (const part of cutParts) {
-    parts.push({ set: part.set, program: lower(part, capabilities, settings) })
+    parts.push({
+      set: part.set,
+      graph: part.graph,
+      ...programRunnable(lower(part, capabilities, settings), part.states),
+    })
     await turn()
   }
   return parts

@@ -1,7 +1,8 @@
 /** The compiler's public names. */
 
+export * from './artifact'
 export type { Capabilities } from './capabilities'
-export { type Artifact, type CompileOptions, compile, type NetworkDType, type Part } from './compile'
+export { type CompiledGraph, type CompileOptions, compile, type NetworkDType } from './compile'
 export { encodeProgram } from './encode'
 export { EPILOGUE_OPS, type EpilogueName, KERNELS, type KernelName, type KernelSpec } from './kernels'
 export { CUT_SETS, type CutSet } from './passes/cut'

@@ -130,7 +130,7 @@ async function bind(
     const { graph } = model.definition.build(model.config, model.place, model.ports.smallest)
     const { parts } = await compile(graph, opened.capabilities, { dtype, signal })
     await weights.packs(
-      parts.flatMap((part) => part.program.params),
+      parts.flatMap((part) => part.signature.params),
       { signal, onProgress },
     )
     return new Component(model, opened, weights, dtype, shared === undefined)

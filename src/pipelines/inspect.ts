@@ -2,13 +2,13 @@
 
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { portBytes, type SignaturePort } from '../compile/artifact'
 import type { Capabilities } from '../compile/capabilities'
 import { compile, type NetworkDType } from '../compile/compile'
 import { type CutSet, cut } from '../compile/passes/cut'
 import { EngineError } from '../errors'
-import { graphFlops } from '../graph/graph'
+import { type Graph, graphFlops } from '../graph/graph'
 import { neededTensors, type Sizes } from '../models'
-import { DTYPE_BYTES, type DType } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import { type JsonObject, readJson } from '../weights/jsonFields'
 import { type ModelFolder, openModelFolder } from '../weights/modelFolder'
@@ -177,22 +177,15 @@ function storedTypes(model: ComponentModel, needed: ReadonlySet<string>): { stor
   }
 }
 
-async function planMemory(graph: Parameters<typeof compile>[0], capabilities: Capabilities): Promise<MemoryPlan> {
+async function planMemory(graph: Graph, capabilities: Capabilities): Promise<MemoryPlan> {
   const { parts, dtype } = await compile(graph, capabilities)
-  const bytes = (type: DType, shape: readonly number[]) => elements(shape) * DTYPE_BYTES[type]
-  const programs = parts.map((part) => part.program)
-  const row = programs.at(-1)
-  const states = programs
-    .slice(0, -1)
-    .flatMap(({ outputs, buffers }) => outputs.flatMap(({ buffer }) => buffers[buffer] ?? []))
+  const signatures = parts.map(({ signature }) => signature)
+  const bytes = (ports: readonly SignaturePort[]) => ports.reduce((sum, port) => sum + portBytes(port), 0)
   return {
     dtype,
-    weightsBytes: programs.reduce(
-      (sum, { params }) => sum + params.reduce((s, p) => s + bytes(p.dtype, p.shape), 0),
-      0,
-    ),
-    arenaBytesPerRow: row?.arenaBytes ?? 0,
-    statesBytes: states.reduce((sum, { dtype: type, shape }) => sum + bytes(type, shape), 0),
+    weightsBytes: signatures.reduce((sum, { params }) => sum + bytes(params), 0),
+    arenaBytesPerRow: signatures.at(-1)?.arenaBytes ?? 0,
+    statesBytes: signatures.slice(0, -1).reduce((sum, { outputs }) => sum + bytes(outputs), 0),
   }
 }
 

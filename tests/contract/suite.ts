@@ -54,11 +54,9 @@ async function runRows(
   if (!part) throw new Error('a program')
   const weights = new bindings.DeviceWeights(device, { tensors: new Map(), identity: 'none' })
   try {
-    const executable = await bindings.loadExecutable(device, part.program, weights)
+    const executable = await bindings.loadExecutable(device, part, weights)
     try {
-      const shapes = new Map(
-        part.program.outputs.map(({ name, buffer }) => [name, elements(part.program.buffers[buffer]?.shape ?? [])]),
-      )
+      const shapes = new Map(part.signature.outputs.map(({ name, shape }) => [name, elements(shape)]))
       const outputs = Object.fromEntries([...shapes].map(([name, count]) => [name, rows.map(() => guttered(count))]))
       const inputs = Object.fromEntries(graphInputs(g).map(({ at }) => [at, rows.map((row) => inGutter(row[at]))]))
       await executable.run({
@@ -197,7 +195,7 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
               ),
             }))
             const { parts } = await compile(g, device.capabilities, { dtype, cut: false })
-            const fused = parts[0]?.program.steps.at(-1)
+            const fused = parts[0]?.payload.program.steps.at(-1)
             expect(fused?.epilogue, `${op}: one launch of ${chainName(chain)}`).toHaveLength(chain.length)
             const got = await runRows(bindings, device, g, dtype, true, rows)
             const oracle = options.device === 'reference'

@@ -3,7 +3,7 @@
  * write spoils all slots it covers, so buffers that share bytes while both are alive give NaN or wrong values.
  */
 
-import type { Artifact } from '../../src/compile/compile'
+import type { CompiledGraph } from '../../src/compile/compile'
 import { rootOf } from '../../src/compile/passes/plan'
 import { columnsOf, vectorsOf } from '../../src/compile/place'
 import type { Program, Step } from '../../src/compile/program'
@@ -16,11 +16,11 @@ import { evaluateRecipe } from './recipes'
 type Row = Readonly<Record<string, ArrayLike<number>>>
 
 /** Runs all parts, every part once per row, and returns the row part's outputs for each row. */
-export function runArtifact(artifact: Artifact, rows: readonly Row[]): Record<string, Dense>[] {
+export function runCompiled({ parts }: CompiledGraph, rows: readonly Row[]): Record<string, Dense>[] {
   let known = rows
   let results: Record<string, Dense>[] = []
-  for (const { program } of artifact.parts) {
-    results = runProgram(program, known)
+  for (const { payload } of parts) {
+    results = runProgram(payload.program, known)
     known = known.map((row, index) => ({
       ...row,
       ...Object.fromEntries(Object.entries(results[index] ?? {}).map(([name, value]) => [name, value.data])),

@@ -15,7 +15,7 @@ import type { Dense } from '../oracle/dense'
 import { drawnInputs, interpretGraph } from '../oracle/interpret'
 import { drawInput, randomGraph, transformer, unet } from '../oracle/networks'
 import { random } from '../oracle/random'
-import { runArtifact } from '../oracle/runProgram'
+import { runCompiled } from '../oracle/runProgram'
 
 const SEEDS = Array.from({ length: 60 }, (_, seed) => seed)
 const TOLERANCE = { absolute: 1e-9, relative: 1e-9 } // float64 in another order of sums
@@ -74,18 +74,18 @@ describe('programs', () => {
   for (const options of forms) {
     test.each(GRAPHS)(`%s as a program, ${JSON.stringify(options)}`, async (_name, build) => {
       const g = build()
-      const artifact = await compile(g, ORACLE, options)
+      const compiled = await compile(g, ORACLE, options)
       const inputs = rowInputs(g, 0)
-      expectSame('program', runArtifact(artifact, [inputs])[0], interpretGraph(g, inputs))
+      expectSame('program', runCompiled(compiled, [inputs])[0], interpretGraph(g, inputs))
     })
   }
 
   test.each(GRAPHS)('%s: rows of a batch keep apart, for 1 to 7 rows', async (_name, build) => {
     const g = build()
-    const artifact = await compile(g, ORACLE, { dtype: 'bf16' })
+    const compiled = await compile(g, ORACLE, { dtype: 'bf16' })
     for (const rows of [1, 2, 3, 7]) {
       const inputs = Array.from({ length: rows }, (_, row) => rowInputs(g, row))
-      const results = runArtifact(artifact, inputs)
+      const results = runCompiled(compiled, inputs)
       for (const [index, row] of inputs.entries()) {
         expectSame(`row ${index} of ${rows}`, results[index], interpretGraph(g, row))
       }

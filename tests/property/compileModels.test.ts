@@ -7,14 +7,14 @@ import { expectClose } from '../oracle/compare'
 import { goldenGraph, goldenNetworks } from '../oracle/goldenGraph'
 import { drawnInputs, interpretGraph } from '../oracle/interpret'
 import { drawInput } from '../oracle/networks'
-import { runArtifact } from '../oracle/runProgram'
+import { runCompiled } from '../oracle/runProgram'
 
 describe.each(goldenNetworks)('$net $case $component', (golden) => {
   test.each([{ optimise: false }, { cut: false }, {}, { dtype: 'bf16' as const }])('%o', async (options) => {
     const { graph: g } = await goldenGraph(golden)
-    const artifact = await compile(g, ORACLE, options)
+    const compiled = await compile(g, ORACLE, options)
     const rows = [0, 1].map((row) => drawnInputs(g, (name, count, dtype) => drawInput(`${name}.${row}`, count, dtype)))
-    const results = runArtifact(artifact, rows)
+    const results = runCompiled(compiled, rows)
     for (const [index, row] of rows.entries()) {
       const want = interpretGraph(g, row)
       expect(Object.keys(results[index] ?? {})).toEqual(Object.keys(want))

@@ -1,7 +1,7 @@
 /** Packs: made once for equal recipes, from the right bytes; errors that name tensors; progress; cancelling. */
 import { truncateSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Device, DeviceWeights, loadExecutable, openDevice, readSafetensorsIndex } from '../../../src/bindings'
+import { type Device, DeviceWeights, openDevice, readSafetensorsIndex } from '../../../src/bindings'
 import type { ParamSpec, Program } from '../../../src/compile'
 import {
   concatRecipe,
@@ -14,7 +14,7 @@ import {
 } from '../../../src/graph/recipe'
 import { type Checkpoint, openCheckpoint } from '../../../src/weights/checkpoint'
 import { encodeSafetensors } from '../../../src/weights/safetensorsWriter'
-import { BACKENDS, chain, emptyCheckpoint, noise, rejection, scratchFolder } from './fixtures'
+import { BACKENDS, chain, emptyCheckpoint, loadProgram, noise, rejection, scratchFolder } from './fixtures'
 
 const folder = scratchFolder()
 const float = (values: number[], shape: number[]) => ({ dtype: 'f32' as const, shape, data: Float32Array.from(values) })
@@ -85,7 +85,7 @@ describe.each(BACKENDS)('weights on %s', (backend) => {
   ]
   it.each(cases)('evaluates %s', async (_, recipe, expected) => {
     using weights = new DeviceWeights(device, checkpoint)
-    using executable = await loadExecutable(device, giveBack(recipe), weights)
+    using executable = await loadProgram(device, giveBack(recipe), weights)
     const y = new Float32Array(expected.length)
     await executable.run({ rows: 1, inputs: {}, outputs: { y: [y] } })
     expect([...y]).toEqual(expected)
@@ -184,7 +184,7 @@ describe.each(BACKENDS)('weights on %s', (backend) => {
   it('after dispose refuses, and frees what no executable holds', async () => {
     const own = openDevice({ device: backend })
     const weights = new DeviceWeights(own, emptyCheckpoint)
-    const executable = await loadExecutable(own, chain({ tokens: 1, width: 64, steps: 1 }), weights)
+    const executable = await loadProgram(own, chain({ tokens: 1, width: 64, steps: 1 }), weights)
     const held = own.memory().packBytes
     await weights.packs([plain(literalRecipe(noise(1000, 1), [1000]))])
     expect(own.memory().packBytes).toBeGreaterThan(held)

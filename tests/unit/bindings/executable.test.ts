@@ -2,15 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { getEventListeners } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  type Device,
-  DeviceWeights,
-  type Executable,
-  loadExecutable,
-  openDevice,
-  type RunRequest,
-} from '../../../src/bindings'
-import { affine, BACKENDS, chain, emptyCheckpoint, lookup, noise, rejection } from './fixtures'
+import { type Device, DeviceWeights, type Executable, openDevice, type RunRequest } from '../../../src/bindings'
+import { affine, BACKENDS, chain, emptyCheckpoint, loadProgram, lookup, noise, rejection } from './fixtures'
 
 /** Long enough to be caught while it runs. */
 const SLOW = { tokens: 96, width: 256, steps: 40 }
@@ -25,8 +18,8 @@ describe.each(BACKENDS)('executable on %s', (backend) => {
   beforeAll(async () => {
     device = openDevice({ device: backend })
     weights = new DeviceWeights(device, emptyCheckpoint)
-    double = await loadExecutable(device, affine(4), weights)
-    slow = await loadExecutable(device, chain(SLOW), weights)
+    double = await loadProgram(device, affine(4), weights)
+    slow = await loadProgram(device, chain(SLOW), weights)
   })
   afterAll(() => {
     for (const owner of [double, slow, weights, device]) owner?.dispose()
@@ -72,7 +65,7 @@ describe.each(BACKENDS)('executable on %s', (backend) => {
 
     it('integers too', async () => {
       const table = noise(5 * 3, 3)
-      const find = await loadExecutable(device, lookup(2, 5, 3), weights)
+      const find = await loadProgram(device, lookup(2, 5, 3), weights)
       const y = new Float32Array(6)
       await find.run({ rows: 1, inputs: { ids: [Int32Array.of(4, 0)] }, outputs: { y: [y] } })
       expect([...y]).toEqual([...table.subarray(12, 15), ...table.subarray(0, 3)])
@@ -200,12 +193,12 @@ describe.each(BACKENDS)('executable on %s', (backend) => {
       const broken = { ...affine(4), arenaBytes: 0, steps: [{ ...affine(4).steps[0], output: 0 }] } as ReturnType<
         typeof affine
       >
-      expect(await rejection(loadExecutable(device, broken, weights))).toMatchObject({ code: 'invalid-program' })
+      expect(await rejection(loadProgram(device, broken, weights))).toMatchObject({ code: 'invalid-program' })
     })
 
     it('weights of another device', async () => {
       using other = openDevice({ device: backend })
-      const error = await rejection(loadExecutable(other, affine(4), weights))
+      const error = await rejection(loadProgram(other, affine(4), weights))
       expect(error).toMatchObject({ code: 'invalid-argument' })
     })
   })
@@ -258,7 +251,7 @@ describe.each(BACKENDS)('executable on %s', (backend) => {
 
   describe('disposed', () => {
     it('refuses runs; a second dispose does nothing', async () => {
-      const executable = await loadExecutable(device, affine(4), weights)
+      const executable = await loadProgram(device, affine(4), weights)
       executable.dispose()
       executable.dispose()
       executable[Symbol.dispose]()
@@ -275,7 +268,7 @@ describe.each(BACKENDS)('executable on %s', (backend) => {
       await expected.done
       const own = openDevice({ device: backend })
       const ownWeights = new DeviceWeights(own, emptyCheckpoint)
-      const executable = await loadExecutable(own, chain(SLOW), ownWeights)
+      const executable = await loadProgram(own, chain(SLOW), ownWeights)
       const { y, done } = slowRun(undefined, executable)
       executable.dispose()
       ownWeights.dispose()
@@ -297,7 +290,7 @@ describe.each(BACKENDS)('executable on %s', (backend) => {
 
     it('its device: the executable refuses, and can still be disposed', async () => {
       const own = openDevice({ device: backend })
-      const executable = await loadExecutable(own, affine(4), new DeviceWeights(own, emptyCheckpoint))
+      const executable = await loadProgram(own, affine(4), new DeviceWeights(own, emptyCheckpoint))
       own.dispose()
       const run = executable.run({
         rows: 1,

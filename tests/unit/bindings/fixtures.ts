@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll } from 'vitest'
-import type { Program } from '../../../src/compile'
+import { type Device, type DeviceWeights, type Executable, loadExecutable } from '../../../src/bindings'
+import { type Program, programRunnable } from '../../../src/compile'
 import type { Checkpoint } from '../../../src/weights/checkpoint'
 import programs from '../../e2e/lifecycle/programs.cjs'
 
@@ -19,6 +20,11 @@ export const chain: (options: {
 }) => Program = programs.chain
 export const noise: (length: number, seed: number) => Float32Array = programs.noise
 export const emptyCheckpoint: Checkpoint = programs.emptyCheckpoint
+
+/** Loads a program made by hand. */
+export function loadProgram(device: Device, program: Program, weights: DeviceWeights): Promise<Executable> {
+  return loadExecutable(device, programRunnable(program), weights)
+}
 
 /** What a call throws. */
 export function failure(call: () => unknown): unknown {

@@ -53,7 +53,7 @@ describe('cache', () => {
   test('compiling twice gives the same text', async () => {
     const text = async (keyBlock: number) =>
       (await compile(unet(), { ...ORACLE, attentionKeyBlock: keyBlock })).parts
-        .map((part) => printProgram(part.program))
+        .map((part) => printProgram(part.payload.program))
         .join()
     expect(await text(63)).toBe(await text(62)) // no attention in it: the key block changes the cache entry only
   })
@@ -86,8 +86,8 @@ describe('life', () => {
 describe('the verifier names the invariant', async () => {
   const x = input('x', 'latent', { shape: [4, 6], dtype: 'f32', axes: ['L', 'D'] })
   const y = ops.softmax('soft', ops.concat('both', [dense('a', x, 6), ops.relu('b', x)], -1))
-  const good = (await compile(graph('g', { y: ops.add('y', y, ops.tanh('t', y)) }), ORACLE)).parts[0]
-    ?.program as Program
+  const good = (await compile(graph('g', { y: ops.add('y', y, ops.tanh('t', y)) }), ORACLE)).parts[0]?.payload
+    .program as Program
   const buffer = (test: (spec: BufferSpec) => boolean, change: (spec: BufferSpec) => Partial<BufferSpec>): Program => {
     const index = good.buffers.findIndex(test)
     return { ...good, buffers: good.buffers.map((spec, i) => (i === index ? { ...spec, ...change(spec) } : spec)) }
@@ -143,7 +143,8 @@ describe('the verifier names the invariant', async () => {
 describe('encode', () => {
   test('fields stand as native/core/program.h says', async () => {
     const x = input('é', 'latent', { shape: [2, 3], dtype: 'f32', axes: ['L', 'D'] })
-    const program = (await compile(graph('g', { y: ops.scale('s', x, 0.5) }), ORACLE)).parts[0]?.program as Program
+    const program = (await compile(graph('g', { y: ops.scale('s', x, 0.5) }), ORACLE)).parts[0]?.payload
+      .program as Program
     const bytes = encodeProgram(program)
     const view = new DataView(bytes.buffer, bytes.byteOffset)
     let at = 0
@@ -174,18 +175,18 @@ describe('encode', () => {
     expect(at).toBe(bytes.length)
   })
   test('every part of a network encodes', async () => {
-    for (const { program } of [
+    for (const { payload } of [
       ...(await compile(transformer(), ORACLE)).parts,
       ...(await compile(unet(), ORACLE, { dtype: 'f16' })).parts,
     ]) {
-      expect(encodeProgram(program).length).toBeGreaterThan(100)
+      expect(encodeProgram(payload.program).length).toBeGreaterThan(100)
     }
   })
 })
 
 test('the program of a transformer reads as it should', async () => {
   const { parts } = await compile(transformer({ blocks: 1 }), ORACLE, { dtype: 'bf16' })
-  await expect(parts.map((part) => printProgram(part.program)).join('\n')).toMatchFileSnapshot(
+  await expect(parts.map((part) => printProgram(part.payload.program)).join('\n')).toMatchFileSnapshot(
     './transformer.program.txt',
   )
 })

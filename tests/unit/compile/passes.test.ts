@@ -30,7 +30,7 @@ function printed(pass: (g: Graph) => Graph, outputs: Record<string, Value>): str
 /** The text form of the row part. */
 async function programOf(outputs: Record<string, Value>, options: Parameters<typeof compile>[2] = {}): Promise<string> {
   const { parts } = await compile(graph('g', outputs), ORACLE, options)
-  return `\n${parts.map((part) => printProgram(part.program)).join('\n')}`
+  return `\n${parts.map((part) => printProgram(part.payload.program)).join('\n')}`
 }
 
 describe('expand', () => {
@@ -413,6 +413,6 @@ describe('programs', () => {
   test('weights of several shapes of one recipe are one pack', async () => {
     const shared = weight('shared', [6, 6])
     const { parts } = await compile(graph('g', { y: ops.linear('b', ops.linear('a', x, shared), shared) }), ORACLE)
-    expect(parts[0]?.program.params).toHaveLength(1)
+    expect(parts[0]?.payload.program.params).toHaveLength(1)
   })
 })
