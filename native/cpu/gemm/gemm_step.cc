@@ -13,9 +13,8 @@ GemmStep::GemmStep(const PlanContext& context, const Step& step, const GemmArgs&
   args_.weight_dtype = pack.spec().dtype;
   args_.weight_depth = GemmDepth(args_.k, pack.spec().dtype, context.kernels.tile);
   if (step.operands[2] >= 0) finish_.Prepend(context, Epilogue::kAdd, step.operands[2]);
-  if (args_.taps > 1 || args_.pad_top > 0 || args_.pad_left > 0) {
-    zeros_.resize(static_cast<size_t>(args_.channels * DTypeBytes(x.dtype)));
-  }
+  // Whatever the kernel and the padding: a convolution's tap may lie outside of x on any side.
+  if (args_.in_w > 0) zeros_.resize(static_cast<size_t>(args_.channels * DTypeBytes(x.dtype)));
   const bool tiles = context.kernels.gemm_bf16 != nullptr && x.dtype == DType::kBF16 &&
                      pack.spec().dtype == DType::kBF16;
   tile_ = tiles ? context.kernels.tile_bf16 : context.kernels.tile;
