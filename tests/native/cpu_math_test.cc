@@ -61,8 +61,9 @@ void CheckFunction(Epilogue op, const char* name, const std::function<double(dou
       const double unit = absolute > 0
                               ? absolute * std::max(1.0, std::fabs(static_cast<double>(x[i])))
                               : std::exp2(std::floor(std::log2(magnitude)) - 23);
-      const double error = std::fabs(static_cast<double>(y[i]) - want) / unit;
-      if (error <= worst) continue;  // NaN is not
+      const double difference = std::fabs(static_cast<double>(y[i]) - want) / unit;
+      const double error = std::isnan(difference) ? INFINITY : difference;
+      if (error <= worst) continue;
       worst = error;
       at = i;
     }
