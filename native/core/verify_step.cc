@@ -124,6 +124,7 @@ class StepRule {
     const bool converts = IsFloat(x.dtype) && IsFloat(out_.dtype);
     IRODORI_RETURN_IF_ERROR(
         Require(converts || x.dtype == out_.dtype, "output in the type of x", out_));
+    IRODORI_RETURN_IF_ERROR(Require(Contiguous(x), "contiguous x", x));
     const std::vector<double>& attrs = step_.attrs;
     if (attrs.size() < 2 || !IsInteger(attrs[1], 0, kMaxRank) ||
         attrs.size() != 2 + 2 * static_cast<size_t>(attrs[1])) {

@@ -229,6 +229,22 @@ TEST(ProgramRulesAttention) {
   KERNEL_REFUSES("kvLength", Kernel::kAttention, real_length, kF32, {4, 6}, {2, 0, 0.5, 64});
 }
 
+TEST(ProgramRulesStridedCopyOfViews) {
+  // A view of the first 3 of 5 columns: the copy's strides count elements of a dense x.
+  const auto copy = [](Shape shape, std::vector<double> attrs) {
+    ProgramWriter w;
+    const uint32_t whole = w.Input("x", kF32, {2, 5});
+    const int64_t pitch = 5;
+    w.program.buffers.push_back(
+        {"view", kF32, std::move(shape), pitch, StorageKind::kView, 0, whole});
+    const auto view = static_cast<int32_t>(w.program.buffers.size() - 1);
+    w.AddStep(Kernel::kStridedCopy, {view}, w.Output("y", kF32, {3}), std::move(attrs));
+    return Decode(w.program);
+  };
+  CHECK_STATUS(copy({2, 3}, {0, 1, 3, 1}), Code::kInvalidProgram, "contiguous x");
+  CHECK_OK(copy({1, 3}, {0, 1, 3, 1}));
+}
+
 TEST(ProgramRulesOthers) {
   KERNEL_OK(Kernel::kGroupNorm, (Operands{{kF32, {2, 2, 6}}}), kF32, {2, 2, 6}, {3, 1e-5, 4});
   KERNEL_REFUSES("4 groups", Kernel::kGroupNorm, (Operands{{kF32, {2, 2, 6}}}), kF32, {2, 2, 6},
