@@ -21,9 +21,11 @@ export function flowScheduleFromConfig(config: SchedulerConfig, request: Schedul
     throw unsupported(config, 'use_flow_sigmas with a prediction other than flow_prediction')
   }
   const T = config.integer('num_train_timesteps', 1000, 1, 1e6)
-  const sigmas = matched ? matchedSigmas(config, request, T) : multistepSigmas(config, request, T)
+  const curve = curveName(config, request)
+  const sigmas = matched ? matchedSigmas(config, request, T, curve) : multistepSigmas(config, request, T, curve)
   return {
-    schedule: flowSchedule(sigmas, T, !matched),
+    // The multistep solvers tell whole timesteps where diffusers does; along a curve there is nothing to agree with.
+    schedule: flowSchedule(sigmas, T, !matched && curve === undefined),
     prediction: PREDICTIONS.flow,
     initialScale: 1,
     samplerOptions: sampler === 'dpmpp2m' && !matched ? multistepOptions(config) : {},
@@ -32,8 +34,16 @@ export function flowScheduleFromConfig(config: SchedulerConfig, request: Schedul
 
 const PREDICTION_TYPES = ['flow_prediction', 'epsilon', 'v_prediction', 'sample'] as const
 
+/** A curve on s itself, as FlowMatchEulerDiscreteScheduler applies it. */
+type Curve = 'karras' | 'exponential'
+
 /** Placing of FlowMatchEulerDiscreteScheduler and FlowMatchHeunDiscreteScheduler. */
-function matchedSigmas(config: SchedulerConfig, request: ScheduleRequest, T: number): readonly number[] {
+function matchedSigmas(
+  config: SchedulerConfig,
+  request: ScheduleRequest,
+  T: number,
+  curve: Curve | undefined,
+): readonly number[] {
   const { options, steps } = request
   const dynamic = config.boolean('use_dynamic_shifting', false)
   if (dynamic) rejectOptions(options, ['shift'], 'the model shifts dynamically: give mu or imageTokens')
@@ -45,23 +55,29 @@ function matchedSigmas(config: SchedulerConfig, request: ScheduleRequest, T: num
   const terminal = config.number('shift_terminal', 0, 0, 1)
   if (terminal > 0) sigmas = stretchToTerminal(sigmas, terminal)
 
-  const curve = curveName(config, request)
   const [max = 1, min = 1] = [sigmas[0], sigmas[sigmas.length - 1]]
-  if (curve === undefined) return sigmas
-  return curve === 'karras' ? karras(max, min, steps) : exponential(max, min, steps)
+  return curve === undefined ? sigmas : alongCurve(curve, max, min, steps)
 }
 
-/** Placing of the multistep solvers with `use_flow_sigmas`. */
-function multistepSigmas(config: SchedulerConfig, request: ScheduleRequest, T: number): readonly number[] {
+/** Placing of the multistep solvers with `use_flow_sigmas`; a curve spans the T trained values of s, shifted. */
+function multistepSigmas(
+  config: SchedulerConfig,
+  request: ScheduleRequest,
+  T: number,
+  curve: Curve | undefined,
+): readonly number[] {
   const { options, steps } = request
   rejectOptions(options, ['sigmas'], 'the solver of this config places its own')
-  if (curveName(config, request) !== undefined) throw unsupported(config, 'a curve together with use_flow_sigmas')
-  if (!config.boolean('use_dynamic_shifting', false)) {
-    rejectOptions(options, ['mu', 'imageTokens'], 'the model shifts statically: give shift')
-    return multistepFlowSigmas(T, steps, checkShift(options.shift ?? config.number('flow_shift', 1)))
-  }
-  rejectOptions(options, ['shift'], 'the model shifts dynamically: give mu or imageTokens')
-  return multistepFlowSigmas(T, steps, dynamicFactor(config, options))
+  const dynamic = config.boolean('use_dynamic_shifting', false)
+  if (dynamic) rejectOptions(options, ['shift'], 'the model shifts dynamically: give mu or imageTokens')
+  else rejectOptions(options, ['mu', 'imageTokens'], 'the model shifts statically: give shift')
+  const k = dynamic ? dynamicFactor(config, options) : checkShift(options.shift ?? config.number('flow_shift', 1))
+  if (curve === undefined) return multistepFlowSigmas(T, steps, k)
+  return alongCurve(curve, shiftFlow(1 - 1 / T, k), shiftFlow(1 / T, k), steps)
+}
+
+function alongCurve(curve: Curve, max: number, min: number, steps: number): readonly number[] {
+  return curve === 'karras' ? karras(max, min, steps) : exponential(max, min, steps)
 }
 
 /**
@@ -85,12 +101,18 @@ function muOfTokens(config: SchedulerConfig, tokens: number | undefined): number
   return low + ((tokens - from) / (to - from)) * (high - low)
 }
 
-function curveName(config: SchedulerConfig, request: ScheduleRequest): 'karras' | 'exponential' | undefined {
+function curveName(config: SchedulerConfig, request: ScheduleRequest): Curve | undefined {
   const named = request.scheduleName
   if (named === 'karras' || named === 'exponential') return named
-  if (named !== undefined) throw invalidOption('schedule', 'karras or exponential (flow models have no spacing)', named)
-  if (config.boolean('use_karras_sigmas', false)) return 'karras'
-  return config.boolean('use_exponential_sigmas', false) ? 'exponential' : undefined
+  if (named !== undefined) {
+    throw invalidOption('schedule', 'karras or exponential (this is a flow model: timesteps have no spacing)', named)
+  }
+  const karras = config.boolean('use_karras_sigmas', false)
+  const switched = karras || config.boolean('use_exponential_sigmas', false)
+  if (!switched) return undefined
+  // With both switches diffusers takes its curve through the noise ratios of a training table that flow models lack.
+  if (config.boolean('use_flow_sigmas', false)) throw unsupported(config, 'a curve together with use_flow_sigmas')
+  return karras ? 'karras' : 'exponential'
 }
 
 function explicitSigmas({ sigmas }: SamplingOptions, steps: number): readonly number[] | undefined {

@@ -12,6 +12,8 @@ import { invalidOption, type SamplingOptions, SCHEDULE_NAMES, type ScheduleName 
 /** Everything a run needs besides the network, the noise and the guidance. */
 export interface SamplingPlan {
   readonly samplerName: SamplerName
+  /** The schedule that was named, by itself or in the sampler's name; `undefined` is the model's own. */
+  readonly scheduleName: ScheduleName | undefined
   readonly sampler: Sampler
   readonly schedule: Schedule
   readonly prediction: Prediction
@@ -89,6 +91,7 @@ export function scheduleFromConfig(config: unknown, steps: number, options: Samp
 
   return {
     samplerName,
+    scheduleName: request.scheduleName,
     sampler: createSampler(samplerName, { ...samplerOptions, ...options.samplerOptions }),
     schedule: samplerName === 'lcm' && !flow ? schedule : startAt(schedule, startIndex(schedule, strength)),
     prediction,

@@ -38,6 +38,35 @@ describe('overrides', () => {
     )
   })
 
+  test('flow models with a multistep solver take curves over the trained shares of noise', () => {
+    const flow = { _class_name: 'DPMSolverMultistepScheduler', use_flow_sigmas: true, flow_shift: 2 }
+    const shares = (config: unknown, steps: number, options: SamplingOptions) =>
+      scheduleFromConfig(config, steps, options).schedule.levels.map(({ sigma }) => sigma)
+    const ends = [1.998 / 1.999, 0.002 / 1.001] // 2 s / (1 + s) at s = 0.999 and 0.001
+    for (const schedule of ['karras', 'exponential'] as const) {
+      const found = shares(flow, 8, { schedule })
+      expect(found).toHaveLength(9)
+      expect(found[0]).toBeCloseTo(ends[0] ?? 0, 9)
+      expect(found[7]).toBeCloseTo(ends[1] ?? 0, 9)
+      expect(found[8]).toBe(0)
+      const { schedule: plan, scheduleName } = scheduleFromConfig(flow, 8, { schedule })
+      expect(plan.levels.map(({ t }) => t)).toEqual(found.map((s) => s * 1000))
+      expect(scheduleName).toBe(schedule)
+    }
+    // The curve is the one FlowMatchEulerDiscreteScheduler takes between the same ends.
+    const middle = ((ends[0] ?? 0) ** (1 / 7) + (4 / 7) * ((ends[1] ?? 0) ** (1 / 7) - (ends[0] ?? 0) ** (1 / 7))) ** 7
+    expect(shares(flow, 8, { sampler: 'DPM++ 2M Karras' })[4]).toBeCloseTo(middle, 12)
+    expect(shares(flow, 1, { schedule: 'karras' })).toEqual([expect.closeTo(ends[0] ?? 0, 9), 0])
+  })
+
+  test("the schedule that was named is told, the model's own is not", () => {
+    const named = (config: unknown, options: SamplingOptions) => scheduleFromConfig(config, 4, options).scheduleName
+    expect(named(DPM, { sampler: 'DPM++ 2M Karras' })).toBe('karras')
+    expect(named(DPM, { sampler: 'DPM++ 2M Karras', schedule: 'exponential' })).toBe('exponential')
+    expect(named(DPM, {})).toBeUndefined()
+    expect(named({ ...DPM, use_karras_sigmas: true }, {})).toBeUndefined()
+  })
+
   test('flow models take any sampler', () => {
     for (const sampler of ['heun', 'ddim', 'dpmpp2m', 'eulerAncestral', 'lcm']) {
       const plan = scheduleFromConfig(FLOW, 10, { sampler })
@@ -112,6 +141,8 @@ describe('refusals', () => {
     ['too little strength', EULER, 4, { strength: 0.2 }, 'invalid-option'],
     ['shift without flow', EULER, 4, { shift: 3 }, 'invalid-option'],
     ['spacing with flow', FLOW, 4, { schedule: 'trailing' }, 'invalid-option'],
+    ['spacing with flow sigmas', { ...DPM, use_flow_sigmas: true }, 4, { schedule: 'leading' }, 'invalid-option'],
+    ['both switches', { ...DPM, use_flow_sigmas: true, use_karras_sigmas: true }, 4, {}, 'unsupported-model'],
     ['schedule with LCM', EULER, 4, { sampler: 'lcm', schedule: 'karras' }, 'invalid-option'],
     ['LCM grid without LCM', EULER, 4, { distilledSteps: 50 }, 'invalid-option'],
     ['NaN LCM grid', EULER, 4, { sampler: 'lcm', distilledSteps: NAN }, 'invalid-option'],
