@@ -18,6 +18,7 @@ export type { LoadMessage, RequestMessage, StepMessage } from './pipelines/diagn
 export type { Stage, StreamEvent } from './pipelines/events'
 export type { GenerateOptions, Rng, StreamOptions } from './pipelines/generateOptions'
 export { type LoadPipelineOptions, loadPipeline, type PipelineLoadProgress } from './pipelines/load'
+export { optionsFromMetadata } from './pipelines/optionsFromMetadata'
 export type { Logger, Pipeline, PipelineInfo, PipelineMemory } from './pipelines/pipeline'
 export type { ComponentInput } from './pipelines/ports'
 export type { GenerateResult, GenerateWarning, Timings } from './pipelines/result'

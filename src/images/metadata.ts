@@ -1,8 +1,10 @@
 /** Metadata of pictures: how to make one again, as JSON in an XMP packet, which PNG, WebP, JPEG and AVIF all carry. */
 
 import { EngineError } from '../errors'
+import type { SamplerName } from '../samplers/registry'
+import type { ScheduleName } from '../samplers/schedules/request'
 
-/** How a picture was made. Given to `generate` of the same version and model it yields the same picture again. */
+/** How a picture was made; `optionsFromMetadata` turns it into options that make it again. */
 export interface Provenance {
   readonly software: 'irodori'
   readonly version: string
@@ -10,9 +12,10 @@ export interface Provenance {
   readonly model: { readonly name: string; readonly hash: string }
   /** A string when the seed is beyond 2^53. */
   readonly seed: number | string
-  readonly rng: string
-  readonly sampler: string
-  readonly schedule: string
+  readonly rng: 'philox' | 'torch-cpu'
+  readonly sampler: SamplerName
+  /** Left out when it was the model's own. */
+  readonly schedule?: ScheduleName
   readonly steps: number
   readonly guidance: number
   readonly width: number

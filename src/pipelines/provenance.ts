@@ -37,7 +37,7 @@ export function provenanceOf(
     seed: exactSeed(request.seed + BigInt(index)),
     rng: request.rng,
     sampler: plan.samplerName,
-    schedule: request.schedule ?? 'model',
+    ...(plan.scheduleName === undefined ? {} : { schedule: plan.scheduleName }),
     steps: request.steps,
     guidance: request.guidance,
     width: request.size,

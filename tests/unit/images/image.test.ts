@@ -18,7 +18,7 @@ const provenance: Provenance = {
   seed: 7,
   rng: 'philox',
   sampler: 'dpmpp2m',
-  schedule: 'model',
+  schedule: 'karras',
   steps: 8,
   guidance: 2.5,
   width: 24,
