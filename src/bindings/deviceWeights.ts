@@ -112,7 +112,10 @@ export class DeviceWeights {
     const known = this.#entries.get(key)
     if (known && !known.work.cancelled) return known
     const entry: Entry = {
-      work: new SharedWork((signal) => this.#make(param, signal)),
+      work: new SharedWork(
+        (signal) => this.#make(param, signal),
+        (pack) => pack.dispose(),
+      ),
       sizeBytes: elements(param.shape) * DTYPE_BYTES[param.dtype],
     }
     this.#entries.set(key, entry)

@@ -1,28 +1,45 @@
 /** Networks: a compiled graph bound to weights; parts that depend on less than a row run once per distinct content. */
 
-import { createHash } from 'node:crypto'
+import { portBytes, type SignaturePort } from '../compile/artifact'
 import { type CompileOptions, compile } from '../compile/compile'
 import { EngineError, throwIfAborted } from '../errors'
 import { type Graph, graphInputs } from '../graph/graph'
-import type { ValueDType } from '../graph/value'
 import { elements } from '../tensor/shape'
 import type { Device, DeviceBuffer } from './device'
 import type { DeviceWeights, LoadOptions } from './deviceWeights'
 import { type Executable, loadExecutable, type RowValue } from './executable'
+import { joinInputs, type NetworkInput, type NetworkInputs, type ReadInputs, readInputs } from './networkInputs'
 import { linkParts, type NetworkPart } from './networkParts'
+import { NetworkState } from './networkState'
 import { SharedWork } from './sharedWork'
 import { type State, StateCache } from './stateCache'
 
 const DEFAULT_STATE_BYTES = 256 * 2 ** 20
 
-/** One row of a network: its graph inputs by name. Copied at the call where a run reads them later. */
+/**
+ * One row of a network: its graph inputs by name. Arrays are copied at the call where a run reads them later; buffers
+ * are read where they are, and must not be written before the run settles.
+ */
 export interface NetworkRow {
-  readonly inputs: Readonly<Record<string, Float32Array | Int32Array>>
+  /** Inputs that other rows have too, from {@link Network.state}; the row's own inputs are the others. */
+  readonly state?: NetworkState
+  readonly inputs: NetworkInputs
 }
 
 export interface NetworkOptions extends LoadOptions, Pick<CompileOptions, 'dtype' | 'cut' | 'optimise'> {
   /** Most bytes of states kept between runs. @defaultValue 256 MiB */
   readonly stateBytes?: number
+}
+
+export interface NetworkRunOptions {
+  readonly signal?: AbortSignal
+  /**
+   * Where outputs go instead of new arrays, one place per row: buffers that later runs read, of this or of another
+   * network. What is named here is left out of the result.
+   */
+  readonly outputs?: Readonly<Record<string, readonly (Float32Array | DeviceBuffer)[]>>
+  /** The arrays of rows stay as they are until the promise settles, so that most need no copy. @defaultValue false */
+  readonly lend?: boolean
 }
 
 /** Bytes that belong to a network; its weights may be shared with others. */
@@ -58,58 +75,72 @@ export async function loadNetwork(
   const executables: Executable[] = []
   try {
     for (const part of compiled.parts) executables.push(await loadExecutable(device, part, weights, { signal }))
-    const inputs = new Map(
-      graphInputs(graph).map((value) => [value.at, { values: elements(value.shape), dtype: value.dtype }]),
-    )
-    const parts = linkParts(executables)
-    return new Network(device, graph, parts, inputs, `${weights.identity} ${compiled.dtype}`, stateBytes)
+    return new Network(device, graph, linkParts(executables), `${weights.identity} ${compiled.dtype}`, stateBytes)
   } catch (error) {
     for (const executable of executables) executable.dispose()
     throw error
   }
 }
 
-/** A graph input: how many values of which type. */
-interface InputPort {
-  readonly values: number
-  readonly dtype: ValueDType
-}
-
-/** One call's own copies of a row's inputs, with hashes of those that states depend on. */
-interface Row {
-  readonly values: ReadonlyMap<string, Float32Array | Int32Array>
-  readonly hashes: ReadonlyMap<string, string>
+/** A row of a call, with the handle it refers to. */
+interface Row extends ReadInputs {
+  readonly state: NetworkState | undefined
 }
 
 export class Network {
   readonly device: Device
   readonly graph: Graph
+  /** Graph inputs as a row gives them. */
+  readonly inputs: readonly SignaturePort[]
+  /** Graph outputs as a run leaves them. */
+  readonly outputs: readonly SignaturePort[]
   readonly #parts: readonly NetworkPart[]
   readonly #rowPart: NetworkPart
-  readonly #inputs: ReadonlyMap<string, InputPort>
+  readonly #known: ReadonlyMap<string, NetworkInput>
   readonly #identity: string
   readonly #states: StateCache
+  readonly #handles = new Set<NetworkState>()
   #pending = 0
   #disposed = false
 
   /** @internal Use {@link loadNetwork}. */
-  constructor(
-    device: Device,
-    graph: Graph,
-    parts: readonly NetworkPart[],
-    inputs: ReadonlyMap<string, InputPort>,
-    identity: string,
-    stateBytes: number,
-  ) {
+  constructor(device: Device, graph: Graph, parts: readonly NetworkPart[], identity: string, stateBytes: number) {
     const rowPart = parts.at(-1)
     if (!rowPart) throw new EngineError('internal', `${graph.name}: expected a program, got none`)
+    const values = graphInputs(graph)
     this.device = device
     this.graph = graph
+    this.inputs = values.map(({ at, dtype, shape }) => ({ name: at, dtype, shape }))
+    this.outputs = rowPart.executable.signature.outputs
     this.#parts = parts
     this.#rowPart = rowPart
-    this.#inputs = inputs
+    this.#known = new Map(
+      values.map(({ at, dtype, shape }) => {
+        const keyed = parts.some((part) => part !== rowPart && part.dependsOn.includes(at))
+        return [at, { values: elements(shape), dtype, keyed }]
+      }),
+    )
     this.#identity = identity
     this.#states = new StateCache(stateBytes)
+  }
+
+  /**
+   * Inputs that many rows share, read once: a request's prompt for instance. What depends on them alone is kept on the
+   * device, whatever else runs, until the handle is disposed.
+   *
+   * @param inputs - any of the graph inputs. Arrays are copied; buffers must stay as they are.
+   *
+   * Throws `unknown-input`, `dtype-mismatch`, `shape-mismatch`, `disposed`.
+   */
+  state(inputs: NetworkInputs): NetworkState {
+    this.#assertOpen()
+    const read = readInputs(`${this.graph.name}: state`, this.#known, inputs, false)
+    const handle = new NetworkState(read, (disposed, pinned) => {
+      this.#handles.delete(disposed)
+      for (const state of pinned) this.#states.release(state)
+    })
+    this.#handles.add(handle)
+    return handle
   }
 
   /**
@@ -121,28 +152,27 @@ export class Network {
    * Throws `missing-input`, `unknown-input`, `dtype-mismatch`, `shape-mismatch`, `invalid-argument`, `disposed`; an
    * AbortError when the signal fires.
    */
-  async run(
-    rows: readonly NetworkRow[],
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<Record<string, Float32Array>[]> {
+  async run(rows: readonly NetworkRow[], options: NetworkRunOptions = {}): Promise<Record<string, Float32Array>[]> {
     return this.#whilePending(async () => {
       if (rows.length === 0)
         throw new EngineError('invalid-argument', `${this.graph.name}: expected at least one row, got none`)
-      const { signal } = options
-      const read = rows.map((row, index) => this.#readRow(row, index, true))
+      const { signal, outputs: placed = {}, lend = false } = options
+      const read = rows.map((row, index) => this.#readRow(row, index, { complete: true, lend }))
       const states = await this.#acquire(read, signal)
       try {
-        const outputs = new Map(
-          [...this.#rowPart.outputBytes].map(([name, bytes]) => [name, rows.map(() => new Float32Array(bytes / 4))]),
+        const made = new Map(
+          this.outputs
+            .filter(({ name }) => !Object.hasOwn(placed, name))
+            .map((port) => [port.name, rows.map(() => new Float32Array(portBytes(port) / 4))]),
         )
         await this.#rowPart.executable.run({
           rows: rows.length,
           inputs: this.#values(this.#rowPart, read, states),
-          outputs: Object.fromEntries(outputs),
+          outputs: { ...placed, ...Object.fromEntries(made) },
           signal,
         })
         return rows.map((_, row) =>
-          Object.fromEntries([...outputs].map(([name, values]) => [name, values[row] ?? new Float32Array(0)])),
+          Object.fromEntries([...made].map(([name, values]) => [name, values[row] ?? new Float32Array(0)])),
         )
       } finally {
         this.#release(states)
@@ -154,11 +184,11 @@ export class Network {
    * Runs the parts that depend on the given inputs alone, for all rows at once, and keeps their states: all timesteps
    * of a schedule for instance, before the first step.
    *
-   * @param rows - any of the graph inputs.
+   * @param rows - any of the graph inputs, and states whose parts they belong to.
    */
   async prepare(rows: readonly NetworkRow[], options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     return this.#whilePending(async () => {
-      const read = rows.map((row, index) => this.#readRow(row, index, false))
+      const read = rows.map((row, index) => this.#readRow(row, index, { complete: false, lend: false }))
       this.#release(await this.#acquire(read, options.signal))
     })
   }
@@ -178,13 +208,18 @@ export class Network {
   }
 
   #free(): void {
+    for (const handle of [...this.#handles]) handle.dispose()
     this.#states.clear()
     for (const { executable } of this.#parts) executable.dispose()
   }
 
+  #assertOpen(): void {
+    if (!this.#disposed) return
+    throw new EngineError('disposed', `network "${this.graph.name}": expected one in use, got a disposed one`)
+  }
+
   async #whilePending<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#disposed)
-      throw new EngineError('disposed', `network "${this.graph.name}": expected one in use, got a disposed one`)
+    this.#assertOpen()
     this.#pending += 1
     try {
       return await work()
@@ -194,48 +229,18 @@ export class Network {
     }
   }
 
-  #readRow({ inputs }: NetworkRow, index: number, complete: boolean): Row {
+  /** Before the first await of a call: then the caller's arrays are the caller's again. */
+  #readRow(
+    { state, inputs }: NetworkRow,
+    index: number,
+    { complete, lend }: { readonly complete: boolean; readonly lend: boolean },
+  ): Row {
     const place = `${this.graph.name}: row ${index}`
-    for (const [name, value] of Object.entries(inputs)) {
-      const expected = this.#inputs.get(name)
-      if (expected === undefined) {
-        throw new EngineError(
-          'unknown-input',
-          `${place}: expected ${[...this.#inputs.keys()].join(', ')}, got "${name}"`,
-          { input: name },
-        )
-      }
-      const wanted = expected.dtype === 'i32' ? Int32Array : Float32Array
-      if (!(value instanceof wanted)) {
-        throw new EngineError(
-          'dtype-mismatch',
-          `${place}: ${name}: expected a ${wanted.name}, got ${typeName(value)}`,
-          { input: name },
-        )
-      }
-      if (value.length !== expected.values) {
-        throw new EngineError(
-          'shape-mismatch',
-          `${place}: ${name}: expected ${expected.values} values, got ${value.length}`,
-          {
-            input: name,
-          },
-        )
-      }
-    }
-    for (const name of complete ? this.#inputs.keys() : []) {
-      if (!Object.hasOwn(inputs, name))
-        throw new EngineError('missing-input', `${place}: expected input "${name}", got none`, { input: name })
-    }
-    // Before the first await: then the caller's arrays are the caller's again.
-    const hashes = new Map<string, string>()
-    const values = new Map<string, Float32Array | Int32Array>()
-    for (const [name, value] of Object.entries(inputs)) {
-      if (this.#parts.some((part) => part !== this.#rowPart && part.dependsOn.includes(name)))
-        hashes.set(name, hashOf(value))
-      values.set(name, value.slice())
-    }
-    return { values, hashes }
+    const shared = state?.read
+    if (state && !this.#handles.has(state))
+      throw new EngineError('invalid-argument', `${place}: expected a state of this network, got another one's`)
+    const own = readInputs(place, this.#known, inputs, lend)
+    return { ...joinInputs(place, this.#known, shared, own, complete), state }
   }
 
   /** States of every part but the last, per part and row, taken into use. */
@@ -250,6 +255,7 @@ export class Network {
         states.push(taken)
         // Joined in the tick that took them: nobody can be the last to leave in between.
         await Promise.all([...new Set(taken.map(({ work }) => work))].map((work) => work.join(signal)))
+        for (const [row, state] of taken.entries()) pinFor(rows[row], part, state)
       }
       return states
     } catch (error) {
@@ -290,10 +296,7 @@ export class Network {
     states: readonly State[][],
   ): State[] {
     if (missing.length === 0) return []
-    const buffers = missing.map(() => new Map<string, DeviceBuffer>())
-    for (const row of buffers) {
-      for (const [name, bytes] of part.outputBytes) row.set(name, this.device.allocate(bytes))
-    }
+    const buffers = this.#allocate(part, missing.length)
     const outputs = Object.fromEntries(
       [...part.outputBytes.keys()].map((name) => [name, buffers.flatMap((row) => row.get(name) ?? [])]),
     )
@@ -306,11 +309,26 @@ export class Network {
       part.executable.run({ rows: missing.length, inputs, outputs, signal }),
     )
     const sizeBytes = [...part.outputBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
-    return missing.map(({ key }, index) => {
-      const state: State = { key, buffers: buffers[index] ?? new Map(), sizeBytes, work, users: 1 }
+    return missing.map(({ key, row }, index) => {
+      const unique = part.dependsOn.some((name) => rows[row]?.keys.get(name)?.unique)
+      const state: State = { key, buffers: buffers[index] ?? new Map(), sizeBytes, work, unique, users: 1 }
       this.#states.add(state)
       return state
     })
+  }
+
+  /** Buffers for what a part leaves, by name, for some rows. All or none. */
+  #allocate(part: NetworkPart, rows: number): Map<string, DeviceBuffer>[] {
+    const buffers = Array.from({ length: rows }, () => new Map<string, DeviceBuffer>())
+    try {
+      for (const row of buffers) {
+        for (const [name, bytes] of part.outputBytes) row.set(name, this.device.allocate(bytes))
+      }
+      return buffers
+    } catch (error) {
+      for (const row of buffers) for (const buffer of row.values()) buffer.dispose()
+      throw error
+    }
   }
 
   #release(states: readonly State[][]): void {
@@ -328,16 +346,12 @@ export class Network {
   }
 
   #key(part: NetworkPart, row: Row): string {
-    return [part.index, this.#identity, ...part.dependsOn.map((name) => row.hashes.get(name))].join(' ')
+    return [part.index, this.#identity, ...part.dependsOn.map((name) => row.keys.get(name)?.text)].join(' ')
   }
 }
 
-function hashOf(value: Float32Array | Int32Array): string {
-  return createHash('sha256')
-    .update(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
-    .digest('base64')
-}
-
-function typeName(value: unknown): string {
-  return value === null ? 'null' : typeof value === 'object' ? (value.constructor?.name ?? 'object') : typeof value
+/** Leaves a state with the row's handle when it depends on the handle's inputs alone. */
+function pinFor(row: Row | undefined, part: NetworkPart, state: State): void {
+  const handle = row?.state
+  if (handle && part.dependsOn.every((name) => handle.has(name))) handle.pin(state)
 }

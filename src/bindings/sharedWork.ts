@@ -10,13 +10,21 @@ export class SharedWork<T> {
   #waiting = 0
   #settled = false
 
-  /** @param start - begins the work; it stops soon after its signal fires. */
-  constructor(start: (signal: AbortSignal) => Promise<T>) {
+  /**
+   * @param start - begins the work; it stops soon after its signal fires.
+   * @param discard - frees a result that came although everyone had left.
+   */
+  constructor(start: (signal: AbortSignal) => Promise<T>, discard?: (result: T) => void) {
     this.#result = start(this.#controller.signal).finally(() => {
       this.#settled = true
     })
-    // Everyone may have left by the time it fails.
-    this.#result.catch(() => undefined)
+    this.#result.then(
+      (result) => {
+        if (this.cancelled) discard?.(result)
+      },
+      // Everyone may have left by the time it fails.
+      () => undefined,
+    )
   }
 
   /** Whether everyone left before it was done: it must be started anew. */

@@ -11,11 +11,13 @@ export interface State {
   readonly sizeBytes: number
   /** The run that fills the buffers. */
   readonly work: SharedWork<void>
-  /** Runs that read it now: it stays meanwhile. */
+  /** Nobody can ask for it by its key again: it goes with its last user. */
+  readonly unique: boolean
+  /** Runs that read it now, and handles that pin it: it stays meanwhile. */
   users: number
 }
 
-/** Least recently used states leave first. The bound may be exceeded by what running calls hold. */
+/** Least recently used states leave first. The bound may be exceeded by what running calls and handles hold. */
 export class StateCache {
   readonly #limitBytes: number
   readonly #states = new Map<string, State>() // in order of last use
@@ -57,8 +59,11 @@ export class StateCache {
   /** Ends one use. */
   release(state: State): void {
     state.users -= 1
-    // Replaced or failed meanwhile: the last user frees it.
-    if (state.users === 0 && this.#states.get(state.key) !== state) freeBuffers(state)
+    if (state.users === 0) {
+      // Replaced or failed meanwhile: the last user frees it.
+      if (this.#states.get(state.key) !== state) freeBuffers(state)
+      else if (state.unique) this.#remove(state.key)
+    }
     this.#shrink()
   }
 

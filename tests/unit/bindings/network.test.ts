@@ -2,12 +2,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type Device,
+  type DeviceBuffer,
   DeviceWeights,
   loadNetwork,
   type Network,
   type NetworkRow,
+  type NetworkValue,
   openDevice,
 } from '../../../src/bindings'
+import { EngineError } from '../../../src/errors'
 import { type Graph, graph } from '../../../src/graph/graph'
 import * as ops from '../../../src/graph/ops'
 import { literalRecipe } from '../../../src/graph/recipe'
@@ -49,6 +52,13 @@ const row = (latent: number, text: number, step: number): NetworkRow => ({
     text: noise(TOKENS * WIDTH, 100 + text),
     timestep: noise(WIDTH, 200 + step),
   },
+})
+
+const withSample = (one: NetworkRow, sample: NetworkValue | undefined): NetworkRow => ({
+  inputs: { ...one.inputs, sample: sample as NetworkValue },
+})
+const withText = (one: NetworkRow, text: NetworkValue | undefined): NetworkRow => ({
+  inputs: { ...one.inputs, text: text as NetworkValue },
 })
 
 const bytes = (result: Record<string, Float32Array> | undefined) =>
@@ -112,7 +122,7 @@ describe.each(BACKENDS)('network on %s', (backend) => {
       const again = warm ? network : await load()
       const given = row(1, 1, 1)
       const pending = again.run([given])
-      for (const [i, array] of Object.values(given.inputs).entries()) {
+      for (const [i, array] of (Object.values(given.inputs) as Float32Array[]).entries()) {
         if (i === 0) structuredClone(array.buffer, { transfer: [array.buffer as ArrayBuffer] })
         else array.fill(Number.NaN)
       }
@@ -145,6 +155,129 @@ describe.each(BACKENDS)('network on %s', (backend) => {
       expect(tight.memory().stateBytes).toBeLessThanOrEqual(stateBytes)
       expect(none.memory()).toEqual({ states: 0, stateBytes: 0 })
     }
+  })
+
+  it('leaves results on the device, for another network to read: same bits as by the host', async () => {
+    const [first, second] = [await load(), await load({}, smallGraph(3))]
+    const rows = [row(1, 1, 1), row(2, 2, 1), row(3, 1, 2)]
+    const onHost = await first.run(rows)
+    const expected = await second.run(rows.map((one, i) => withSample(one, onHost[i]?.sample)))
+
+    const [port] = first.outputs
+    expect(port).toEqual({ name: 'sample', dtype: 'f32', shape: [TOKENS, WIDTH] })
+    const between = rows.map(() => device.allocate(TOKENS * WIDTH * 4))
+    expect(await first.run(rows, { outputs: { sample: between } })).toEqual(rows.map(() => ({})))
+    const got = await second.run(rows.map((one, i) => withSample(one, between[i])))
+    expect(got.map(bytes)).toEqual(expected.map(bytes))
+
+    const into = rows.map(() => new Float32Array(TOKENS * WIDTH))
+    await second.run(
+      rows.map((one, i) => withSample(one, between[i])),
+      { outputs: { sample: into } },
+    )
+    expect(into.map((sample) => bytes({ sample }))).toEqual(expected.map(bytes))
+    for (const buffer of between) buffer.dispose()
+  })
+
+  it('reads buffers in parts too, and keeps nothing of what it cannot tell apart', async () => {
+    const [maker, network] = [await load(), await load()]
+    const text = device.allocate(TOKENS * WIDTH * 4)
+    const [made] = await maker.run([row(1, 1, 1)])
+    await maker.run([row(1, 1, 1)], { outputs: { sample: [text] } })
+    const [expected] = await network.run([withText(row(2, 0, 1), made?.sample)])
+    const { states } = network.memory()
+    for (const _ of [1, 2]) {
+      expect(bytes((await network.run([withText(row(2, 0, 1), text)]))[0])).toBe(bytes(expected))
+      expect(network.memory().states).toBe(states)
+    }
+    const state = network.state({ text })
+    const { text: _, ...own } = row(2, 0, 1).inputs
+    for (const _ of [1, 2]) expect(bytes((await network.run([{ state, inputs: own }]))[0])).toBe(bytes(expected))
+    expect(network.memory().states).toBe(states + 1)
+    state.dispose()
+    expect(network.memory().states).toBe(states)
+    text.dispose()
+  })
+
+  it('keeps what depends on a state alone until it is disposed, whatever the bound', async () => {
+    const network = await load({ stateBytes: 0 })
+    const [plain] = await network.run([row(1, 1, 1)])
+    const { text, ...own } = row(1, 1, 1).inputs
+    const given = (text as Float32Array).slice()
+    const state = network.state({ text: given })
+    given.fill(Number.NaN)
+    await network.prepare([{ state, inputs: {} }])
+    const held = network.memory()
+    expect(held.states).toBe(1)
+    for (let i = 0; i < 3; i++) {
+      expect(bytes((await network.run([{ state, inputs: own }]))[0])).toBe(bytes(plain))
+      await network.run([row(5, 2 + i, 3)])
+      expect(network.memory()).toEqual(held)
+    }
+    const pending = network.run([{ state, inputs: own }])
+    state.dispose()
+    state.dispose()
+    expect(bytes((await pending)[0])).toBe(bytes(plain))
+    expect(network.memory()).toEqual({ states: 0, stateBytes: 0 })
+    expect(await rejection(network.run([{ state, inputs: own }]))).toMatchObject({ code: 'disposed' })
+  })
+
+  it('refuses an input of the state in the row, and the state of another network', async () => {
+    const [network, other] = [await load(), await load()]
+    const { text, ...own } = row(1, 1, 1).inputs
+    using state = network.state({ text: text as Float32Array })
+    expect(await rejection(network.run([{ state, inputs: row(1, 1, 1).inputs }]))).toMatchObject({
+      code: 'invalid-argument',
+    })
+    expect(await rejection(network.run([{ state, inputs: { timestep: own.timestep as Float32Array } }]))).toMatchObject(
+      {
+        code: 'missing-input',
+      },
+    )
+    expect(await rejection(other.run([{ state, inputs: own }]))).toMatchObject({ code: 'invalid-argument' })
+    expect(() => network.state({ text: new Float32Array(3) })).toThrow(
+      expect.objectContaining({ code: 'shape-mismatch' }),
+    )
+  })
+
+  it('frees what a state pinned when the network goes first', async () => {
+    const own = openDevice({ device: backend })
+    const ownWeights = new DeviceWeights(own, emptyCheckpoint)
+    const network = await loadNetwork(own, smallGraph(), ownWeights, { dtype: 'f32' })
+    const state = network.state({ text: noise(TOKENS * WIDTH, 101) })
+    await network.prepare([{ state, inputs: {} }])
+    expect(own.memory().bufferBytes).toBeGreaterThan(0)
+    network.dispose()
+    expect(own.memory().bufferBytes).toBe(0)
+    state.dispose()
+    ownWeights.dispose()
+    own.dispose()
+  })
+
+  it('frees the buffers it got when the device has no more', async () => {
+    const network = await load()
+    const allocate = device.allocate.bind(device)
+    const got: DeviceBuffer[] = []
+    device.allocate = (sizeBytes) => {
+      if (got.length === 2) throw new EngineError('out-of-memory', 'enough')
+      got.push(allocate(sizeBytes))
+      return got.at(-1) as DeviceBuffer
+    }
+    try {
+      expect(await rejection(network.run([row(1, 1, 1), row(2, 2, 1), row(3, 3, 1)]))).toMatchObject({
+        code: 'out-of-memory',
+      })
+    } finally {
+      device.allocate = allocate
+    }
+    for (const buffer of got) expect(() => buffer.handle).toThrow(expect.objectContaining({ code: 'disposed' }))
+  })
+
+  it('reads lent arrays where they are', async () => {
+    const network = await load()
+    const [expected] = await network.run([row(1, 1, 1)])
+    const [lent] = await network.run([row(1, 1, 1)], { lend: true })
+    expect(bytes(lent)).toBe(bytes(expected))
   })
 
   it('shares states between calls that run at the same time, even when one gives up', async () => {

@@ -79,4 +79,23 @@ describe('SharedWork', () => {
     resolve(2)
     expect(await stays).toBe(2)
   })
+
+  it('discards a result that comes although everyone has left', async () => {
+    const discarded: number[] = []
+    let resolve = (_: number) => {}
+    const work = new SharedWork<number>(
+      () =>
+        new Promise((done) => {
+          resolve = done
+        }),
+      (result) => discarded.push(result),
+    )
+    const leaver = new AbortController()
+    const left = work.join(leaver.signal)
+    leaver.abort()
+    await expect(left).rejects.toMatchObject({ code: 'ABORT_ERR' })
+    resolve(3)
+    await new Promise(setImmediate)
+    expect(discarded).toEqual([3])
+  })
 })

@@ -8,6 +8,7 @@ function state(
   key: string,
   sizeBytes: number,
   work = new SharedWork<void>(async () => undefined),
+  unique = false,
 ): State & { freed(): boolean } {
   let disposed = false
   const buffer = {
@@ -16,7 +17,7 @@ function state(
       disposed = true
     },
   } as unknown as DeviceBuffer
-  return { key, sizeBytes, buffers: new Map([['state', buffer]]), work, users: 1, freed: () => disposed }
+  return { key, sizeBytes, buffers: new Map([['state', buffer]]), work, unique, users: 1, freed: () => disposed }
 }
 
 describe('StateCache', () => {
@@ -59,6 +60,17 @@ describe('StateCache', () => {
     cache.release(failing)
     expect(failing.freed()).toBe(true)
     expect(cache.sizeBytes).toBe(0)
+  })
+
+  it('frees one that nobody can ask for again with its last user', () => {
+    const cache = new StateCache(100)
+    const a = state('a', 40, undefined, true)
+    cache.add(a)
+    a.users += 1
+    cache.release(a)
+    expect([a.freed(), cache.count]).toEqual([false, 1])
+    cache.release(a)
+    expect([a.freed(), cache.count]).toEqual([true, 0])
   })
 
   it('clears: unused at once, used ones with their last user', () => {
