@@ -6,7 +6,7 @@ import { readSafetensorsIndex } from '../bindings'
 import { type Component, type ComponentOptions, loadComponent } from '../pipelines/component'
 import type { Tensor } from '../tensor/tensor'
 import { readTensors, writeSafetensors } from '../weights'
-import { formatBytes, formatMs, parseThreads, printJson } from './output'
+import { formatBytes, formatMs, parseThreads, printJson, unusedLine } from './output'
 
 interface InferOptions extends Pick<ComponentOptions, 'dtype' | 'instructions' | 'variant'> {
   readonly inputs: string
@@ -112,11 +112,7 @@ function human({ className, device, dtype, outputs, timings, memory, unused }: R
     `${className} in ${dtype} on ${device.backend} (${device.arithmetic}, ${device.threads} threads)`,
     ...Object.entries(outputs).map(([name, { shape }]) => `  ${name} [${shape.join(', ')}]`),
     `loaded in ${formatMs(timings.loadMs)}, ran in ${formatMs(timings.runMs)}, ${formatBytes(memory.packBytes)} of weights, ${formatBytes(memory.peakBytes)} at most`,
-    ...(unused.length > 0
-      ? [
-          `${unused.length} tensors of the files are not used: ${unused.slice(0, 4).join(', ')}${unused.length > 4 ? ', ...' : ''}`,
-        ]
-      : []),
+    ...unusedLine(unused),
     `written to ${file}`,
   ]
   return `${lines.join('\n')}\n`

@@ -6,7 +6,7 @@ import type { Capabilities } from '../compile/capabilities'
 import { EngineError } from '../errors'
 import { resolveModelPath } from '../pipelines/bundled'
 import { type ComponentReport, inspectModel, type ModelReport, type NetworkReport } from '../pipelines/inspect'
-import { formatBytes, formatCount, formatTable, printJson } from './output'
+import { formatBytes, formatCount, formatTable, printJson, unusedLine } from './output'
 
 export function inspectCommand(): Command {
   return new Command('inspect')
@@ -43,6 +43,7 @@ function describe(report: ModelReport, device: string): string {
     formatTable([header, ...networks.map(row)]),
     '',
     ...networks.flatMap(cutLine),
+    ...networks.flatMap(({ name, network }) => unusedLine(network?.unused ?? []).map((line) => `${name}: ${line}`)),
     ...others.map(({ name, className, problem }) => `${name}: ${className}${problem ? `; ${problem}` : ''}`),
     `memory is planned for ${device}; work space is for one row and one picture, weights as the device keeps them`,
   ]

@@ -49,6 +49,13 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => line(row).trimEnd()).join('\n')
 }
 
+/** Tells of tensors that a network does not read; nothing when there are none. */
+export function unusedLine(unused: readonly string[]): string[] {
+  if (unused.length === 0) return []
+  const some = unused.slice(0, 4).join(', ')
+  return [`${unused.length} tensors of the files are not used: ${some}${unused.length > 4 ? ', ...' : ''}`]
+}
+
 /** Parses a number; what is none is a usage error. Ranges are checked by what uses it. */
 export function parseNumber(text: string): number {
   const value = Number(text)

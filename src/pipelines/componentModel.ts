@@ -13,6 +13,7 @@ import {
 import {
   assertComplete,
   type Checkpoint,
+  type ComponentSource,
   findComponent,
   type NameReport,
   openCheckpoint,
@@ -34,6 +35,22 @@ export interface ComponentModel {
   readonly report: NameReport
 }
 
+/** A component whose class is known, before any network is built. */
+interface Identified {
+  readonly path: string
+  readonly source: ComponentSource
+  readonly indexes: ReadonlyMap<string, readonly TensorEntry[]>
+  readonly definition: ModelDefinition
+  readonly config: unknown
+  /** The halves its files hold, `vae.decoder`; `undefined` where it is one network. */
+  readonly halves: readonly ('encoder' | 'decoder')[] | undefined
+}
+
+export interface OpenComponentOptions {
+  readonly variant?: string
+  readonly signal?: AbortSignal
+}
+
 /**
  * Finds a component, reads its config and the headers of its weights, and checks that they fit together.
  *
@@ -46,38 +63,71 @@ export interface ComponentModel {
 export async function openComponent(
   path: string,
   name: string,
-  options: { readonly variant?: string; readonly signal?: AbortSignal } = {},
+  options: OpenComponentOptions = {},
 ): Promise<ComponentModel> {
+  const identified = await identify(path, name, options)
+  const { source, definition, halves } = identified
+  if (halves !== undefined && (source.part === undefined || !halves.includes(source.part))) {
+    const known = halves.map((half) => `${source.name}.${half}`)
+    const message = `${path}: expected ${known.join(' or ')}, got "${name}"`
+    throw new EngineError('unknown-component', message, { name, known })
+  }
+  if (source.part && halves === undefined) {
+    const message = `${path}: expected "${source.name}" (${definition.className} is one network), got "${name}"`
+    throw new EngineError('unknown-component', message, { name })
+  }
+  return matchWeights(identified, name, source.part)
+}
+
+/**
+ * All networks of a component: the halves its files hold, or the one it is.
+ *
+ * @param name - `transformer`, `vae`.
+ *
+ * Throws what {@link openComponent} does.
+ */
+export async function openHalves(
+  path: string,
+  name: string,
+  options: OpenComponentOptions = {},
+): Promise<ComponentModel[]> {
+  const identified = await identify(path, name, options)
+  const { halves } = identified
+  if (halves === undefined) return [await matchWeights(identified, name, undefined)]
+  return Promise.all(halves.map((half) => matchWeights(identified, `${name}.${half}`, half)))
+}
+
+async function identify(path: string, name: string, options: OpenComponentOptions): Promise<Identified> {
   const folder = await openModelFolder(path.endsWith('.safetensors') ? path : resolveModel(path).folder)
   if (folder.kind === 'file' && options.variant !== undefined) {
-    throw new EngineError(
-      'invalid-option',
-      `${path}: expected no variant for a single file, got "${options.variant}"`,
-      { option: 'variant' },
-    )
+    const message = `${path}: expected no variant for a single file, got "${options.variant}"`
+    throw new EngineError('invalid-option', message, { option: 'variant' })
   }
   const source = await findComponent(folder, name, options)
-  const { files, weightMap } = source.weights
   // Headers are read once: a file without a config is recognised by them.
   const indexes = new Map<string, readonly TensorEntry[]>()
-  for (const file of files) indexes.set(file, await readSafetensorsIndex(file, { signal: options.signal }))
+  for (const file of source.weights.files) {
+    indexes.set(file, await readSafetensorsIndex(file, { signal: options.signal }))
+  }
+  if (source.className !== undefined) {
+    const { config } = source
+    const definition = modelDefinition(source.className, config)
+    return { path, source, indexes, definition, config, halves: definition.parts }
+  }
+  const found = recogniseModel(new Map([...indexes.values()].flat().map((entry) => [entry.name, entry.shape])))
+  if (found) return { path, source, indexes, ...found, halves: found.parts }
+  const message = `${path}: expected a folder with config.json, or a file of a known network, got neither`
+  throw new EngineError('unsupported-model', message, { file: path })
+}
 
-  const { definition, config } =
-    source.className === undefined
-      ? recognised(path, name, source.part, indexes)
-      : known(source.className, source.config)
-  const place: Place = {
-    component: source.name,
-    configFile: source.configFile,
-    ...(source.part ? { part: source.part } : {}),
-  }
-  if (source.part && !definition.parts) {
-    throw new EngineError(
-      'unknown-component',
-      `${path}: expected "${source.name}" (${definition.className} is one network), got "${name}"`,
-      { name },
-    )
-  }
+/** Opens the checkpoint under the network's names and checks that it has what the network reads. */
+async function matchWeights(
+  { source, indexes, definition, config }: Identified,
+  name: string,
+  part: 'encoder' | 'decoder' | undefined,
+): Promise<ComponentModel> {
+  const { files, weightMap } = source.weights
+  const place: Place = { component: source.name, configFile: source.configFile, ...(part ? { part } : {}) }
   const ports = definition.ports(config, place)
   const table = definition.renames(config, place)
   const checkpoint = await openCheckpoint(files, {
@@ -85,48 +135,8 @@ export async function openComponent(
     rename: (tensor) => rename(tensor, table),
     ...(weightMap ? { weightMap } : {}),
   })
-  const found = report(
-    checkpoint,
-    neededTensors(
-      definition.build(
-        config,
-        place,
-        ports.smallest,
-        ports.outputs.map((port) => port.name),
-      ).graph,
-    ),
-  )
+  const outputs = ports.outputs.map((port) => port.name)
+  const found = report(checkpoint, neededTensors(definition.build(config, place, ports.smallest, outputs).graph))
   assertComplete(found, source.path)
   return { name, definition, config, place, ports, checkpoint, report: found }
-}
-
-function known(
-  className: string,
-  config: Readonly<Record<string, unknown>> | undefined,
-): { definition: ModelDefinition; config: unknown } {
-  return { definition: modelDefinition(className, config), config }
-}
-
-function recognised(
-  path: string,
-  name: string,
-  part: 'encoder' | 'decoder' | undefined,
-  indexes: ReadonlyMap<string, readonly TensorEntry[]>,
-): { definition: ModelDefinition; config: unknown } {
-  const found = recogniseModel(new Map([...indexes.values()].flat().map((entry) => [entry.name, entry.shape])))
-  if (!found) {
-    throw new EngineError(
-      'unsupported-model',
-      `${path}: expected a folder with config.json, or a file of a known network, got neither`,
-      { file: path },
-    )
-  }
-  if (found.parts && (!part || !found.parts.includes(part))) {
-    const halves = found.parts.map((half) => `${name.split('.')[0]}.${half}`)
-    throw new EngineError('unknown-component', `${path}: expected ${halves.join(' or ')}, got "${name}"`, {
-      name,
-      known: halves,
-    })
-  }
-  return found
 }

@@ -12,7 +12,7 @@ import { neededTensors, type Sizes } from '../models'
 import { elements } from '../tensor/shape'
 import { type JsonObject, readJson } from '../weights/jsonFields'
 import { type ModelFolder, openModelFolder } from '../weights/modelFolder'
-import { type ComponentModel, openComponent } from './componentModel'
+import { type ComponentModel, openHalves } from './componentModel'
 
 /** How often part of a network runs: once per prompt, per step of the schedule, or for every row of every step. */
 export interface PartCost {
@@ -75,13 +75,13 @@ export interface ModelReport {
 export async function inspectModel(folder: string, capabilities: Capabilities | undefined): Promise<ModelReport> {
   const model = await openModelFolder(folder)
   const names = await componentNames(model)
-  const cells = await latentCells(
+  const usual = await pipelineSizes(
     folder,
     names.map(({ name }) => name),
   )
   const components: ComponentReport[] = []
   for (const { name, className } of names) {
-    components.push(await inspectComponent(folder, name, className, { capabilities, cells }))
+    components.push(await inspectComponent(folder, name, className, { capabilities, usual }))
   }
   const licences = await readLicences(folder)
   return { path: folder, ...(model.className ? { className: model.className } : {}), components, licences }
@@ -90,7 +90,8 @@ export async function inspectModel(folder: string, capabilities: Capabilities | 
 /** Names to look at: autoencoders by halves, and folders beside those of the index. */
 async function componentNames(model: ModelFolder): Promise<{ name: string; className: string | undefined }[]> {
   if (model.kind !== 'pipeline') {
-    return [{ name: path.basename(model.path).replace(/[^A-Za-z0-9_-]/g, '-'), className: undefined }]
+    const { name } = path.parse(model.path)
+    return [{ name: name.replace(/[^A-Za-z0-9_-]/g, '-'), className: undefined }]
   }
   const found = new Map([...model.components.values()].map(({ name, className }) => [name, className]))
   for (const entry of await readdir(model.path, { withFileTypes: true })) {
@@ -104,17 +105,29 @@ async function componentNames(model: ModelFolder): Promise<{ name: string; class
 /** What is known besides the component itself. */
 interface Surroundings {
   readonly capabilities: Capabilities | undefined
-  /** Side of the pipeline's latents. */
-  readonly cells: number | undefined
+  readonly usual: PipelineSizes
 }
 
-/** The `sample_size` of the pipeline's denoiser: what its autoencoder is used at. */
-async function latentCells(folder: string, names: readonly string[]): Promise<number | undefined> {
+/** Sizes the pipeline uses its networks at; `undefined` where its folder does not say. */
+interface PipelineSizes {
+  /** Side of its latents: the `sample_size` of the denoiser. */
+  readonly cells: number | undefined
+  /** Tokens of a prompt: `maxSequenceLength` of `irodori.json`, else the positions of the text encoder. */
+  readonly textLength: number | undefined
+}
+
+async function pipelineSizes(folder: string, names: readonly string[]): Promise<PipelineSizes> {
+  const read = async (file: string, field: string): Promise<number | undefined> => {
+    const config = await readJson(path.join(folder, file)).catch(() => undefined)
+    const value = ((config ?? {}) as JsonObject)[field]
+    return typeof value === 'number' ? value : undefined
+  }
   const denoiser = names.find((name) => name === 'transformer' || name === 'unet')
-  if (denoiser === undefined) return undefined
-  const config = await readJson(path.join(folder, denoiser, 'config.json')).catch(() => undefined)
-  const { sample_size: cells } = (config ?? {}) as JsonObject
-  return typeof cells === 'number' ? cells : undefined
+  const positions = read(path.join('text_encoder', 'config.json'), 'max_position_embeddings')
+  return {
+    cells: denoiser === undefined ? undefined : await read(path.join(denoiser, 'config.json'), 'sample_size'),
+    textLength: (await read('irodori.json', 'maxSequenceLength')) ?? (await positions),
+  }
 }
 
 async function inspectComponent(
@@ -123,12 +136,11 @@ async function inspectComponent(
   indexed: string | undefined,
   surroundings: Surroundings,
 ): Promise<ComponentReport> {
-  const halves = indexed?.startsWith('Autoencoder') ? [`${name}.encoder`, `${name}.decoder`] : [name]
   if (indexed !== undefined && /(Scheduler|Tokenizer(Fast)?|Processor|FeatureExtractor)$/.test(indexed)) {
     return { name, className: indexed }
   }
   try {
-    const models = await Promise.all(halves.map((half) => openComponent(folder, half)))
+    const models = await openHalves(folder, name)
     const [first] = models
     if (first === undefined) throw new EngineError('internal', `${name}: expected a network, got none`)
     const reports = await Promise.all(models.map((model) => inspectNetwork(model, surroundings)))
@@ -139,8 +151,8 @@ async function inspectComponent(
   }
 }
 
-async function inspectNetwork(model: ComponentModel, { capabilities, cells }: Surroundings): Promise<NetworkReport> {
-  const sizes = usualSizes(model, cells)
+async function inspectNetwork(model: ComponentModel, { capabilities, usual }: Surroundings): Promise<NetworkReport> {
+  const sizes = usualSizes(model, usual)
   const { graph } = model.definition.build(model.config, model.place, sizes)
   const needed = neededTensors(graph)
   const { stored, fileBytes } = storedTypes(model, new Set(needed.map(({ name }) => name)))
@@ -156,15 +168,19 @@ async function inspectNetwork(model: ComponentModel, { capabilities, cells }: Su
   }
 }
 
+/** Tokens of a prompt where nothing says how many. */
+const CLIP_LENGTH = 77
+
 /** Cells of a latent become pixels by this factor in every autoencoder here. */
 const PIXELS_PER_CELL = 8
 
-/** Sizes the config speaks of, else those the pipeline uses the network at, where a call could choose. */
-function usualSizes({ config, ports, place }: ComponentModel, cells = 64): Sizes {
+/** Sizes the pipeline uses the network at, else those its config speaks of, where a call could choose. */
+function usualSizes({ config, ports, place }: ComponentModel, { cells = 64, textLength }: PipelineSizes): Sizes {
   const { sample_size: own, max_position_embeddings: positions } = (config ?? {}) as JsonObject
   const isDecoder = place.part === 'decoder'
   const side = typeof own === 'number' ? own : isDecoder ? cells : cells * PIXELS_PER_CELL
-  const usual = { height: side, width: side, textLength: typeof positions === 'number' ? positions : 77 }
+  const length = textLength ?? (typeof positions === 'number' ? positions : CLIP_LENGTH)
+  const usual = { height: side, width: side, textLength: length }
   const axes = new Set(ports.inputs.flatMap((port) => port.axes))
   return Object.fromEntries(Object.entries(usual).filter(([axis]) => axes.has(axis as keyof Sizes)))
 }
@@ -195,7 +211,7 @@ function joinHalves(reports: readonly NetworkReport[], models: readonly Componen
   if (first === undefined) throw new EngineError('internal', 'inspect: expected a network, got none')
   if (reports.length === 1) return first
   const sum = (of: (report: NetworkReport) => number) => reports.reduce((total, report) => total + of(report), 0)
-  const unused = reports.flatMap((report) => report.unused)
+  const unused = [...new Set(reports.flatMap((report) => report.unused))]
   const used = new Set(
     models.flatMap(({ checkpoint, report }) =>
       [...checkpoint.tensors.keys()].filter((name) => !report.unused.includes(name)),
