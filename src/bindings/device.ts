@@ -7,6 +7,7 @@ import type { DType } from '../tensor/dtype'
 import { type BufferHandle, type DeviceHandle, type DeviceMemory, DTYPE_CODES, type LaneHandle } from './addon'
 import { callNative } from './nativeCall'
 import { Owned } from './owned'
+import { PackStore } from './packStore'
 
 const BACKENDS = ['cpu', 'reference'] as const
 /** Kernels by backend; the native description does not name them. */
@@ -79,6 +80,8 @@ export class Device {
   readonly info: DeviceInfo
   /** What the compiler asks. */
   readonly capabilities: Capabilities
+  /** @internal Shared by all weights on this device. */
+  readonly packs = new PackStore()
   readonly #handle: Owned<DeviceHandle>
   #lane: Owned<LaneHandle> | undefined
 

@@ -1,17 +1,17 @@
-/** Weights on a device: every distinct (recipe, packing, dtype, shape) packed once, off the event loop. */
+/** Weights on a device: every distinct (checkpoint, recipe, packing, dtype, shape) packed once, off the event loop. */
 
 import type { ParamSpec } from '../compile/program'
 import { EngineError, throwIfAborted } from '../errors'
 import { recipeText } from '../graph/recipeText'
 import { DTYPE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
-import { assertComplete, type Checkpoint, report } from '../weights/checkpoint'
+import { assertComplete, assertUnchanged, type Checkpoint, report } from '../weights/checkpoint'
 import { DTYPE_CODES, type PackHandle } from './addon'
 import type { Device } from './device'
 import { awaitNative } from './nativeCall'
 import { Owned } from './owned'
+import type { StoredPack } from './packStore'
 import { encodeRecipe, neededTensors } from './recipeBytes'
-import { SharedWork } from './sharedWork'
 
 const PACKINGS = ['plain', 'gemm'] as const
 
@@ -27,18 +27,13 @@ export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void
 }
 
-interface Entry {
-  readonly work: SharedWork<Owned<PackHandle>>
-  readonly sizeBytes: number
-}
-
-/** The packs of one checkpoint on one device, shared by every executable that is bound to them. */
+/** One checkpoint on one device. Its packs are shared with other weights of the same checkpoint there. */
 export class DeviceWeights {
   readonly device: Device
   readonly checkpoint: Checkpoint
   /** Differs when the checkpoint's files do; part of every cache key. */
   readonly identity: string
-  readonly #entries = new Map<string, Entry>()
+  readonly #held = new Map<string, StoredPack>()
   #disposed = false
 
   constructor(device: Device, checkpoint: Checkpoint) {
@@ -50,8 +45,8 @@ export class DeviceWeights {
   /**
    * The packs of parameters, in their order; those not yet on the device are made now.
    *
-   * Throws `missing-tensor` and `shape-mismatch` with all names in `context`, `invalid-safetensors` when a file has
-   * become shorter, `unsupported-format`, `out-of-memory`, `disposed`.
+   * Throws `missing-tensor` and `shape-mismatch` with all names in `context`, `io` when a file has
+   * changed since its header was read, `unsupported-format`, `out-of-memory`, `disposed`.
    */
   async packs(params: readonly ParamSpec[], options: LoadOptions = {}): Promise<PackHandle[]> {
     this.#check()
@@ -59,14 +54,14 @@ export class DeviceWeights {
     assertComplete(report(this.checkpoint, needed), 'weights')
     const keys = params.map(packKey)
     const distinct = new Map(keys.map((key, index) => [key, params[index]]))
-    const entries = new Map<string, Entry>()
-    for (const [key, param] of distinct) if (param) entries.set(key, this.#entry(key, param))
-    const totalBytes = [...entries.values()].reduce((sum, entry) => sum + entry.sizeBytes, 0)
+    const held = new Map<string, StoredPack>()
+    for (const [key, param] of distinct) if (param) held.set(key, this.#hold(key, param))
+    const totalBytes = [...held.values()].reduce((sum, pack) => sum + pack.sizeBytes, 0)
     let doneBytes = 0
     const made = await Promise.all(
-      [...entries].map(async ([key, entry]) => {
-        const pack = await entry.work.join(options.signal)
-        doneBytes += entry.sizeBytes
+      [...held].map(async ([key, { work, sizeBytes }]) => {
+        const pack = await work.join(options.signal)
+        doneBytes += sizeBytes
         options.onProgress?.({ doneBytes, totalBytes })
         return [key, pack] as const
       }),
@@ -81,23 +76,18 @@ export class DeviceWeights {
     })
   }
 
-  /** Bytes of the packs made so far or being made. */
+  /** Bytes of the packs made so far or being made, those shared with other weights included. */
   memory(): { readonly packBytes: number; readonly packs: number } {
     let packBytes = 0
-    for (const entry of this.#entries.values()) packBytes += entry.sizeBytes
-    return { packBytes, packs: this.#entries.size }
+    for (const { sizeBytes } of this.#held.values()) packBytes += sizeBytes
+    return { packBytes, packs: this.#held.size }
   }
 
-  /** Gives the packs up; executables that were bound to them keep theirs. Idempotent. */
+  /** Gives the packs up; executables that were bound to them, and other weights, keep theirs. Idempotent. */
   dispose(): void {
     this.#disposed = true
-    for (const { work } of this.#entries.values()) {
-      work.join().then(
-        (pack) => pack.dispose(),
-        () => undefined,
-      )
-    }
-    this.#entries.clear()
+    for (const pack of this.#held.values()) this.device.packs.release(pack, this)
+    this.#held.clear()
   }
 
   [Symbol.dispose](): void {
@@ -108,32 +98,29 @@ export class DeviceWeights {
     if (this.#disposed) throw new EngineError('disposed', 'weights: expected ones in use, got disposed ones')
   }
 
-  #entry(key: string, param: ParamSpec): Entry {
-    const known = this.#entries.get(key)
-    if (known && !known.work.cancelled) return known
-    const entry: Entry = {
-      work: new SharedWork(
-        (signal) => this.#make(param, signal),
-        (pack) => pack.dispose(),
-      ),
-      sizeBytes: elements(param.shape) * DTYPE_BYTES[param.dtype],
-    }
-    this.#entries.set(key, entry)
-    entry.work.onFailure(() => {
-      if (this.#entries.get(key) === entry) this.#entries.delete(key)
+  #hold(key: string, param: ParamSpec): StoredPack {
+    const sizeBytes = elements(param.shape) * DTYPE_BYTES[param.dtype]
+    const pack = this.device.packs.hold(`${this.identity} ${key}`, sizeBytes, this, (signal) =>
+      this.#make(param, signal),
+    )
+    if (this.#held.get(key) === pack) return pack
+    this.#held.set(key, pack)
+    pack.work.onFailure(() => {
+      if (this.#held.get(key) === pack) this.#held.delete(key)
     })
-    return entry
+    return pack
   }
 
   async #make(param: ParamSpec, signal: AbortSignal): Promise<Owned<PackHandle>> {
     const { bytes, files } = encodeRecipe(param.recipe, this.checkpoint)
     const { handle } = this.device
+    await assertUnchanged(files)
     const pack = await awaitNative(
       (native, cancel) =>
         native.makePack(
           handle,
           bytes,
-          files,
+          files.map(({ file }) => file),
           PACKINGS.indexOf(param.packing),
           DTYPE_CODES.indexOf(param.dtype),
           param.shape,
@@ -141,7 +128,15 @@ export class DeviceWeights {
         ),
       signal,
     )
-    return new Owned(pack, 'pack')
+    const owned = new Owned(pack, 'pack')
+    try {
+      // The file is opened by its name: it may have been another one meanwhile.
+      await assertUnchanged(files)
+    } catch (error) {
+      owned.dispose()
+      throw error
+    }
+    return owned
   }
 }
 

@@ -3,7 +3,7 @@
 import { EngineError } from '../errors'
 import type { Recipe } from '../graph/recipe'
 import type { Shape } from '../tensor/shape'
-import type { Checkpoint } from '../weights/checkpoint'
+import type { Checkpoint, StampedFile } from '../weights/checkpoint'
 import { DTYPE_CODES } from './addon'
 
 const MAGIC = 0x43525249
@@ -12,14 +12,14 @@ const OP = { tensor: 0, literal: 1, slice: 2, concat: 3, reshape: 4, permute: 5 
 
 export interface EncodedRecipe {
   readonly bytes: Uint8Array
-  /** Files that the bytes name by their index. */
-  readonly files: readonly string[]
+  /** Files that the bytes name by their index, with their stamps. */
+  readonly files: readonly StampedFile[]
 }
 
 /** Encodes a recipe with its tensors looked up. Throws `missing-tensor`. */
 export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRecipe {
   const writer = new Writer()
-  const files: string[] = []
+  const files: StampedFile[] = []
   writer.u32(MAGIC)
   writer.u32(VERSION)
   write(recipe)
@@ -31,8 +31,8 @@ export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRec
         const entry = checkpoint.tensors.get(node.name)
         if (!entry)
           throw new EngineError('missing-tensor', `expected tensor "${node.name}", found none`, { tensor: node.name })
-        let source = files.indexOf(entry.file)
-        if (source < 0) source = files.push(entry.file) - 1
+        let source = files.findIndex(({ file }) => file === entry.file)
+        if (source < 0) source = files.push({ file: entry.file, stamp: entry.stamp }) - 1
         writer.u8(OP.tensor)
         writer.u32(source)
         writer.i64(entry.begin)

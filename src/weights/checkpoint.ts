@@ -6,12 +6,18 @@ import { EngineError } from '../errors'
 import type { DType } from '../tensor/dtype'
 import { formatShape, type Shape, sameShape } from '../tensor/shape'
 
+/** A file, and what tells it from one that has been written over it. */
+export interface StampedFile {
+  readonly file: string
+  /** As it was before its header was read; left out when nobody looked. */
+  readonly stamp?: string | undefined
+}
+
 /** One tensor of a file; `begin` and `end` are absolute byte offsets in it. */
-export interface TensorEntry {
+export interface TensorEntry extends StampedFile {
   readonly name: string
   readonly dtype: DType
   readonly shape: Shape
-  readonly file: string
   readonly begin: number
   readonly end: number
 }
@@ -36,15 +42,17 @@ export interface OpenCheckpointOptions {
 /**
  * Opens files as one checkpoint.
  *
- * Throws `missing-file`, `io`, `invalid-safetensors` (also for one name in two places) and `missing-tensor` when a
+ * Throws `missing-file`, `io` (also when a file changed after its header was read), `invalid-safetensors` (also for one name in two places) and `missing-tensor` when a
  * file lacks what its index promises.
  */
 export async function openCheckpoint(files: readonly string[], options: OpenCheckpointOptions): Promise<Checkpoint> {
   const tensors = new Map<string, TensorEntry>()
   const hash = createHash('sha256')
   for (const file of files) {
-    hash.update(await fileStamp(file))
+    const { stamp, changed } = await fileStamp(file)
+    hash.update(`${stamp}:${changed}\n`)
     const entries = await options.readIndex(file)
+    if (entries.some((entry) => entry.stamp !== undefined && entry.stamp !== stamp)) throw changedError(file)
     const names = new Set(entries.map((entry) => entry.name))
     for (const [name, home] of options.weightMap ?? []) {
       if (home === file && !names.has(name)) {
@@ -58,6 +66,7 @@ export async function openCheckpoint(files: readonly string[], options: OpenChec
       hash.update(`${entry.name}\0${entry.dtype}\0${entry.shape}\0${entry.begin}\0${entry.end}\n`)
       const name = options.rename ? options.rename(entry.name, file) : entry.name
       if (name === undefined) continue
+      if (name !== entry.name) hash.update(`as ${name}\n`) // halves of an autoencoder share files, not names
       const known = tensors.get(name)
       if (known) {
         throw new EngineError(
@@ -164,11 +173,27 @@ export function someOf(names: readonly string[]): string {
   return names.length > 8 ? `${shown}; and ${names.length - 8} more` : shown
 }
 
-/** Device, inode, size and both times in nanoseconds: what changes when a file is rewritten. */
-async function fileStamp(file: string): Promise<string> {
+/** Throws `io` when a file is no longer the one its stamp was taken of, `missing-file` when it is gone. */
+export async function assertUnchanged(files: readonly StampedFile[]): Promise<void> {
+  for (const { file, stamp } of files) {
+    if (stamp !== undefined && (await fileStamp(file)).stamp !== stamp) throw changedError(file)
+  }
+}
+
+function changedError(file: string): EngineError {
+  return new EngineError('io', `${file}: expected the file whose header was read, got one changed while in use`, {
+    file,
+  })
+}
+
+/**
+ * What changes when a file is rewritten: device, inode, size and time of modification; apart from them the time of any
+ * change, a further hard link included, which tells rewriting with an old time.
+ */
+export async function fileStamp(file: string): Promise<{ readonly stamp: string; readonly changed: string }> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
-    return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}\n`
+    return { stamp: `${dev}:${ino}:${size}:${mtimeNs}`, changed: `${ctimeNs}` }
   } catch (cause) {
     throw new EngineError('missing-file', `${file}: expected a file, found none`, { file, cause })
   }

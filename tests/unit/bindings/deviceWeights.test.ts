@@ -1,5 +1,5 @@
 /** Packs: made once for equal recipes, from the right bytes; errors that name tensors; progress; cancelling. */
-import { truncateSync } from 'node:fs'
+import { renameSync, truncateSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Device, DeviceWeights, openDevice, readSafetensorsIndex } from '../../../src/bindings'
 import type { ParamSpec, Program } from '../../../src/compile'
@@ -142,7 +142,7 @@ describe.each(BACKENDS)('weights on %s', (backend) => {
     })
   })
 
-  it('says so when a file has become shorter, and goes on with others', async () => {
+  it('says so when a file has changed since its header was read, and goes on with others', async () => {
     const file = folder.write('cut.safetensors', encodeSafetensors({ long: float(counted(1000), [1000]) }))
     const short = await openCheckpoint([file], { readIndex: readSafetensorsIndex })
     truncateSync(file, 2000)
@@ -150,11 +150,72 @@ describe.each(BACKENDS)('weights on %s', (backend) => {
     const param = plain(tensorRecipe('long', [1000]))
     for (const _ of [1, 2]) {
       const error = await rejection(weights.packs([param]))
-      expect(error).toMatchObject({ code: 'invalid-safetensors' })
-      expect(error.message).toContain('cut.safetensors')
+      expect(error).toMatchObject({ code: 'io' })
+      expect(error.message).toMatch(/cut\.safetensors: expected .*, got one changed while in use/)
     }
     expect(weights.memory().packs).toBe(0)
     expect(await weights.packs([plain(literalRecipe(Float32Array.of(1), [1]))])).toHaveLength(1)
+  })
+
+  it('never packs another file of the same name', async () => {
+    const content = (from: number) => encodeSafetensors({ long: float(counted(1000, from), [1000]) })
+    const file = folder.write('replaced.safetensors', content(0))
+    const opened = await openCheckpoint([file], { readIndex: readSafetensorsIndex })
+    folder.write('other.safetensors', content(7))
+    renameSync(folder.path('other.safetensors'), file)
+    using weights = new DeviceWeights(device, opened)
+    expect(await rejection(weights.packs([plain(tensorRecipe('long', [1000]))]))).toMatchObject({ code: 'io' })
+    expect(weights.memory().packs).toBe(0)
+  })
+
+  it('refuses headers that were read before the file changed', async () => {
+    const file = folder.write('late.safetensors', encodeSafetensors({ long: float(counted(10), [10]) }))
+    const entries = await readSafetensorsIndex(file)
+    truncateSync(file, 20)
+    expect(await rejection(openCheckpoint([file], { readIndex: async () => entries }))).toMatchObject({ code: 'io' })
+  })
+
+  it('shares packs with other weights of the same files, until the last of them goes', async () => {
+    const own = openDevice({ device: backend })
+    const twin = await openCheckpoint([...new Set([...checkpoint.tensors.values()].map(({ file }) => file))], {
+      readIndex: readSafetensorsIndex,
+    })
+    const [first, second] = [new DeviceWeights(own, checkpoint), new DeviceWeights(own, twin)]
+    const params = [plain(a), plain(b)]
+    const packs = await first.packs(params)
+    const { packBytes } = own.memory()
+    expect(await second.packs(params)).toEqual(packs)
+    expect(own.memory().packBytes).toBe(packBytes)
+    expect(second.memory()).toEqual({ packs: 2, packBytes: 48 })
+    first.dispose()
+    await new Promise(setImmediate)
+    expect(own.memory().packBytes).toBe(packBytes)
+    expect(await second.packs(params)).toEqual(packs)
+    second.dispose()
+    await new Promise(setImmediate)
+    expect(own.memory().packBytes).toBe(0)
+    own.dispose()
+  })
+
+  it('shares nothing between halves of one file that call different tensors the same', async () => {
+    const file = folder.write(
+      'halves.safetensors',
+      encodeSafetensors({ 'one.w': float([1, 2], [2]), 'two.w': float([3, 4], [2]) }),
+    )
+    for (const [half, values] of [
+      ['one', [1, 2]],
+      ['two', [3, 4]],
+    ] as const) {
+      const opened = await openCheckpoint([file], {
+        readIndex: readSafetensorsIndex,
+        rename: (name) => (name.startsWith(half) ? 'w' : undefined),
+      })
+      const weights = new DeviceWeights(device, opened)
+      using executable = await loadProgram(device, giveBack(tensorRecipe('w', [2])), weights)
+      const y = new Float32Array(2)
+      await executable.run({ rows: 1, inputs: {}, outputs: { y: [y] } })
+      expect([...y]).toEqual(values)
+    }
   })
 
   it('can be cancelled, and asked again', async () => {

@@ -258,6 +258,16 @@ describe('life', () => {
     })
   })
 
+  it('packs what a component of the same files has packed on that device no second time', async () => {
+    using device = openDevice()
+    using one = await loadComponent(pixart.folder, 'transformer', { device })
+    const { packBytes } = device.memory()
+    using two = await loadComponent(pixart.folder, 'transformer', { device })
+    expect(device.memory().packBytes).toBe(packBytes)
+    const { inputs } = await readCase(pixart)
+    expect(await two.run(inputs)).toEqual(await one.run(inputs))
+  })
+
   it('tells how far loading is', async () => {
     const seen: number[] = []
     using component = await loadComponent(pixart.folder, 'transformer', {
