@@ -66,10 +66,10 @@ async function infer(model: string, component: string, options: InferOptions): P
   bar?.start(1, 0)
   using loaded = await loadComponent(model, component, {
     device,
-    ...(dtype ? { dtype } : {}),
-    ...(instructions ? { instructions } : {}),
-    ...(threads ? { threads } : {}),
-    ...(variant ? { variant } : {}),
+    dtype,
+    instructions,
+    threads,
+    variant,
     onProgress: ({ doneBytes, totalBytes }) => bar?.update(totalBytes > 0 ? doneBytes / totalBytes : 1),
   }).finally(() => bar?.stop())
   const loadMs = performance.now() - started

@@ -2,6 +2,7 @@
 
 import path from 'node:path'
 import { EngineError } from '../errors'
+import { show } from '../text/givenOptions'
 
 /** Formats pictures are written in. */
 export const IMAGE_FORMATS = ['png', 'webp', 'jpeg', 'avif'] as const
@@ -19,9 +20,12 @@ const EXTENSIONS: Readonly<Record<string, ImageFormat>> = {
 /**
  * The format a file's extension stands for.
  *
- * @throws {@link EngineError} `unsupported-format` when it stands for none.
+ * @throws {@link EngineError} `unsupported-format` when it stands for none; `invalid-argument` when it is no string.
  */
 export function formatOfFile(file: string): ImageFormat {
+  if (typeof file !== 'string') {
+    throw new EngineError('invalid-argument', `file: expected a file name, got ${show(file)}`, { got: file })
+  }
   const extension = path.extname(file).toLowerCase()
   const format = EXTENSIONS[extension]
   if (format !== undefined) return format
@@ -34,6 +38,6 @@ export function formatOfFile(file: string): ImageFormat {
 export function checkFormat(format: unknown): ImageFormat {
   const known = IMAGE_FORMATS.find((name) => name === format)
   if (known !== undefined) return known
-  const message = `format: expected one of ${IMAGE_FORMATS.join(', ')}, got ${String(format)}`
+  const message = `format: expected one of ${IMAGE_FORMATS.join(', ')}, got ${show(format)}`
   throw new EngineError('unsupported-format', message, { expected: IMAGE_FORMATS, got: format })
 }

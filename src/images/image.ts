@@ -2,6 +2,7 @@
 
 import { writeFile } from 'node:fs/promises'
 import { EngineError, throwIfAborted } from '../errors'
+import { checkNames, invalidOption, signalOption } from '../text/givenOptions'
 import { checkFormat, formatOfFile, type ImageFormat } from './format'
 import { type Provenance, provenanceToXmp } from './metadata'
 
@@ -25,13 +26,16 @@ export interface Image {
    * The picture as a file's bytes.
    *
    * @throws {@link EngineError} `unsupported-format` when the format is unknown.
-   * @throws {@link EngineError} `invalid-option` when the quality is out of range or the format has none.
+   * @throws {@link EngineError} `invalid-option` when the quality is out of range or the format has none;
+   * `unknown-option`.
+   * @throws AbortError when the signal fires.
    */
   encode(format: ImageFormat, options?: EncodeOptions): Promise<Uint8Array>
   /**
    * Writes the picture; the format follows from the extension: png, webp, jpg, jpeg, avif.
    *
-   * @throws {@link EngineError} `unsupported-format` when the extension is another one.
+   * @throws {@link EngineError} `unsupported-format` when the extension is another one; `invalid-argument` when the
+   * file is no string; what {@link encode} throws.
    * @throws {@link EngineError} `missing-file` when the folder does not exist; `io` when it cannot be written to.
    */
   save(file: string, options?: EncodeOptions): Promise<void>
@@ -59,13 +63,18 @@ export function makeImage(data: Uint8Array, width: number, height: number, metad
     channels: 3,
     data,
     metadata,
-    encode: (format, options) => encode(image, checkFormat(format), options),
+    async encode(format, options) {
+      const known = checkFormat(format)
+      return encode(image, known, checkEncodeOptions('encode', known, options))
+    },
     async save(file, options) {
-      const bytes = await encode(image, formatOfFile(file), options)
+      const format = formatOfFile(file)
+      const checked = checkEncodeOptions('save', format, options)
+      const bytes = await encode(image, format, checked)
       try {
-        await writeFile(file, bytes, { signal: options?.signal })
+        await writeFile(file, bytes, { signal: checked.signal })
       } catch (cause) {
-        throwIfAborted(options?.signal)
+        throwIfAborted(checked.signal)
         throw writeError(file, cause)
       }
     },
@@ -95,9 +104,8 @@ async function open(image: Image) {
   return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
 }
 
-async function encode(image: Image, format: ImageFormat, options: EncodeOptions = {}): Promise<Uint8Array> {
-  const quality = checkQuality(format, options.quality)
-  throwIfAborted(options.signal)
+async function encode(image: Image, format: ImageFormat, { quality, signal }: EncodeOptions): Promise<Uint8Array> {
+  throwIfAborted(signal)
   let picture = await open(image)
   if (image.metadata !== undefined) picture = picture.withXmp(provenanceToXmp(image.metadata))
   switch (format) {
@@ -117,19 +125,28 @@ async function encode(image: Image, format: ImageFormat, options: EncodeOptions 
       format satisfies never
   }
   const bytes = await picture.toBuffer()
-  throwIfAborted(options.signal)
+  throwIfAborted(signal)
   return bytes
+}
+
+/**
+ * The options with their defaults.
+ *
+ * @param owner - `encode` or `save`.
+ * @throws {@link EngineError} `unknown-option`; `invalid-option` when one has a wrong value or no effect on the format.
+ */
+export function checkEncodeOptions(owner: string, format: ImageFormat, options: unknown): EncodeOptions {
+  const given = checkNames(owner, options, ['quality', 'signal'])
+  return { quality: checkQuality(format, given.quality), signal: signalOption(given) }
 }
 
 function checkQuality(format: ImageFormat, quality: unknown): number | undefined {
   if (quality === undefined) return QUALITY[format]
   if (QUALITY[format] === undefined) {
-    const message = `quality: expected none for ${format}, which loses nothing, got ${String(quality)}`
-    throw new EngineError('invalid-option', message, { option: 'quality' })
+    throw invalidOption('quality', `none for ${format}, which loses nothing`, quality)
   }
   if (typeof quality === 'number' && Number.isInteger(quality) && quality >= 1 && quality <= 100) return quality
-  const message = `quality: expected an integer from 1 to 100, got ${String(quality)}`
-  throw new EngineError('invalid-option', message, { option: 'quality', got: quality })
+  throw invalidOption('quality', 'an integer from 1 to 100', quality)
 }
 
 function writeError(file: string, cause: unknown): EngineError {

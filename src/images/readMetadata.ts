@@ -2,15 +2,21 @@
 
 import { readFile } from 'node:fs/promises'
 import { EngineError } from '../errors'
+import { show } from '../text/givenOptions'
 import { type Provenance, provenanceFromXmp } from './metadata'
 
 /**
  * How a picture was made, or `undefined` when the file does not say.
  *
  * @param file - path or bytes of a PNG, WebP, JPEG or AVIF file.
- * @throws {@link EngineError} `missing-file` when there is no such file; `unsupported-format` when it is no picture.
+ * @throws {@link EngineError} `missing-file` when there is no such file; `unsupported-format` when it is no picture;
+ * `invalid-argument` when it is neither a path nor bytes.
  */
 export async function readMetadata(file: string | Uint8Array): Promise<Provenance | undefined> {
+  if (typeof file !== 'string' && !(file instanceof Uint8Array)) {
+    const message = `readMetadata: expected a file name or a file's bytes, got ${show(file)}`
+    throw new EngineError('invalid-argument', message, { got: file })
+  }
   const name = typeof file === 'string' ? file : 'picture'
   let bytes: Uint8Array
   try {

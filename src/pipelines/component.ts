@@ -16,9 +16,9 @@ import { EngineError, throwIfAborted } from '../errors'
 import { graphInputs } from '../graph/graph'
 import type { ModelGraph, ModelPorts, Sizes } from '../models'
 import type { Tensor } from '../tensor/tensor'
+import { checkNames, invalidOption, signalOption, stringOption, wordOption } from '../text/givenOptions'
 import { type ComponentModel, openComponent } from './componentModel'
 import { publishLoad } from './diagnostics'
-import { checkNames, invalidOption, signalOption, stringOption, wordOption } from './options'
 import { bindInputs, type ComponentInput, gatherOutputs } from './ports'
 
 /** Networks of one component that are kept compiled, the last used ones. */

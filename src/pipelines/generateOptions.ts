@@ -4,8 +4,6 @@ import { randomInt } from 'node:crypto'
 import { findSampler } from '../samplers/registry'
 import { SCHEDULE_NAMES, type ScheduleName } from '../samplers/schedules/request'
 import { checkSeed } from '../tensor/philox'
-import { MAX_PROMPT_CHARACTERS } from '../text/tokenizer'
-import type { PipelineDefaults } from './defaults'
 import {
   checkNames,
   type GivenOptions,
@@ -15,7 +13,9 @@ import {
   signalOption,
   stringOption,
   wordOption,
-} from './options'
+} from '../text/givenOptions'
+import { MAX_PROMPT_CHARACTERS } from '../text/tokenizer'
+import type { PipelineDefaults } from './defaults'
 
 /** Where noise comes from: Philox, the same bits everywhere, or PyTorch's CPU generator, to compare with diffusers. */
 export type Rng = 'philox' | 'torch-cpu'

@@ -2,8 +2,8 @@
 
 import { EngineError } from '../errors'
 import type { Provenance } from '../images/metadata'
+import { show } from '../text/givenOptions'
 import type { GenerateOptions } from './generateOptions'
-import { show } from './options'
 
 /**
  * Options with which `generate` of the same version, model and kind of device makes the same picture again.

@@ -8,7 +8,7 @@ import { DTYPE_BYTES, type DType } from '../tensor/dtype'
 import { elements, formatShape, type Shape, sameShape } from '../tensor/shape'
 import type { Tensor, TensorData } from '../tensor/tensor'
 import { toFloat32, toInt32 } from '../tensor/widen'
-import { show } from './options'
+import { show } from '../text/givenOptions'
 
 /**
  * What an input may be given as: a tensor (its `dtype` may be left out where the array says it); a bare array where the

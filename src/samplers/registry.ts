@@ -54,7 +54,7 @@ export interface FoundSampler {
  * @throws {@link EngineError} `unknown-sampler` when there is none.
  */
 export function findSampler(name: string): FoundSampler {
-  const [, stem = '', schedule] = /^(.*?)(karras|exponential)?$/.exec(normalise(name)) ?? []
+  const [, stem = '', schedule] = /^(.*?)(karras|exponential)?$/.exec(normalise(String(name))) ?? []
   const found = SAMPLER_NAMES.find((known) =>
     [known, ...SAMPLERS[known].aliases].some((alias) => normalise(alias) === stem),
   )

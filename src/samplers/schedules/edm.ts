@@ -4,11 +4,11 @@
  * Karras, Aittala, Aila, Laine 2022, arXiv:2206.00364, eq. 5 and table 1.
  */
 
+import { invalidOption } from '../../text/givenOptions'
 import { explodingLevel } from '../level'
 import { readOptions } from '../options'
 import { makeSchedule, type Schedule } from '../schedule'
 import { karras } from './karras'
-import { invalidOption } from './request'
 
 /** Options of {@link edmSchedule}. */
 export interface EdmScheduleOptions {

@@ -1,11 +1,12 @@
 /** Schedules of flow models from diffusers settings. */
 
+import { invalidOption } from '../../text/givenOptions'
 import { PREDICTIONS } from '../prediction'
 import { rejectSwitches, type SchedulerConfig, unsupported } from './config'
 import { exponential } from './exponential'
 import { flowSchedule, multistepFlowSigmas, shiftFlow, stretchToTerminal, tableFlowSigmas } from './flow'
 import { karras } from './karras'
-import { type BuiltSchedule, invalidOption, rejectOptions, type SamplingOptions, type ScheduleRequest } from './request'
+import { type BuiltSchedule, rejectOptions, type SamplingOptions, type ScheduleRequest } from './request'
 
 /** Longer runs are taken for mistakes. */
 const MAX_STEPS = 10000

@@ -1,5 +1,6 @@
 /** From a diffusers `scheduler_config.json` and a number of steps to a sampler, its schedule and the prediction type. */
 
+import { invalidOption } from '../../text/givenOptions'
 import type { Prediction } from '../prediction'
 import { createSampler, findSampler, type SamplerName } from '../registry'
 import type { Sampler } from '../sampler'
@@ -7,7 +8,7 @@ import { type Schedule, startAt } from '../schedule'
 import { readSchedulerConfig, type SchedulerConfig, unsupported } from './config'
 import { flowScheduleFromConfig } from './flowFromConfig'
 import { preservingScheduleFromConfig } from './preservingFromConfig'
-import { invalidOption, type SamplingOptions, SCHEDULE_NAMES, type ScheduleName } from './request'
+import { checkSamplingOptions, type SamplingOptions, SCHEDULE_NAMES, type ScheduleName } from './request'
 
 /** Everything a run needs besides the network, the noise and the guidance. */
 export interface SamplingPlan {
@@ -62,6 +63,7 @@ const SOLVER_TYPES = ['midpoint', 'heun', 'logrho', 'bh1', 'bh2'] as const // th
  * something not done here; `unknown-sampler`; `invalid-option` or `unknown-option` when an option is wrong.
  */
 export function scheduleFromConfig(config: unknown, steps: number, options: SamplingOptions = {}): SamplingPlan {
+  checkSamplingOptions(options)
   const settings = readSchedulerConfig(config)
   if (!Number.isInteger(steps) || steps < 1) throw invalidOption('steps', 'a whole number from 1', steps)
   const strength = options.strength ?? 1

@@ -1,5 +1,6 @@
 /** Schedules of variance-preserving models from diffusers settings. */
 
+import { invalidOption } from '../../text/givenOptions'
 import { type Level, preservingLevel } from '../level'
 import { PREDICTIONS, type Prediction } from '../prediction'
 import { makeSchedule } from '../schedule'
@@ -7,7 +8,7 @@ import { rejectSwitches, type SchedulerConfig, unsupported } from './config'
 import { exponential } from './exponential'
 import { karras } from './karras'
 import { lcmGrid } from './lcmGrid'
-import { type BuiltSchedule, invalidOption, rejectOptions, type ScheduleName, type ScheduleRequest } from './request'
+import { type BuiltSchedule, rejectOptions, type ScheduleName, type ScheduleRequest } from './request'
 import { multistepTimesteps, roundHalfEven, SPACINGS, type Spacing, spacedTimesteps } from './spaced'
 import { CLEAN, entryLevel, type TrainingTable, trainingTable } from './trainingTable'
 

@@ -1,6 +1,6 @@
 /** What a caller may ask of a schedule, and what its builders answer. */
 
-import { EngineError } from '../../errors'
+import { checkNames, invalidOption, numberOption, stringOption } from '../../text/givenOptions'
 import type { Prediction } from '../prediction'
 import type { SamplerName } from '../registry'
 import type { Schedule } from '../schedule'
@@ -52,14 +52,31 @@ export interface BuiltSchedule {
   readonly samplerOptions: Readonly<Record<string, unknown>>
 }
 
-/** The error for an option with a wrong value. */
-export function invalidOption(option: string, expected: string, got: unknown): EngineError {
-  return new EngineError('invalid-option', `${option}: expected ${expected}, got ${String(got)}`, { option })
+const NUMBERS = ['strength', 'shift', 'mu', 'imageTokens', 'distilledSteps'] as const
+const OPTION_NAMES = ['sampler', 'schedule', 'samplerOptions', 'sigmas', ...NUMBERS] as const
+
+/**
+ * Checks names and types; what values mean is for the builders to check.
+ *
+ * @throws {@link EngineError} `unknown-option` or `invalid-option`.
+ */
+export function checkSamplingOptions(options: unknown): void {
+  const given = checkNames('scheduleFromConfig', options, OPTION_NAMES satisfies readonly (keyof SamplingOptions)[])
+  stringOption(given, 'sampler')
+  stringOption(given, 'schedule')
+  for (const option of NUMBERS) numberOption(given, option, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY)
+  const { samplerOptions, sigmas } = given
+  if (samplerOptions !== undefined && (typeof samplerOptions !== 'object' || samplerOptions === null)) {
+    throw invalidOption('samplerOptions', 'an object of options', samplerOptions)
+  }
+  if (sigmas !== undefined && !(Array.isArray(sigmas) && sigmas.every((sigma) => typeof sigma === 'number'))) {
+    throw invalidOption('sigmas', 'a list of numbers', sigmas)
+  }
 }
 
 /** Throws `invalid-option` for options that do nothing for the model at hand. */
 export function rejectOptions(options: SamplingOptions, names: readonly (keyof SamplingOptions)[], why: string): void {
   for (const option of names) {
-    if (options[option] !== undefined) throw invalidOption(option, `nothing (${why})`, JSON.stringify(options[option]))
+    if (options[option] !== undefined) throw invalidOption(option, `nothing (${why})`, options[option])
   }
 }

@@ -86,6 +86,8 @@ describe('options', () => {
     ['a name that is no output', ['--only', 'logits'], 'invalid-argument'],
     ['a dtype that is none', ['--dtype', 'int4'], 'commander.invalidArgument'],
     ['a device that is none', ['--device', 'tpu'], 'commander.invalidArgument'],
+    ['no threads', ['--threads', '0'], 'invalid-option'],
+    ['a variant without a name', ['--variant', ''], 'missing-file'],
     ['a folder that is not there', ['-o', path.join(scratch, 'no', 'where.safetensors')], 'io'],
     ['an option that is none', ['--precision', 'f32'], 'commander.unknownOption'],
   ])('refuses %s', async (_what, more, code) => {

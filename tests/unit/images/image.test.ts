@@ -90,6 +90,19 @@ describe('save', () => {
     expect(small.length).toBeLessThan(large.length)
   })
 
+  it.each<[string, () => Promise<unknown>, string]>([
+    ['no file', () => picture().save(undefined as unknown as string), 'invalid-argument'],
+    ['a number as file', () => picture().save(7 as unknown as string), 'invalid-argument'],
+    ['no format', () => picture().encode(undefined as unknown as 'png'), 'unsupported-format'],
+    ['null as options', () => picture().encode('png', null as unknown as object), 'invalid-option'],
+    ['null as options of a file', () => picture().save('x.png', null as unknown as object), 'invalid-option'],
+    ['a misspelt quality', () => picture().save('x.webp', { qualty: 5 } as object), 'unknown-option'],
+    ['a signal that is none', () => picture().encode('png', { signal: 'x' } as object), 'invalid-option'],
+    ['a quality in words', () => picture().encode('webp', { quality: '5' } as object), 'invalid-option'],
+  ])('refuses %s', async (_, work, code) => {
+    await expect(work()).rejects.toMatchObject({ name: 'EngineError', code })
+  })
+
   it('writes nothing after an abort', async () => {
     const file = path.join(folder, 'aborted.png')
     await expect(picture().save(file, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORT_ERR' })
@@ -107,6 +120,9 @@ describe('readMetadata', () => {
     await writeFile(file, 'hello')
     await expect(readMetadata(file)).rejects.toMatchObject({ code: 'unsupported-format' })
     await expect(readMetadata(path.join(folder, 'none.png'))).rejects.toMatchObject({ code: 'missing-file' })
+    for (const nothing of [undefined, null, 7, {}] as unknown as string[]) {
+      await expect(readMetadata(nothing)).rejects.toMatchObject({ code: 'invalid-argument' })
+    }
     const damaged = provenanceToXmp(provenance).replace('{', '{{')
     expect(() => provenanceFromXmp(damaged)).toThrow(/expected irodori's provenance/)
     expect(provenanceFromXmp('<x:xmpmeta/>')).toBeUndefined()

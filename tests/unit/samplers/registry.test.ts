@@ -28,6 +28,10 @@ describe('findSampler', () => {
     expect(findSampler('euler-exponential')).toEqual({ name: 'euler', schedule: 'exponential' })
   })
 
+  test.each([undefined, 5, {}] as unknown as string[])('%j is no name', (name) => {
+    expect(() => findSampler(name)).toThrowError(expect.objectContaining({ code: 'unknown-sampler' }))
+  })
+
   test.each(['', 'karras', 'eulerr', 'toString', '__proto__', 'dpm++ 3m'])('%j is unknown', (name) => {
     expect(() => findSampler(name)).toThrowError(
       expect.objectContaining({ name: 'EngineError', code: 'unknown-sampler' }),

@@ -1,7 +1,7 @@
 /** Checking of options at the edge: known names, right types, ranges, and messages that say expected and got. */
 
 import { EngineError } from '../errors'
-import { suggest } from '../text/editDistance'
+import { suggest } from './editDistance'
 
 /** Options as a caller gave them. */
 export type GivenOptions = Readonly<Record<string, unknown>>
@@ -24,7 +24,7 @@ export function checkNames(owner: string, given: unknown, known: readonly string
     if (known.includes(option)) continue
     const meant = suggest(option, known)
     const hint = meant === undefined ? '' : `; did you mean ${meant}?`
-    const message = `${owner}: expected options among ${known.join(', ')}, got ${option}${hint}`
+    const message = `${owner}: expected options among ${known.join(', ') || 'none'}, got ${option}${hint}`
     throw new EngineError('unknown-option', message, { option, expected: known, suggestion: meant })
   }
   return given as GivenOptions
