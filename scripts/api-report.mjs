@@ -58,7 +58,9 @@ function declaration({ file, name }) {
       .replace(/\/\*\*.*?\*\//g, '')
       .replace(/^\s*(\/\*\*|\*).*$/, '')
       .replace(/'[^']*'/g, '')
-  for (let depth = open(code(lines[at])); depth > 0 || !/[;}]$/.test(lines[end]); depth += open(code(lines[++end])));
+  // A union of object types has lines that end in a brace and go on; only interfaces and classes end in one.
+  const last = /^export (?:declare )?(?:abstract )?(?:interface|class) /.test(lines[at]) ? /}$/ : /;$/
+  for (let depth = open(code(lines[at])); depth > 0 || !last.test(code(lines[end])); depth += open(code(lines[++end])));
   return lines
     .slice(start, end + 1)
     .join('\n')

