@@ -3,10 +3,9 @@
 import path from 'node:path'
 import { SingleBar } from 'cli-progress'
 import { Command } from 'commander'
-import { formatOfFile } from '../images/format'
-import type { Image } from '../images/image'
+import { checkTarget, type Image } from '../images/image'
 import type { StreamEvent } from '../pipelines/events'
-import type { StreamOptions } from '../pipelines/generateOptions'
+import { randomSeed, type StreamOptions } from '../pipelines/generateOptions'
 import { type LoadPipelineOptions, loadPipeline } from '../pipelines/load'
 import type { Pipeline } from '../pipelines/pipeline'
 import type { GenerateResult } from '../pipelines/result'
@@ -81,21 +80,24 @@ export function generateCommand(): Command {
 }
 
 async function generate(prompt: string, flags: Flags): Promise<void> {
-  if (flags.output !== undefined) formatOfFile(flags.output)
+  // Chosen here, so that each picture can be named and written as soon as it is there.
+  const { seed = randomSeed() } = flags
+  await checkTarget(outputFile(flags, prompt, 0, seed), { quality: flags.quality })
   const protocol = flags.json ? undefined : chooseProtocol(flags.show)
   const started = performance.now()
   const { device, dtype, instructions, threads, model } = flags
   await using pipe = await loadPipeline(model, { device, dtype, instructions, threads })
   const loadMs = performance.now() - started
   const written: Written[] = []
-  const result = await drive(pipe, streamOptions(prompt, flags), !flags.json, async (image, index, seed) => {
-    const file = outputFile(flags, prompt, index, seed)
+  const result = await drive(pipe, streamOptions(prompt, { ...flags, seed }), !flags.json, async (image, index) => {
+    const own = typeof seed === 'bigint' ? seed + BigInt(index) : seed + index
+    const file = outputFile(flags, prompt, index, own)
     await image.save(file, { quality: flags.quality })
-    written.push({ file, width: image.width, height: image.height, seed })
+    written.push({ file, width: image.width, height: image.height, seed: own })
     if (protocol !== undefined) {
       process.stdout.write(await pictureForTerminal(image, protocol, process.stdout.columns ?? 80))
     }
-    if (!flags.json) process.stdout.write(`${file}  ${image.width}x${image.height}  seed ${seed}\n`)
+    if (!flags.json) process.stdout.write(`${file}  ${image.width}x${image.height}  seed ${own}\n`)
   })
   if (flags.json) {
     const { name, modelHash, device: where, dtype: type } = pipe.info
@@ -134,34 +136,31 @@ function streamOptions(prompt: string, flags: Flags): StreamOptions {
   }
 }
 
-/** Runs the request with a bar on a terminal's stderr; pictures are handed on one by one. */
+/** Runs the request with a bar on a terminal's stderr; a picture is handed on while the next are drawn. */
 async function drive(
   pipe: Pipeline,
   options: StreamOptions,
   bars: boolean,
-  onImage: (image: Image, index: number, seed: number | bigint) => Promise<void>,
+  onImage: (image: Image, index: number) => Promise<void>,
 ): Promise<Omit<GenerateResult, 'images'>> {
   const progress = bars && process.stderr.isTTY ? new Progress() : undefined
-  const images: Extract<StreamEvent, { type: 'image' }>[] = []
   let done: Extract<StreamEvent, { type: 'done' }> | undefined
   try {
     for await (const event of pipe.stream(options)) {
       if (event.type === 'progress') progress?.update(event)
-      else if (event.type === 'image') images.push(event)
-      else if (event.type === 'done') done = event
+      else if (event.type === 'image') {
+        progress?.stop()
+        await onImage(event.image, event.index)
+      } else if (event.type === 'done') done = event
     }
   } finally {
     progress?.stop()
   }
   if (done === undefined) throw new Error('the stream ended without its last event')
-  for (const { image, index } of images) {
-    const seed = typeof done.seed === 'bigint' ? done.seed + BigInt(index) : done.seed + index
-    await onImage(image, index, seed)
-  }
   return done
 }
 
-/** One bar that says which stage it is in. */
+/** One bar that says which stage it is in; after a stop the next news draws it again. */
 class Progress {
   readonly #bar = new SingleBar({
     format: '{stage} [{bar}] {value}/{total}',
@@ -181,6 +180,7 @@ class Progress {
 
   stop(): void {
     this.#bar.stop()
+    this.#stage = ''
   }
 }
 

@@ -1,6 +1,7 @@
 /** Pictures: what a pipeline gives, and how it becomes a file. */
 
-import { writeFile } from 'node:fs/promises'
+import { access, constants, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { EngineError, throwIfAborted } from '../errors'
 import { checkNames, invalidOption, signalOption } from '../text/givenOptions'
 import { checkFormat, formatOfFile, type ImageFormat } from './format'
@@ -83,6 +84,22 @@ export function makeImage(data: Uint8Array, width: number, height: number, metad
 }
 
 /**
+ * Throws what {@link Image.save} would, as far as that can be told before there is a picture: whether format and options
+ * go together and whether there is a place to write to.
+ */
+export async function checkTarget(file: string, options?: EncodeOptions): Promise<void> {
+  checkEncodeOptions('save', formatOfFile(file), options)
+  try {
+    await access(file, constants.W_OK) // a file that will be replaced
+  } catch (cause) {
+    if (codeOf(cause) !== 'ENOENT') throw writeError(file, cause)
+    await access(path.dirname(file), constants.W_OK).catch((reason: unknown) => {
+      throw writeError(file, reason)
+    })
+  }
+}
+
+/**
  * The picture at another size, Lanczos filtered.
  *
  * @param width - new width in pixels.
@@ -135,7 +152,7 @@ async function encode(image: Image, format: ImageFormat, { quality, signal }: En
  * @param owner - `encode` or `save`.
  * @throws {@link EngineError} `unknown-option`; `invalid-option` when one has a wrong value or no effect on the format.
  */
-export function checkEncodeOptions(owner: string, format: ImageFormat, options: unknown): EncodeOptions {
+function checkEncodeOptions(owner: string, format: ImageFormat, options: unknown): EncodeOptions {
   const given = checkNames(owner, options, ['quality', 'signal'])
   return { quality: checkQuality(format, given.quality), signal: signalOption(given) }
 }
@@ -149,8 +166,12 @@ function checkQuality(format: ImageFormat, quality: unknown): number | undefined
   throw invalidOption('quality', 'an integer from 1 to 100', quality)
 }
 
+function codeOf(cause: unknown): unknown {
+  return cause instanceof Error && 'code' in cause ? cause.code : undefined
+}
+
 function writeError(file: string, cause: unknown): EngineError {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  const code = codeOf(cause)
   if (code === 'ENOENT') {
     return new EngineError('missing-file', `${file}: expected an existing folder, got none`, { file, cause })
   }

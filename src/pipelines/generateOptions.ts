@@ -148,10 +148,15 @@ function checkLength(option: string, prompt: string): void {
   throw invalidOption(option, `at most ${MAX_PROMPT_CHARACTERS} characters`, `${prompt.length} characters`)
 }
 
+/** A seed for requests without one: any number of pictures can count up from it and stay below 2^32. */
+export function randomSeed(): number {
+  return randomInt(2 ** 32 - MAX_COUNT)
+}
+
 /** The seed of the first picture; the last one's must still be a seed of the kind that was given. */
 function readSeed(given: GivenOptions, count: number): bigint {
   const { seed } = given
-  if (seed === undefined) return BigInt(randomInt(2 ** 32 - count))
+  if (seed === undefined) return BigInt(randomSeed())
   if (typeof seed !== 'number' && typeof seed !== 'bigint') throw invalidOption('seed', 'a whole number', seed)
   const first = checkSeed(seed)
   checkSeed(typeof seed === 'bigint' ? seed + BigInt(count - 1) : seed + (count - 1))

@@ -115,6 +115,19 @@ describe('errors', () => {
     ['an unknown model', ['generate', 'x', '--model', 'emojy'], 1, /^irodori: missing-file: .*did you mean emoji\?\n$/],
     ['an unknown format', ['generate', 'x', '-o', 'x.gif'], 1, /^irodori: unsupported-format: x\.gif: .*\n$/],
     ['a missing folder', ['generate', 'x', '-o', 'none/x.png', ...quick], 1, /^irodori: missing-file: .*\n$/],
+    // These are told before a model is loaded, so before anything is drawn.
+    [
+      'a quality for PNG',
+      ['generate', 'x', '--model', 'none', '--quality', '50', '-o', 'x.png'],
+      1,
+      /^irodori: invalid-option: quality: .*\n$/,
+    ],
+    [
+      'a missing folder, early',
+      ['generate', 'x', '--model', 'none', '-o', 'none/x.png'],
+      1,
+      /^irodori: missing-file: none\/x\.png: .*\n$/,
+    ],
     ['no prompt', ['generate'], 2, /^irodori: usage: .*\n$/],
     ['steps that are no number', ['generate', 'x', '--steps', 'four'], 2, /^irodori: usage: .*number.*\n$/],
     ['a misspelt option', ['generate', 'x', '--stpes', '4'], 2, /^irodori: usage: .*--steps.*\n$/],
@@ -135,6 +148,21 @@ describe('errors', () => {
     const { status, stdout, stderr } = await irodori(...args)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(text)
+  })
+
+  it.skipIf(process.platform === 'win32')('SIGINT keeps the pictures that are done', async () => {
+    const child = spawn(process.execPath, [main, 'generate', 'x', '--count', '64', '--size', '512', '-o', 'kept.png'], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const said = await new Promise<string>((resolve) => child.stdout.setEncoding('utf8').once('data', resolve))
+    expect(said).toMatch(/^kept-1\.png {2}512x512 {2}seed \d+\n/)
+    child.kill('SIGINT')
+    expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(130)
+    const kept = (await readdir(folder)).filter((file) => file.startsWith('kept-'))
+    expect(kept).toContain('kept-1.png')
+    expect(kept.length).toBeLessThan(64)
+    expect(await readMetadata(path.join(folder, 'kept-1.png'))).toMatchObject({ width: 512 })
   })
 
   it.skipIf(process.platform === 'win32')('SIGINT ends a running command at once with 130', async () => {

@@ -6,7 +6,7 @@ import path from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { formatOfFile, IMAGE_FORMATS } from '../../../src/images/format'
-import { makeImage, resizeImage } from '../../../src/images/image'
+import { checkTarget, makeImage, resizeImage } from '../../../src/images/image'
 import { type Provenance, provenanceFromXmp, provenanceToXmp } from '../../../src/images/metadata'
 import { toBytes } from '../../../src/images/pixels'
 import { readMetadata } from '../../../src/images/readMetadata'
@@ -101,6 +101,17 @@ describe('save', () => {
     ['a quality in words', () => picture().encode('webp', { quality: '5' } as object), 'invalid-option'],
   ])('refuses %s', async (_, work, code) => {
     await expect(work()).rejects.toMatchObject({ name: 'EngineError', code })
+  })
+
+  it('tells before there is a picture what saving would refuse', async () => {
+    const existing = path.join(folder, 'existing.png')
+    await writeFile(existing, '')
+    await expect(checkTarget(existing)).resolves.toBeUndefined()
+    await expect(checkTarget(path.join(folder, 'new.webp'), { quality: 5 })).resolves.toBeUndefined()
+    await expect(checkTarget(existing, { quality: 5 })).rejects.toMatchObject({ code: 'invalid-option' })
+    await expect(checkTarget(path.join(folder, 'a.gif'))).rejects.toMatchObject({ code: 'unsupported-format' })
+    await expect(checkTarget(path.join(folder, 'no', 'a.png'))).rejects.toMatchObject({ code: 'missing-file' })
+    await expect(checkTarget(path.join(existing, 'a.png'))).rejects.toMatchObject({ code: 'io' })
   })
 
   it('writes nothing after an abort', async () => {
