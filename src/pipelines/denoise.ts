@@ -43,6 +43,8 @@ export interface Evaluation {
   /** From 1. */
   readonly evaluation: number
   readonly of: number
+  /** The step it ended, from 1; `undefined` where the step goes on. */
+  readonly step: number | undefined
   readonly rows: number
   readonly durationMs: number
   /** One per picture. */
@@ -61,6 +63,7 @@ export async function denoise(denoiser: Denoiser, task: DenoiseTask): Promise<Ho
     startSampler(plan.sampler, initialLatent(noise, plan.initialScale), plan.schedule, noise.between),
   )
   const of = countEvaluations(plan)
+  let steps = 0
   for (let evaluation = 1; ; evaluation++) {
     throwIfAborted(signal)
     const waiting = runs.flatMap((run) => (run.request === undefined ? [] : [{ run, request: run.request }]))
@@ -76,7 +79,8 @@ export async function denoise(denoiser: Denoiser, task: DenoiseTask): Promise<Ho
       const x0 = estimates[i]
       if (x0 !== undefined) run.resume({ x: request.x, ...x0 })
     })
-    await task.onEvaluation({ evaluation, of, rows, durationMs, estimates: estimates.map(({ x0 }) => x0) })
+    const step = runs.every(({ request }) => request?.inner === undefined) ? ++steps : undefined
+    await task.onEvaluation({ evaluation, of, step, rows, durationMs, estimates: estimates.map(({ x0 }) => x0) })
   }
 }
 

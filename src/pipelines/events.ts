@@ -15,8 +15,14 @@ export type StreamEvent =
       readonly done: number
       readonly of: number
     }
-  /** What picture `index` will be like; small and soft. */
-  | { readonly type: 'preview'; readonly index: number; readonly step: number; readonly image: Image }
+  | {
+      /** What picture `index` will be like; small and soft. */
+      readonly type: 'preview'
+      readonly index: number
+      /** Sampler steps that are done. */
+      readonly step: number
+      readonly image: Image
+    }
   | { readonly type: 'image'; readonly index: number; readonly image: Image }
   | {
       readonly type: 'done'

@@ -94,19 +94,20 @@ export async function textToImage(
   return { images, seed: seedNumber(request.seed), timings: clock.timings(), warnings: text.warnings }
 }
 
-/** Every so many evaluations, what each picture is going to be, decoded at the native size. */
+/** Every so many steps but the last, what each picture is going to be, decoded at the native size. */
 async function tellPreviews(
   model: TextToImageModel,
   request: GenerateRequest,
   work: Work,
   first: number,
-  { evaluation, of, estimates }: Evaluation,
+  { evaluation, of, step, estimates }: Evaluation,
 ): Promise<void> {
-  if (request.previewEvery === 0 || evaluation % request.previewEvery !== 0 || evaluation === of) return
+  const { previewEvery } = request
+  if (step === undefined || previewEvery === 0 || step % previewEvery !== 0 || evaluation === of) return
   const inputs = estimates.map((latent) => decoderInput(latent, model.latentScaling))
   for (const [i, { data, width, height }] of (await model.decode(inputs, work.signal)).entries()) {
     const image = makeImage(await toBytes(data, 0, 1), width, height)
-    work.tell({ type: 'preview', index: first + i, step: evaluation, image })
+    work.tell({ type: 'preview', index: first + i, step, image })
   }
 }
 

@@ -28,7 +28,7 @@ export function heun(options: Readonly<Record<string, never>> = {}): Sampler {
       x = lincomb([r, first.x], [next.alpha - r * level.alpha, first.x0])
       const g = slopeGain(schedule.path, level, next)
       if (g === undefined) continue
-      const second = yield { x, level: next }
+      const second = yield { x, level: next, inner: true }
       x = lincomb([1, second.x], [g / 2, second.x0], [-g / 2, first.x0])
     }
     return x

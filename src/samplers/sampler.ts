@@ -8,6 +8,8 @@ import type { Schedule } from './schedule'
 export interface SamplerRequest {
   readonly x: Latent
   readonly level: Level
+  /** Set where the step under way has asked before, as Heun's second evaluation. */
+  readonly inner?: true
 }
 
 /** The answer to a {@link SamplerRequest}. */

@@ -26,7 +26,7 @@ export interface TracedTerm {
 /** Everything a sampler asks for and returns, as linear combinations. */
 export interface SamplerTrace {
   /** Per evaluation of the network: where, and the latent to evaluate at. */
-  readonly requests: readonly { readonly level: Level; readonly x: readonly TracedTerm[] }[]
+  readonly requests: readonly (Omit<SamplerRequest, 'x'> & { readonly x: readonly TracedTerm[] })[]
   /** The latent at the last level. */
   readonly result: readonly TracedTerm[]
   /** The intervals whose noise is used. */
@@ -56,7 +56,7 @@ export function traceSampler(sampler: Sampler, schedule: Schedule): SamplerTrace
   const run = sampler(unknown('initial', 0), schedule, noise)
   let turn = run.next()
   while (!turn.done) {
-    const index = requests.push({ level: turn.value.level, x: terms(turn.value.x) }) - 1
+    const index = requests.push({ ...turn.value, x: terms(turn.value.x) }) - 1
     turn = run.next({ x: unknown('x', index), x0: unknown('x0', index), uncond: unknown('uncond', index) })
   }
   return { requests, result: terms(turn.value), noises }
@@ -96,7 +96,7 @@ export function replayTrace(
       }),
     )
   trace.requests.forEach((request, index) => {
-    replies.push(answer({ x: combine(request.x), level: request.level }, index))
+    replies.push(answer({ ...request, x: combine(request.x) }, index))
   })
   return combine(trace.result)
 }

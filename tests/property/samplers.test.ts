@@ -237,6 +237,12 @@ describe('symbols', () => {
     })
   })
 
+  test.each(runs)('$name: as many outer requests as steps', ({ sampler, schedule }) => {
+    const { requests } = traceSampler(sampler, schedule)
+    expect(requests.filter(({ inner }) => !inner)).toHaveLength(schedule.steps().length)
+    expect(requests[0]?.inner).toBeUndefined()
+  })
+
   test('a step looks back no further than its method does', () => {
     const reach = (name: SamplerName) => {
       const trace = traceSampler(createSampler(name), evenSchedule(8))

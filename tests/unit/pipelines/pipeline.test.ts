@@ -167,6 +167,15 @@ describe('stream', () => {
     expect(events.at(-1)).toMatchObject({ type: 'done', seed: 5, warnings: [] })
   })
 
+  it.each([
+    ['euler', 1, [1, 2, 3]],
+    ['heun', 1, [1, 2, 3]],
+    ['heun', 2, [2]],
+  ])('previews of %s, every %i steps, come after steps %j', async (sampler, every, want) => {
+    const events = await collect({ prompt: 'rocket', steps: 4, sampler, preview: { every } })
+    expect(events.flatMap((event) => (event.type === 'preview' ? [event.step] : []))).toEqual(want)
+  })
+
   it('cancels the work when the loop is left early', async () => {
     for await (const event of pipe.stream({ prompt: 'rocket', steps: 500 })) {
       if (event.type === 'progress' && event.stage === 'denoise') break
