@@ -5,22 +5,23 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { EngineError, throwIfAborted } from '../errors'
 import '../graph/ops'
 import type { Graph } from '../graph/graph'
-import { printGraph } from '../graph/print'
+import type { Pieces } from '../graph/pieces'
+import { printGraphPieces } from '../graph/print'
 import type { DType } from '../tensor/dtype'
 import { type Artifact, programRunnable } from './artifact'
 import type { Capabilities } from './capabilities'
-import { type CutPart, cut } from './passes/cut'
-import { dedupe } from './passes/dedupe'
-import { expand } from './passes/expand'
-import { fuse } from './passes/fuse'
-import { joinProjections } from './passes/joinProjections'
-import { layout } from './passes/layout'
-import { plan } from './passes/plan'
+import { type CutPart, cutPieces } from './passes/cut'
+import { dedupePieces } from './passes/dedupe'
+import { expandPieces } from './passes/expand'
+import { fusePieces } from './passes/fuse'
+import { joinProjectionsPieces } from './passes/joinProjections'
+import { layoutPieces } from './passes/layout'
+import { planPieces } from './passes/plan'
 import { storageTypes } from './passes/precision'
 import { schedule } from './passes/schedule'
-import { simplify } from './passes/simplify'
+import { simplifyPieces } from './passes/simplify'
 import type { Program } from './program'
-import { verifyProgram } from './verify'
+import { verifyProgramPieces } from './verify'
 
 /** The type of a network's activations and gemm weights. */
 export type NetworkDType = 'f32' | 'bf16' | 'f16'
@@ -45,14 +46,22 @@ export interface CompiledGraph {
 }
 
 /** Passes from graph to graph, in order. The plain form stops after the first. */
-const GRAPH_PASSES: readonly ((g: Graph) => Graph)[] = [expand, simplify, dedupe, joinProjections]
+const GRAPH_PASSES: readonly ((g: Graph) => Pieces<Graph>)[] = [
+  expandPieces,
+  simplifyPieces,
+  dedupePieces,
+  joinProjectionsPieces,
+]
+
+/** How long the event loop is held at a time; pieces in between are shorter by far. */
+const TURN_MS = 2
 
 /** Programs kept: a handful of networks in a few shapes each. */
 const CACHE_ENTRIES = 64
 const cache = new Map<string, readonly Artifact[]>()
 
 /**
- * Compiles a graph; needs no device. Gives the event loop a turn between passes. Results are kept by graph,
+ * Compiles a graph; needs no device. Gives the event loop a turn every few milliseconds. Results are kept by graph,
  * capabilities and options.
  *
  * @throws {@link EngineError} `invalid-option` for a dtype the device does not have; `unknown-option` for options that
@@ -67,11 +76,11 @@ export async function compile(
   const settings = resolve(capabilities, options)
   throwIfAborted(signal)
   const key = createHash('sha256')
-    .update(printGraph(g))
+    .update(await inTurns(printGraphPieces(g), signal))
     .update(JSON.stringify([capabilities, settings]))
     .digest('hex')
   const known = cache.get(key)
-  const parts = known ?? (await compileParts(g, capabilities, settings, signal))
+  const parts = known ?? (await inTurns(compileParts(g, capabilities, settings), signal))
   cache.delete(key)
   cache.set(key, parts)
   for (const oldest of cache.keys()) {
@@ -99,38 +108,34 @@ function resolve(capabilities: Capabilities, options: CompileOptions): Settings 
   return { dtype, optimise, cut: options.cut ?? optimise }
 }
 
-async function compileParts(
-  g: Graph,
-  capabilities: Capabilities,
-  settings: Settings,
-  signal: AbortSignal | undefined,
-): Promise<Artifact[]> {
-  const turn = async () => {
+/** Drives work, with a turn for others whenever it has held the event loop for long. */
+async function inTurns<T>(work: Pieces<T>, signal: AbortSignal | undefined): Promise<T> {
+  for (;;) {
     await nextTurn()
     throwIfAborted(signal)
+    for (const began = performance.now(); performance.now() - began < TURN_MS; ) {
+      const piece = work.next()
+      if (piece.done) return piece.value
+    }
   }
+}
+
+function* compileParts(g: Graph, capabilities: Capabilities, settings: Settings): Pieces<Artifact[]> {
   let graph = g
-  for (const pass of settings.optimise ? GRAPH_PASSES : GRAPH_PASSES.slice(0, 1)) {
-    graph = pass(graph)
-    await turn()
-  }
-  const cutParts: CutPart[] = settings.cut ? cut(graph) : [{ set: 'row', graph, states: new Set() }]
+  for (const pass of settings.optimise ? GRAPH_PASSES : GRAPH_PASSES.slice(0, 1)) graph = yield* pass(graph)
+  const cutParts: CutPart[] = settings.cut ? yield* cutPieces(graph) : [{ set: 'row', graph, states: new Set() }]
   const parts: Artifact[] = []
   for (const part of cutParts) {
-    parts.push({
-      set: part.set,
-      graph: part.graph,
-      ...programRunnable(lower(part, capabilities, settings), part.states),
-    })
-    await turn()
+    const program = yield* lower(part, capabilities, settings)
+    parts.push({ set: part.set, graph: part.graph, ...programRunnable(program, part.states) })
   }
   return parts
 }
 
 /** One part as a Program. */
-function lower(part: CutPart, capabilities: Capabilities, { dtype, optimise }: Settings): Program {
-  const items = fuse(part.graph, { fuse: optimise })
-  const draft = layout(part.graph, items, {
+function* lower(part: CutPart, capabilities: Capabilities, { dtype, optimise }: Settings): Pieces<Program> {
+  const items = yield* fusePieces(part.graph, { fuse: optimise })
+  const draft = yield* layoutPieces(part.graph, items, {
     dtype: dtype satisfies DType,
     storage: storageTypes(part.graph, dtype),
     states: part.states,
@@ -145,7 +150,10 @@ function lower(part: CutPart, capabilities: Capabilities, { dtype, optimise }: S
       )
     }
   }
-  const program = plan(schedule(draft, capabilities), { inPlace: optimise })
-  verifyProgram(program)
+  yield
+  const scheduled = schedule(draft, capabilities)
+  yield
+  const program = yield* planPieces(scheduled, { inPlace: optimise })
+  yield* verifyProgramPieces(program)
   return program
 }

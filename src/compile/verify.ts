@@ -1,6 +1,7 @@
 /** The Program verifier: every invariant by name; the native decoder checks the same again on what it is handed. */
 
 import { EngineError } from '../errors'
+import { type Pieces, whole } from '../graph/pieces'
 import { DTYPE_BYTES, isFloat } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import { EPILOGUE_OPS, KERNELS } from './kernels'
@@ -29,7 +30,10 @@ export type ProgramInvariant = (typeof PROGRAM_INVARIANTS)[number]
 const WITH_OPERAND: ReadonlySet<string> = new Set(EPILOGUE_OPS.slice(0, EPILOGUE_OPS.indexOf('scale')))
 
 /** Throws `invalid-program` naming the invariant, the place, what was expected and what was got. */
-export function verifyProgram(program: Program): void {
+export const verifyProgram = whole(verifyProgramPieces)
+
+/** {@link verifyProgram} in pieces. */
+export function* verifyProgramPieces(program: Program): Pieces<void> {
   const fail: Fail = (invariant, at, text) => {
     throw new EngineError('invalid-program', `${program.name}: ${invariant}(${at}): ${text}`, {
       program: program.name,
@@ -37,11 +41,18 @@ export function verifyProgram(program: Program): void {
       at,
     })
   }
-  for (const index of program.buffers.keys()) verifyBuffer(program, index, fail)
+  for (const index of program.buffers.keys()) {
+    verifyBuffer(program, index, fail)
+    yield
+  }
   verifyPorts(program, fail)
-  for (const step of program.steps) verifyStep(program, step, fail)
+  for (const step of program.steps) {
+    verifyStep(program, step, fail)
+    yield
+  }
   verifyWritten(program, fail)
-  verifyOverlap(program, fail)
+  yield
+  yield* verifyOverlap(program, fail)
 }
 
 type Fail = (invariant: ProgramInvariant, at: string, text: string) => never
@@ -195,7 +206,7 @@ function verifyWritten(program: Program, fail: Fail): void {
  * Buffers alive at the same time share no byte. With B rows a buffer takes [B·offset, B·(offset + size)): intervals that
  * are apart for one row are apart for all B, so one row's check is the proof.
  */
-function verifyOverlap(program: Program, fail: Fail): void {
+function* verifyOverlap(program: Program, fail: Fail): Pieces<void> {
   const { first, last } = lifetimes(program.buffers, program.steps)
   const roots = [...first.keys()].filter((root) => program.buffers[root]?.storage.kind === 'arena')
   const begin = (root: number) => {
@@ -204,6 +215,7 @@ function verifyOverlap(program: Program, fail: Fail): void {
   }
   let alive: number[] = []
   for (const root of roots.toSorted((a, b) => (first.get(a) ?? 0) - (first.get(b) ?? 0))) {
+    yield
     const from = first.get(root) ?? 0
     alive = alive.filter((other) => (last.get(other) ?? 0) >= from)
     const step = program.steps[from]

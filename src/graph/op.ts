@@ -62,9 +62,11 @@ export function defineOp<A extends Attrs>(definition: OpDefinition<A>): OpCall<A
         },
       )
     }
-    const type = definition.infer(inputs, attrs, fail)
+    const { shape, dtype, axes } = definition.infer(inputs, attrs, fail)
     return {
-      ...type,
+      shape,
+      dtype,
+      axes,
       at,
       origin: { kind: 'op', op: definition.name, inputs, attrs },
       set: unionOfSets(inputs.map((value) => value.set)),

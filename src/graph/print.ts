@@ -1,6 +1,7 @@
 /** The text form of graphs: one line per value. */
 
 import type { Graph } from './graph'
+import { type Pieces, whole } from './pieces'
 import { recipeText } from './recipeText'
 import type { Attr, Attrs, Value, ValueType } from './value'
 
@@ -11,13 +12,18 @@ import type { Attr, Attrs, Value, ValueType } from './value'
  * %2 = linear(%0, %1) [L 16, D 256] f32 {latent} proj_in
  * ```
  */
-export function printGraph(g: Graph): string {
+export const printGraph = whole(printGraphPieces)
+
+/** {@link printGraph} in pieces. */
+export function* printGraphPieces(g: Graph): Pieces<string> {
   const names = new Map(g.values.map((value, index) => [value, `%${index}`]))
   const name = (value: Value) => names.get(value) ?? '%?'
-  const lines = g.values.map(
-    (value) =>
-      `${name(value)} = ${definition(value, name)} ${printType(value)}${value.set ? ` {${value.set}}` : ''} ${value.at}`,
-  )
+  const lines: string[] = []
+  for (const value of g.values) {
+    yield
+    const set = value.set ? ` {${value.set}}` : ''
+    lines.push(`${name(value)} = ${definition(value, name)} ${printType(value)}${set} ${value.at}`)
+  }
   const outputs = Object.entries(g.outputs).map(([output, value]) => `output ${output} = ${name(value)}`)
   return [`graph ${g.name}`, ...lines, ...outputs, ''].join('\n')
 }

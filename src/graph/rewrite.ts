@@ -2,16 +2,21 @@
 
 import { type Graph, graph } from './graph'
 import { applyOp } from './op'
+import { type Pieces, whole } from './pieces'
 import type { Value } from './value'
 
 /** What a value becomes, given its already rewritten operands; `undefined` leaves it as it is. */
 export type Rule = (value: Value, operands: readonly Value[]) => Value | undefined
 
 /** Applies the rule to every value, operands before users. Values that nothing changes keep their identity. */
-export function rewrite(g: Graph, rule: Rule): Graph {
+export const rewrite = whole(rewritePieces)
+
+/** {@link rewrite} in pieces. */
+export function* rewritePieces(g: Graph, rule: Rule): Pieces<Graph> {
   const became = new Map<Value, Value>()
   const now = (value: Value): Value => became.get(value) ?? value
   for (const value of g.values) {
+    yield
     const operands = value.origin.kind === 'op' ? value.origin.inputs.map(now) : []
     const replaced = rule(value, operands)
     if (replaced) became.set(value, replaced)

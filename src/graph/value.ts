@@ -39,9 +39,17 @@ export interface Value extends ValueType {
 
 const ORDER: readonly InputKind[] = ['prompt', 'image', 'step', 'latent']
 
+/** Every set there is, at the number whose bits are its kinds: unions are formed for every value of every pass. */
+const SETS: readonly InputSet[] = Array.from({ length: 2 ** ORDER.length }, (_, bits) =>
+  ORDER.filter((_, kind) => bits & (1 << kind)).join('+'),
+)
+const BITS: ReadonlyMap<InputSet, number> = new Map(SETS.map((set, bits) => [set, bits]))
+
 /** Union of input sets, in canonical order. */
 export function unionOfSets(sets: readonly InputSet[]): InputSet {
-  return ORDER.filter((kind) => sets.some((set) => set.split('+').includes(kind))).join('+')
+  let bits = 0
+  for (const set of sets) bits |= BITS.get(set) ?? 0
+  return SETS[bits] ?? ''
 }
 
 /**

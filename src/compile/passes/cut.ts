@@ -9,6 +9,7 @@
  */
 
 import { type Graph, graph, operandsOf } from '../../graph/graph'
+import { type Pieces, whole } from '../../graph/pieces'
 import { withOperands } from '../../graph/rewrite'
 import type { InputKind, InputSet, Value } from '../../graph/value'
 import { isFreeView } from '../place'
@@ -28,7 +29,10 @@ export interface CutPart {
 }
 
 /** Parts in running order, the row part last; a graph without anything to cut is one row part. */
-export function cut(g: Graph): CutPart[] {
+export const cut = whole(cutPieces)
+
+/** {@link cut} in pieces. */
+export function* cutPieces(g: Graph): Pieces<CutPart[]> {
   const partOf = (value: Value): CutSet | undefined => {
     if (value.origin.kind !== 'op' || value.set === '') return undefined
     return CUT_SETS.find((set) => set === value.set) ?? 'row'
@@ -52,10 +56,12 @@ export function cut(g: Graph): CutPart[] {
     const states = new Set<string>()
     const moved = new Map<Value, Value>()
     const move = (value: Value): Value => moved.get(value) ?? value
+    yield
     for (const value of reached(
       outputs.map(([, value]) => value),
       (value) => (stays(value, set) ? operandsOf(value) : []),
     )) {
+      yield
       const owner = partOf(value)
       if (stays(value, set) || owner === undefined) {
         moved.set(value, withOperands(value, operandsOf(value).map(move)))
@@ -67,6 +73,7 @@ export function cut(g: Graph): CutPart[] {
       states.add(name)
       moved.set(value, stateInput(value, name))
     }
+    yield
     parts.unshift({
       set,
       graph: graph(`${g.name}/${set}`, Object.fromEntries(outputs.map(([name, value]) => [name, move(value)]))),

@@ -1,12 +1,16 @@
 /** dedupe: values computed twice from the same operands become one (common subexpressions). */
 
 import type { Graph } from '../../graph/graph'
+import { type Pieces, whole } from '../../graph/pieces'
 import { recipeText } from '../../graph/recipeText'
-import { rewrite, withOperands } from '../../graph/rewrite'
+import { rewritePieces, withOperands } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
 
 /** Graph in which no two values have the same op, attributes and operands; the first one's path stays. */
-export function dedupe(g: Graph): Graph {
+export const dedupe = whole(dedupePieces)
+
+/** {@link dedupe} in pieces. */
+export function dedupePieces(g: Graph): Pieces<Graph> {
   const first = new Map<string, Value>()
   const numbers = new Map<Value, number>()
   const numberOf = (value: Value): number => {
@@ -15,7 +19,7 @@ export function dedupe(g: Graph): Graph {
     numbers.set(value, numbers.size)
     return numbers.size - 1
   }
-  return rewrite(g, (value, operands) => {
+  return rewritePieces(g, (value, operands) => {
     const candidate = withOperands(value, operands)
     const key = keyOf(candidate, numberOf)
     const known = first.get(key)

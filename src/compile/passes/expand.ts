@@ -2,12 +2,16 @@
 
 import type { Graph } from '../../graph/graph'
 import { opDefinition } from '../../graph/op'
-import { rewrite, withOperands } from '../../graph/rewrite'
+import { type Pieces, whole } from '../../graph/pieces'
+import { rewritePieces, withOperands } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
 
 /** Graph with primitive ops only. */
-export function expand(g: Graph): Graph {
-  return rewrite(g, (value, operands) => expandValue(withOperands(value, operands)))
+export const expand = whole(expandPieces)
+
+/** {@link expand} in pieces. */
+export function expandPieces(g: Graph): Pieces<Graph> {
+  return rewritePieces(g, (value, operands) => expandValue(withOperands(value, operands)))
 }
 
 /** The value in primitive ops; its operands are so already. */

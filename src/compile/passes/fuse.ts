@@ -7,6 +7,7 @@
 
 import type { Graph } from '../../graph/graph'
 import { broadcastOf } from '../../graph/ops/broadcast'
+import { type Pieces, whole } from '../../graph/pieces'
 import { useCounts } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
 import type { Shape } from '../../tensor/shape'
@@ -45,7 +46,10 @@ export interface Arrangement {
 export type Item = Launch | Arrangement
 
 /** Items in running order. With `fuse: false` every op is an item of its own. */
-export function fuse(g: Graph, options: { readonly fuse: boolean }): Item[] {
+export const fuse = whole(fusePieces)
+
+/** {@link fuse} in pieces. */
+export function* fusePieces(g: Graph, options: { readonly fuse: boolean }): Pieces<Item[]> {
   const uses = useCounts(g)
   const items: (Item | undefined)[] = []
   const placeOf = new Map<Value, number>() // item that makes the value
@@ -70,6 +74,7 @@ export function fuse(g: Graph, options: { readonly fuse: boolean }): Item[] {
   }
 
   for (const value of g.values) {
+    yield
     const { origin } = value
     if (origin.kind !== 'op') continue
     const call = kernelCallOf(value)

@@ -2,8 +2,9 @@
 
 import { type Graph, graph } from '../../graph/graph'
 import { linear, slice } from '../../graph/ops'
+import { type Pieces, whole } from '../../graph/pieces'
 import { concatRecipe, literalRecipe, type Recipe } from '../../graph/recipe'
-import { rewrite, withOperands } from '../../graph/rewrite'
+import { rewritePieces, withOperands } from '../../graph/rewrite'
 import { param, type Value } from '../../graph/value'
 import { isElementwise } from '../kernelOf'
 
@@ -18,9 +19,13 @@ interface Projection {
  * q, k and v of one x; the keys and values of all cross-attentions on one text; every block's time projection.
  * A projection whose only user is an element-wise op on it is left alone: that op rides in its epilogue instead.
  */
-export function joinProjections(g: Graph): Graph {
+export const joinProjections = whole(joinProjectionsPieces)
+
+/** {@link joinProjections} in pieces. */
+export function* joinProjectionsPieces(g: Graph): Pieces<Graph> {
   const groups = new Map<Value, Projection[]>()
   const lone = fusedAway(g)
+  yield
   for (const value of g.values) {
     const { origin } = value
     if (origin.kind !== 'op' || origin.op !== 'linear' || lone.has(value)) continue
@@ -42,7 +47,8 @@ export function joinProjections(g: Graph): Graph {
     for (const member of members) groupOf.set(member.value, group)
   }
   if (groupOf.size === 0) return g
-  return rewrite(graph(g.name, g.outputs), (value, operands) => {
+  yield
+  return yield* rewritePieces(graph(g.name, g.outputs), (value, operands) => {
     const group = groupOf.get(value)
     const [x] = operands
     if (!group || !x) return withOperands(value, operands)

@@ -5,6 +5,7 @@
 
 import { EngineError } from '../../errors'
 import type { Graph } from '../../graph/graph'
+import { type Pieces, whole } from '../../graph/pieces'
 import { useCounts } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
 import { type DType, isFloat } from '../../tensor/dtype'
@@ -31,7 +32,10 @@ export interface LayoutOptions {
 }
 
 /** Items as steps over a buffer table. */
-export function layout(g: Graph, items: readonly Item[], options: LayoutOptions): Draft {
+export const layout = whole(layoutPieces)
+
+/** {@link layout} in pieces. */
+export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutOptions): Pieces<Draft> {
   const { dtype, storage, views } = options
   const table = new BufferTable()
   const steps: DraftStep[] = []
@@ -223,6 +227,7 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
     value,
     place: table.output(name, value.dtype === 'i32' ? 'i32' : options.outputDType, value.shape),
   }))
+  yield
   if (views) prepare()
 
   function prepare() {
@@ -263,6 +268,7 @@ export function layout(g: Graph, items: readonly Item[], options: LayoutOptions)
   }
 
   for (const item of items) {
+    yield
     if (item.kind === 'launch') launch(item)
     else arrange(item.value)
   }

@@ -6,6 +6,7 @@
  * row are apart for any number. Biggest first, each at the lowest gap that fits (greedy by size).
  */
 
+import { type Pieces, whole } from '../../graph/pieces'
 import { DTYPE_BYTES } from '../../tensor/dtype'
 import { elements } from '../../tensor/shape'
 import type { BufferSpec, Program, Step } from '../program'
@@ -23,13 +24,17 @@ interface Slot {
 }
 
 /** The finished program. */
-export function plan(draft: Scheduled, options: { readonly inPlace: boolean }): Program {
+export const plan = whole(planPieces)
+
+/** {@link plan} in pieces. */
+export function* planPieces(draft: Scheduled, options: { readonly inPlace: boolean }): Pieces<Program> {
   const slotOf = new Map<number, Slot>()
   const slots: Slot[] = []
   const { first, last } = lifetimes(draft.buffers, draft.steps)
-  draft.steps.forEach((step, index) => {
+  for (const [index, step] of draft.steps.entries()) {
+    yield
     const root = rootOf(draft.buffers, step.output)
-    if (first.get(root) !== index || draft.buffers[root]?.storage.kind !== 'arena') return
+    if (first.get(root) !== index || draft.buffers[root]?.storage.kind !== 'arena') continue
     const end = last.get(root) ?? index
     const over = options.inPlace ? overwritten(draft.buffers, step, index, last) : undefined
     const inherited = over === undefined ? undefined : slotOf.get(over)
@@ -37,8 +42,8 @@ export function plan(draft: Scheduled, options: { readonly inPlace: boolean }): 
     else slots.push({ bytes: rowBytes(draft.buffers[root]), first: index, last: end, offset: 0 })
     const slot = inherited ?? slots.at(-1)
     if (slot) slotOf.set(root, slot)
-  })
-  const arenaBytes = placeSlots(slots)
+  }
+  const arenaBytes = yield* placeSlots(slots)
   const buffers = draft.buffers.map(
     (buffer, index): BufferSpec =>
       buffer.storage.kind === 'arena'
@@ -103,10 +108,11 @@ export function overwritten(
 }
 
 /** Gives every slot an offset; returns the bytes they need together. */
-function placeSlots(slots: readonly Slot[]): number {
+function* placeSlots(slots: readonly Slot[]): Pieces<number> {
   const placed: Slot[] = [] // by offset
   let total = 0
   for (const slot of slots.toSorted((a, b) => b.bytes - a.bytes || a.first - b.first)) {
+    yield
     let offset = 0
     for (const other of placed) {
       if (other.last < slot.first || slot.last < other.first) continue

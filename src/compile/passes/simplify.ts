@@ -2,14 +2,18 @@
 
 import type { Graph } from '../../graph/graph'
 import { applyOp } from '../../graph/op'
-import { rewrite, withOperands } from '../../graph/rewrite'
+import { type Pieces, whole } from '../../graph/pieces'
+import { rewritePieces, withOperands } from '../../graph/rewrite'
 import { type Attrs, param, type Value } from '../../graph/value'
 import { sameShape } from '../../tensor/shape'
 import { recipeOf } from '../constants'
 
 /** Graph without no-op reshapes, slices, permutes, joins, scales and offsets. */
-export function simplify(g: Graph): Graph {
-  return rewrite(g, (value, operands) => simplifyValue(withOperands(value, operands)))
+export const simplify = whole(simplifyPieces)
+
+/** {@link simplify} in pieces. */
+export function simplifyPieces(g: Graph): Pieces<Graph> {
+  return rewritePieces(g, (value, operands) => simplifyValue(withOperands(value, operands)))
 }
 
 function simplifyValue(value: Value): Value {

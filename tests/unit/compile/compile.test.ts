@@ -68,7 +68,7 @@ describe('life', () => {
       if (!done) setImmediate(count)
     }
     setImmediate(count)
-    await compile(transformer({ blocks: 5 }), ORACLE)
+    await compile(transformer({ blocks: 60 }), ORACLE)
     done = true
     expect(turns).toBeGreaterThan(4)
   })
