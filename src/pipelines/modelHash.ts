@@ -1,4 +1,4 @@
-/** A name for everything that decides a model's pictures, the same on every machine: a hash over its files. */
+/** A name for everything that decides a model's pictures, the same on every machine: a hash over its files and settings. */
 
 import { webcrypto } from 'node:crypto'
 import { open } from 'node:fs/promises'
@@ -10,19 +10,21 @@ const BLOCK_BYTES = 1 << 20
 const MAX_BLOCKS = 64
 
 /**
- * The first 16 hexadecimal digits of SHA-256 over the files' names, sizes and contents, computed off the event loop.
+ * The first 16 hexadecimal digits of SHA-256 over settings and the files' names, sizes and contents, computed off the
+ * event loop.
  *
  * Of a file beyond 64 MiB, 64 blocks of 1 MiB are read, the first and the last among them.
  *
  * @param root - folder that names are relative to.
+ * @param options.settings - what else decides pictures, as JSON.
  * @throws {@link EngineError} `missing-file` when one cannot be read.
  */
 export async function modelHash(
   root: string,
   files: readonly string[],
-  options: { readonly signal?: AbortSignal } = {},
+  options: { readonly signal?: AbortSignal; readonly settings?: object } = {},
 ): Promise<string> {
-  const lines: string[] = []
+  const lines: string[] = [`${JSON.stringify(options.settings ?? {})}\n`]
   for (const file of [...files].sort()) {
     throwIfAborted(options.signal)
     const { size, bytes } = await sample(file)

@@ -66,7 +66,8 @@ export async function loadTextToImageModel(
     const denoiserSizes = { height: cells, width: cells, textLength }
     const decoderSizes = { height: cells, width: cells }
     const [hash] = await Promise.all([
-      modelHash(folder, await decidingFiles(folder, opened), { signal }),
+      // Of irodori.json only this decides pictures: the rest are defaults, or names of files that are hashed.
+      modelHash(folder, await decidingFiles(folder, opened), { signal, settings: { textLength } }),
       text.load({ textLength }, signal),
       transformer.load(denoiserSizes, signal),
       decoder.load(decoderSizes, signal),

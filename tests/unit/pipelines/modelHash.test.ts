@@ -40,6 +40,13 @@ describe('modelHash', () => {
     expect(new Set([want, changed, longer, renamed]).size).toBe(4)
   })
 
+  it('changes with a setting', async () => {
+    const of = (settings?: object) => modelHash(path.join(root, 'a'), files('a'), { settings })
+    const hashes = await Promise.all([of(), of({}), of({ textLength: 16 }), of({ textLength: 77 })])
+    expect(new Set(hashes).size).toBe(3)
+    expect(hashes[0]).toBe(hashes[1])
+  })
+
   it('samples large files, their last bytes included', async () => {
     const [config = '', weights = ''] = files('a')
     const large = path.join(root, 'a', 'large.bin')
