@@ -55,7 +55,7 @@ export async function loadTextToImageModel(
       defaults.upscaler === undefined ? undefined : await open(defaults.upscaler, 'SRVGGNetCompact', 'sample')
 
     const { signal } = options
-    const { cells, channels } = facts
+    const { cells, channels, outChannels } = facts
     const { textLength, nativeSize, upscale } = defaults
     const schedulerConfig = await readScheduler(folder)
     const tokenizer = await loadTokenizer(path.join(folder, 'tokenizer'), { signal })
@@ -63,6 +63,7 @@ export async function loadTextToImageModel(
       defaults.labelsFile === undefined
         ? undefined
         : await indexLabels(await readLabels(defaults.labelsFile, { signal }), { signal })
+    const sized = sizeConditions(transformer, nativeSize)
     const denoiserSizes = { height: cells, width: cells, textLength }
     const decoderSizes = { height: cells, width: cells }
     const [hash] = await Promise.all([
@@ -94,22 +95,26 @@ export async function loadTextToImageModel(
             stop,
           ),
       },
-      denoiser: (rows, stop) =>
-        transformer.run(
+      async denoiser(rows, stop) {
+        const outputs = await transformer.run(
           denoiserSizes,
           rows.map(({ latent, level, text: state }) => ({
             hidden_states: latent,
             timestep: Float32Array.of(level.t),
             encoder_hidden_states: state.hidden,
             encoder_length: Int32Array.of(state.length),
+            ...sized,
           })),
           stop,
-        ),
+        )
+        return outChannels === channels ? outputs : outputs.map((output) => firstHalf(output, channels))
+      },
       async prepare(times, texts, stop) {
         const network = await transformer.load(denoiserSizes, stop)
         const [text, ...others] = texts.map(({ hidden, length }) => ({
           encoder_hidden_states: hidden,
           encoder_length: Int32Array.of(length),
+          ...sized,
         }))
         const steps = times.map((t) => ({ timestep: Float32Array.of(t), ...text }))
         const rows = [...steps, ...others.map((other) => ({ ...steps[0], ...other }))]
@@ -162,8 +167,13 @@ function readFacts(text: PipelineNetwork, transformer: PipelineNetwork, decoder:
   const vae = fieldsOf(decoder)
   const cells = denoiser.integer('sample_size', { default: 128, min: 1 })
   const channels = denoiser.integer('in_channels', { default: 4, min: 1 })
-  const outChannels = denoiser.integer('out_channels', { default: channels })
-  if (outChannels !== channels) denoiser.fail('out_channels', `in_channels ${channels}`, outChannels)
+  const outChannels = denoiser.integerOrNull('out_channels', { default: 8 }) ?? channels // 8: the class's default
+  if (outChannels !== channels && outChannels !== 2 * channels) {
+    denoiser.fail('out_channels', `in_channels, ${channels}, or twice as many`, outChannels)
+  }
+  const read = transformer.model.ports.inputs.find(({ input }) => input === 'encoder_hidden_states')?.axes.at(-1)
+  const hidden = textFields.integer('hidden_size', { default: 512 })
+  if (read !== hidden) denoiser.fail('caption_channels', `${hidden}, the width of the text encoder`, read)
   const latentChannels = vae.integer('latent_channels', { default: 4 })
   if (latentChannels !== channels) vae.fail('latent_channels', `${channels}, as the denoiser`, latentChannels)
   const stages = vae.integers('num_decoder_blocks', { default: [3, 3, 3, 1] }).length
@@ -171,6 +181,7 @@ function readFacts(text: PipelineNetwork, transformer: PipelineNetwork, decoder:
   return {
     cells,
     channels,
+    outChannels,
     nativeSize: cells * factor ** (stages - 1),
     textLength: textFields.integer('max_position_embeddings', { default: 77, min: 3 }),
     scaling: {
@@ -178,6 +189,25 @@ function readFacts(text: PipelineNetwork, transformer: PipelineNetwork, decoder:
       shift: vae.number('shift_factor', { default: 0 }),
     },
   }
+}
+
+/**
+ * What PixArt-α at 1024 pixels reads of the picture's size, as diffusers' PixArtAlphaPipeline gives it: [height, width]
+ * in pixels, and height / width. Nothing for networks without `use_additional_conditions`.
+ */
+function sizeConditions({ model }: PipelineNetwork, size: number): Readonly<Record<string, Float32Array>> {
+  if (!model.ports.inputs.some(({ input }) => input === 'resolution')) return {}
+  return { resolution: Float32Array.of(size, size), aspect_ratio: Float32Array.of(1) }
+}
+
+/** Without the learned variance: channels 0 to C - 1 of each cell. `[h, w, 2 C] -> [h, w, C]`. */
+function firstHalf(output: Float32Array, channels: number): Float32Array {
+  const means = new Float32Array(output.length / 2) // [h, w, C]
+  for (let cell = 0; cell * channels < means.length; cell++) {
+    const from = cell * 2 * channels
+    means.set(output.subarray(from, from + channels), cell * channels)
+  }
+  return means
 }
 
 function fieldsOf({ model }: PipelineNetwork): JsonFields {
