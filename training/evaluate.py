@@ -91,6 +91,7 @@ def main():
                         help="which captions to score; of the others than labels one per item and language")
     parser.add_argument("--sheet", help="draw prompts (a JSON list, or the scored labels) into this PNG instead of scoring")
     parser.add_argument("--prompts", help="JSON file with a list of prompts for the sheet")
+    parser.add_argument("--append", help="also append every score to this file, which card.py reads")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -122,11 +123,15 @@ def main():
                         prompts = [c for c, _ in chosen[g]]
                         drawn = model.draw(prompts, steps, guidance, sampler, shift, args.seed)
                         rank = ranks(drawn, real, np.array([k for _, k in chosen[g]]))
-                        print(json.dumps({"sampler": sampler, "steps": steps, "shift": shift, "guidance": guidance,
+                        row = json.dumps({"sampler": sampler, "steps": steps, "shift": shift, "guidance": guidance,
                                           "kind": args.kind, "language": g, "n": len(rank),
                                           "top1": round(float((rank == 0).mean()), 4),
                                           "top5": round(float((rank < 5).mean()), 4),
-                                          "seconds": round(time.monotonic() - start, 1)}), flush=True)
+                                          "seconds": round(time.monotonic() - start, 1)})
+                        print(row, flush=True)
+                        if args.append:
+                            with open(args.append, "a", encoding="utf-8") as f:
+                                f.write(row + "\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from captions import HERE, LANGUAGES
 from check_model import compare
 from model import MAX_TOKENS, SCALING_FACTOR, make_text_encoder, make_transformer
-from taesd import load_taesd
+from taesd import SHIPPED, load_taesd
 
 ROOT = os.path.dirname(HERE)
 SCHEDULER = {"num_train_timesteps": 1000, "prediction_type": "flow_prediction", "use_flow_sigmas": True,
@@ -83,8 +83,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default=os.path.join(HERE, "runs", "emoji"))
     parser.add_argument("--data", default=os.path.join(HERE, "runs", "data"))
-    parser.add_argument("--vae", required=True, help="folder with the taesd3 weights")
-    parser.add_argument("--upscaler", required=True, help="realesr-animevideov3-x4.safetensors")
+    parser.add_argument("--vae", default=SHIPPED, help="folder with the autoencoder, as exported or as published")
+    parser.add_argument("--upscaler", default=os.path.join(ROOT, "models", "emoji", "upscaler", "model.safetensors"),
+                        help="realesr-animevideov3-x4.safetensors")
     parser.add_argument("--out", default=os.path.join(ROOT, "models", "emoji"))
     args = parser.parse_args()
     out = args.out + ".new"

@@ -20,19 +20,23 @@ def orthogonal(m, rounds=4):
 
 
 class Muon:
-    def __init__(self, parameters, lr, momentum=0.95, decay=0.01):
+    """One of several processes that share weights and momentum: each takes every n-th matrix of a shape."""
+
+    def __init__(self, parameters, lr, rank=0, ranks=1, momentum=0.95, decay=0.01):
         self.lr, self.momentum, self.decay = lr, momentum, decay
         groups = defaultdict(list)
         for p in parameters:
             groups[tuple(p.shape)].append(p)
         self.groups = list(groups.values())
-        self.buffers = [torch.zeros(len(g), *g[0].shape) for g in self.groups]
+        self.own = slice(rank, None, ranks)
+        self.buffers = [torch.zeros(len(g), *g[0].shape).share_memory_() for g in self.groups]
 
     @torch.no_grad()
-    def step(self, factor):
+    def step(self, factor, gradient_of):
         lr = self.lr * factor
         for group, buffer in zip(self.groups, self.buffers):
-            grads = torch.stack([p.grad for p in group])
+            group, buffer = group[self.own], buffer[self.own]
+            grads = torch.stack([gradient_of(p) for p in group])
             buffer.lerp_(grads, 1 - self.momentum)
             update = orthogonal(torch.lerp(grads, buffer, self.momentum))
             update *= max(1.0, buffer.shape[1] / buffer.shape[2]) ** 0.5
@@ -43,4 +47,5 @@ class Muon:
         return {"buffers": self.buffers}
 
     def load_state_dict(self, state):
-        self.buffers = state["buffers"]
+        for buffer, saved in zip(self.buffers, state["buffers"]):
+            buffer.copy_(saved)

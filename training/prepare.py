@@ -6,9 +6,11 @@ import json
 import os
 
 import numpy as np
+import torch
 from PIL import Image
 
 from captions import HERE, build
+from taesd import SHIPPED, load_taesd
 
 DATA = os.path.join(HERE, "data", "emoji.jsonl")
 STYLE = "fluent3d"
@@ -120,16 +122,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manifest", help="write data/emoji.jsonl anew from this manifest")
     parser.add_argument("--pictures", help="folder with the WebP files (…/@lobehub/fluent-emoji-3d/assets)")
-    parser.add_argument("--vae", help="folder with taesd3_encoder.bf16.safetensors and taesd3_decoder.bf16.safetensors")
+    parser.add_argument("--vae", default=SHIPPED, help="folder with the autoencoder, as exported or as published")
     parser.add_argument("--out", default=os.path.join(HERE, "runs", "data"))
     args = parser.parse_args()
     if args.manifest:
         print("items", write_items(args.manifest, DATA))
     if not args.pictures:
         return
-    import torch
-    from taesd import load_taesd
-
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     os.makedirs(args.out, exist_ok=True)
@@ -155,7 +154,7 @@ def main():
         psnr = -10 * torch.log10(((back - want) / 2).pow(2).mean((1, 2, 3)))
     torch.save(latents, os.path.join(args.out, "latents.pt"))
     np.save(os.path.join(args.out, "pixels.npy"), pixels[:, 0])
-    flat = latents.permute(3, 0, 1, 2, 4).reshape(16, -1) if latents.shape[-1] != 8 else latents.transpose(0, 2).reshape(16, -1)
+    flat = latents.transpose(0, 2).reshape(16, -1)
     print("latents", tuple(latents.shape), "round trip PSNR", psnr.mean().item(), psnr.min().item(), psnr.max().item())
     print("mean", [round(v, 3) for v in flat.mean(1).tolist()])
     print("std", [round(v, 3) for v in flat.std(1).tolist()], "overall", flat.std().item(), flat.pow(2).mean().sqrt().item())
