@@ -34,6 +34,9 @@ export interface NativeDeviceInfo {
 
 export interface NativeTensorEntry {
   readonly name: string
+  /** The file format's word for the element type: `BF16`, `F64`. */
+  readonly type: string
+  /** -1 where nothing reads that type. */
   readonly dtype: number
   readonly shape: readonly number[]
   readonly begin: number

@@ -8,7 +8,14 @@ import { elements } from '../tensor/shape'
 import type { Device, DeviceBuffer } from './device'
 import type { DeviceWeights, LoadOptions } from './deviceWeights'
 import { type Executable, loadExecutable, type RowValue } from './executable'
-import { joinInputs, type NetworkInput, type NetworkInputs, type ReadInputs, readInputs } from './networkInputs'
+import {
+  type ArrayOwner,
+  joinInputs,
+  type NetworkInput,
+  type NetworkInputs,
+  type ReadInputs,
+  readInputs,
+} from './networkInputs'
 import { linkParts, type NetworkPart } from './networkParts'
 import { NetworkState } from './networkState'
 import { SharedWork } from './sharedWork'
@@ -38,8 +45,11 @@ export interface NetworkRunOptions {
    * network. What is named here is left out of the result.
    */
   readonly outputs?: Readonly<Record<string, readonly (Float32Array | DeviceBuffer)[]>>
-  /** The arrays of rows stay as they are until the promise settles, so that most need no copy. @defaultValue false */
-  readonly lend?: boolean
+  /**
+   * Whose the arrays of rows are: `copied`, the caller's again at once; `lent`, unchanged until the promise settles;
+   * `given`, never changed again. Lent ones are copied only where states depend on them. @defaultValue 'copied'
+   */
+  readonly arrays?: ArrayOwner
 }
 
 /** Bytes that belong to a network; its weights may be shared with others. */
@@ -134,7 +144,7 @@ export class Network {
    */
   state(inputs: NetworkInputs): NetworkState {
     this.#assertOpen()
-    const read = readInputs(`${this.graph.name}: state`, this.#known, inputs, false)
+    const read = readInputs(`${this.graph.name}: state`, this.#known, inputs, 'copied')
     const handle = new NetworkState(read, (disposed, pinned) => {
       this.#handles.delete(disposed)
       for (const state of pinned) this.#states.release(state)
@@ -156,8 +166,8 @@ export class Network {
     return this.#whilePending(async () => {
       if (rows.length === 0)
         throw new EngineError('invalid-argument', `${this.graph.name}: expected at least one row, got none`)
-      const { signal, outputs: placed = {}, lend = false } = options
-      const read = rows.map((row, index) => this.#readRow(row, index, { complete: true, lend }))
+      const { signal, outputs: placed = {}, arrays = 'copied' } = options
+      const read = rows.map((row, index) => this.#readRow(row, index, { complete: true, arrays }))
       const states = await this.#acquire(read, signal)
       try {
         const made = new Map(
@@ -188,7 +198,7 @@ export class Network {
    */
   async prepare(rows: readonly NetworkRow[], options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     return this.#whilePending(async () => {
-      const read = rows.map((row, index) => this.#readRow(row, index, { complete: false, lend: false }))
+      const read = rows.map((row, index) => this.#readRow(row, index, { complete: false, arrays: 'copied' }))
       this.#release(await this.#acquire(read, options.signal))
     })
   }
@@ -233,13 +243,13 @@ export class Network {
   #readRow(
     { state, inputs }: NetworkRow,
     index: number,
-    { complete, lend }: { readonly complete: boolean; readonly lend: boolean },
+    { complete, arrays }: { readonly complete: boolean; readonly arrays: ArrayOwner },
   ): Row {
     const place = `${this.graph.name}: row ${index}`
     const shared = state?.read
     if (state && !this.#handles.has(state))
       throw new EngineError('invalid-argument', `${place}: expected a state of this network, got another one's`)
-    const own = readInputs(place, this.#known, inputs, lend)
+    const own = readInputs(place, this.#known, inputs, arrays)
     return { ...joinInputs(place, this.#known, shared, own, complete), state }
   }
 

@@ -31,10 +31,11 @@ export interface InputKey {
   readonly unique: boolean
 }
 
+/** Whose arrays they are: the caller's again at once, unchanged until the call is over, never changed again. */
+export type ArrayOwner = 'copied' | 'lent' | 'given'
+
 /**
  * Checks inputs and reads those that are arrays.
- *
- * @param lent - the arrays stay as they are until the call is over: those that only the call itself reads need no copy.
  *
  * Throws `unknown-input`, `dtype-mismatch`, `shape-mismatch`.
  */
@@ -42,7 +43,7 @@ export function readInputs(
   place: string,
   known: ReadonlyMap<string, NetworkInput>,
   inputs: NetworkInputs,
-  lent: boolean,
+  arrays: ArrayOwner,
 ): ReadInputs {
   for (const [name, value] of Object.entries(inputs)) checkInput(place, known, name, value)
   const keys = new Map<string, InputKey>()
@@ -50,8 +51,9 @@ export function readInputs(
   for (const [name, value] of Object.entries(inputs)) {
     const keyed = known.get(name)?.keyed ?? false
     if (keyed) keys.set(name, keyOf(value))
-    // A run that several calls wait for may outlive this one, so what it reads is never the caller's.
-    values.set(name, value instanceof DeviceBuffer || (lent && !keyed) ? value : value.slice())
+    // A run that several calls wait for may outlive this one, so what it reads must not be only lent.
+    const kept = value instanceof DeviceBuffer || arrays === 'given' || (arrays === 'lent' && !keyed)
+    values.set(name, kept ? value : value.slice())
   }
   return { values, keys }
 }

@@ -1,28 +1,17 @@
 /** One network with typed arrays in and out: a component of a model folder on a device. */
 
-import {
-  type DeviceOptions,
-  DeviceWeights,
-  type LoadProgress,
-  loadNetwork,
-  type Network,
-  type NetworkRow,
-  openDevice,
-} from '../bindings'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type DeviceOptions, type LoadProgress, type NetworkRow, openDevice } from '../bindings'
 import { Device } from '../bindings/device'
-import { SharedWork } from '../bindings/sharedWork'
 import { compile, type NetworkDType } from '../compile/compile'
 import { EngineError, throwIfAborted } from '../errors'
-import { graphInputs } from '../graph/graph'
-import type { ModelGraph, ModelPorts, Sizes } from '../models'
+import type { ModelPorts } from '../models'
 import type { Tensor } from '../tensor/tensor'
 import { checkNames, invalidOption, signalOption, stringOption, wordOption } from '../text/givenOptions'
 import { type ComponentModel, openComponent } from './componentModel'
+import { ComponentNetworks } from './componentNetworks'
 import { publishLoad } from './diagnostics'
 import { bindInputs, type ComponentInput, gatherOutputs } from './ports'
-
-/** Networks of one component that are kept compiled, the last used ones. */
-const KEPT_SHAPES = 8
 
 export interface ComponentOptions {
   /** A backend's name, or a device that is open already (then shared, and not closed with the component). @defaultValue `'cpu'` */
@@ -123,34 +112,27 @@ async function bind(
   }
   const opened = shared ?? openDevice({ device: device as DeviceOptions['device'], instructions, threads })
   const dtype = asked ?? opened.capabilities.preferredDtype
-  const weights = new DeviceWeights(opened, model.checkpoint)
+  let networks: ComponentNetworks | undefined
   try {
     if (dtype !== 'f32' && dtype !== 'bf16' && dtype !== 'f16') throw invalidOption('dtype', 'f32, bf16 or f16', dtype)
     // The weights are read now, for the smallest sizes: packs do not depend on sizes, so later runs find them made.
-    const { graph } = model.definition.build(model.config, model.place, model.ports.smallest)
+    networks = new ComponentNetworks(opened, model, dtype)
+    const { definition, config, place, ports, smallest } = model
+    await nextTurn()
+    const graph = ports.outputs.some((port) => port.onDemand)
+      ? definition.build(config, place, ports.smallest).graph
+      : smallest
     const { parts } = await compile(graph, opened.capabilities, { dtype, signal })
-    await weights.packs(
+    await networks.weights.packs(
       parts.flatMap((part) => part.signature.params),
       { signal, onProgress },
     )
-    return new Component(model, opened, weights, dtype, shared === undefined)
+    return new Component(model, opened, networks, dtype, shared === undefined)
   } catch (error) {
-    weights.dispose()
+    networks?.dispose()
     if (!shared) opened.dispose()
     throw error
   }
-}
-
-/** A network for one set of sizes and outputs. */
-interface Shaped {
-  readonly model: ModelGraph
-  readonly network: SharedWork<Network>
-  /** Graph inputs that the asked outputs depend on. */
-  readonly inputs: ReadonlySet<string>
-  /** Runs that use it or wait for it. */
-  users: number
-  /** No new run will find it: it goes when its last user leaves. */
-  evicted: boolean
 }
 
 /** A loaded network. Runs of different sizes compile once each; runs may overlap. */
@@ -166,25 +148,25 @@ export class Component {
   readonly unused: readonly string[]
   /** Differs when the weights' files do. */
   readonly identity: string
-  readonly #model: ComponentModel
-  readonly #weights: DeviceWeights
+  readonly #networks: ComponentNetworks
   readonly #ownsDevice: boolean
-  readonly #shapes = new Map<string, Shaped>()
-  readonly #networks = new Set<Network>()
-  #pending = 0
-  #disposed = false
 
   /** @internal Use {@link loadComponent}. */
-  constructor(model: ComponentModel, device: Device, weights: DeviceWeights, dtype: NetworkDType, ownsDevice: boolean) {
+  constructor(
+    model: ComponentModel,
+    device: Device,
+    networks: ComponentNetworks,
+    dtype: NetworkDType,
+    ownsDevice: boolean,
+  ) {
     this.name = model.name
     this.className = model.definition.className
     this.dtype = dtype
     this.device = device
     this.ports = model.ports
     this.unused = model.report.unused
-    this.identity = weights.identity
-    this.#model = model
-    this.#weights = weights
+    this.identity = networks.weights.identity
+    this.#networks = networks
     this.#ownsDevice = ownsDevice
   }
 
@@ -201,7 +183,7 @@ export class Component {
     inputs: Readonly<Record<string, ComponentInput>>,
     options: ComponentRunOptions = {},
   ): Promise<Record<string, Tensor>> {
-    if (this.#disposed)
+    if (this.#networks.disposed)
       throw new EngineError('disposed', `component "${this.name}": expected one in use, got a disposed one`)
     const signal = signalOption(checkNames('run', options, ['signal', 'outputs']))
     const { outputs } = options
@@ -210,91 +192,30 @@ export class Component {
     }
     throwIfAborted(signal)
     const { sizes, rows } = bindInputs(this.name, this.ports, inputs)
-    const shaped = this.#shaped(sizes, outputs)
-    shaped.users += 1
-    this.#pending += 1
-    try {
-      const network = await shaped.network.join(signal)
-      const results = await network.run(
-        rows.map((row) => only(shaped.inputs, row)),
-        signal ? { signal } : {},
-      )
-      return gatherOutputs(shaped.model.outputs, shaped.model.graph, results)
-    } finally {
-      this.#pending -= 1
-      shaped.users -= 1
-      this.#free(shaped)
-      if (this.#disposed && this.#pending === 0) this.#freeAll()
-    }
+    using lease = await this.#networks.lease({ sizes, outputs }, { signal })
+    const { network, model, inputs: wanted } = lease
+    const results = await network.run(
+      rows.map((row) => only(wanted, row)),
+      { signal, arrays: 'given' },
+    )
+    return gatherOutputs(model.outputs, model.graph, results)
   }
 
   /** Bytes held by packs and by states of earlier runs. */
   memory(): ComponentMemory {
-    const stateBytes = [...this.#networks].reduce((sum, network) => sum + network.memory().stateBytes, 0)
-    return { packBytes: this.#weights.memory().packBytes, stateBytes, shapes: this.#networks.size }
+    const { packBytes, stateBytes, networks } = this.#networks.memory()
+    return { packBytes, stateBytes, shapes: networks }
   }
 
   /** Runs under way are finished first; new ones are refused. Idempotent. */
   dispose(): void {
-    if (this.#disposed) return
-    this.#disposed = true
-    for (const shaped of this.#shapes.values()) this.#evict(shaped)
-    this.#shapes.clear()
-    if (this.#pending === 0) this.#freeAll()
+    this.#networks.dispose(() => {
+      if (this.#ownsDevice) this.device.dispose()
+    })
   }
 
   [Symbol.dispose](): void {
     this.dispose()
-  }
-
-  #shaped(sizes: Sizes, outputs: readonly string[] | undefined): Shaped {
-    const key = JSON.stringify([Object.entries(sizes).sort(), outputs ?? null])
-    const known = this.#shapes.get(key)
-    this.#shapes.delete(key)
-    const shaped = known && !known.network.cancelled ? known : this.#load(key, sizes, outputs)
-    this.#shapes.set(key, shaped)
-    for (const [oldest, entry] of this.#shapes) {
-      if (this.#shapes.size <= KEPT_SHAPES) break
-      this.#shapes.delete(oldest)
-      this.#evict(entry)
-    }
-    return shaped
-  }
-
-  #load(key: string, sizes: Sizes, outputs: readonly string[] | undefined): Shaped {
-    const model = this.#model.definition.build(this.#model.config, this.#model.place, sizes, outputs)
-    const network = new SharedWork(async (signal) => {
-      const loaded = await loadNetwork(this.device, model.graph, this.#weights, { dtype: this.dtype, signal })
-      this.#networks.add(loaded)
-      return loaded
-    })
-    const inputs = new Set(graphInputs(model.graph).map((value) => value.at))
-    const shaped: Shaped = { model, network, inputs, users: 0, evicted: false }
-    network.onFailure(() => {
-      if (this.#shapes.get(key) === shaped) this.#shapes.delete(key)
-    })
-    return shaped
-  }
-
-  #evict(shaped: Shaped): void {
-    shaped.evicted = true
-    this.#free(shaped)
-  }
-
-  #free({ network, users, evicted }: Shaped): void {
-    if (!evicted || users > 0 || network.cancelled) return
-    network.join().then(
-      (loaded) => {
-        this.#networks.delete(loaded)
-        loaded.dispose()
-      },
-      () => undefined,
-    )
-  }
-
-  #freeAll(): void {
-    this.#weights.dispose()
-    if (this.#ownsDevice) this.device.dispose()
   }
 }
 

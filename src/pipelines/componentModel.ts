@@ -2,6 +2,7 @@
 
 import { readSafetensorsIndex } from '../bindings'
 import { EngineError } from '../errors'
+import type { Graph } from '../graph/graph'
 import {
   type ModelDefinition,
   type ModelPorts,
@@ -33,6 +34,8 @@ export interface ComponentModel {
   readonly ports: ModelPorts
   readonly checkpoint: Checkpoint
   readonly report: NameReport
+  /** The network at its smallest sizes with every output there is. */
+  readonly smallest: Graph
 }
 
 /** A component whose class is known, before any network is built. */
@@ -136,7 +139,8 @@ async function matchWeights(
     ...(weightMap ? { weightMap } : {}),
   })
   const outputs = ports.outputs.map((port) => port.name)
-  const found = report(checkpoint, neededTensors(definition.build(config, place, ports.smallest, outputs).graph))
+  const { graph: smallest } = definition.build(config, place, ports.smallest, outputs)
+  const found = report(checkpoint, neededTensors(smallest))
   assertComplete(found, source.path)
-  return { name, definition, config, place, ports, checkpoint, report: found }
+  return { name, definition, config, place, ports, checkpoint, report: found, smallest }
 }

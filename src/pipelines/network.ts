@@ -1,11 +1,11 @@
-/** One component of a pipeline on its device: weights opened once, graphs compiled per size when first needed. */
+/** One component of a pipeline on its device: rows in and out by graph names, pictures channels-last. */
 
-import { type Device, DeviceWeights, type LoadProgress, loadNetwork, type Network } from '../bindings'
-import { SharedWork } from '../bindings/sharedWork'
+import type { Device, LoadProgress, Network, NetworkInputs } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
 import { EngineError } from '../errors'
 import type { Sizes } from '../models'
 import { type ComponentModel, openComponent } from './componentModel'
+import { ComponentNetworks, type NetworkLease } from './componentNetworks'
 
 /** How a pipeline's networks are loaded. */
 export interface NetworkOptions {
@@ -14,22 +14,17 @@ export interface NetworkOptions {
   readonly onProgress: ((component: string, progress: LoadProgress) => void) | undefined
 }
 
-/** A component whose rows are given and taken by graph names, pictures channels-last. */
 export class PipelineNetwork {
   readonly model: ComponentModel
-  readonly #device: Device
-  readonly #weights: DeviceWeights
-  readonly #output: string
-  readonly #options: NetworkOptions
-  readonly #networks = new Map<string, SharedWork<Network>>()
-  #disposed = false
+  readonly #networks: ComponentNetworks
+  readonly #outputs: readonly [string]
+  readonly #onProgress: NetworkOptions['onProgress']
 
   private constructor(device: Device, model: ComponentModel, output: string, options: NetworkOptions) {
-    this.#device = device
     this.model = model
-    this.#weights = new DeviceWeights(device, model.checkpoint)
-    this.#output = output
-    this.#options = options
+    this.#networks = new ComponentNetworks(device, model, options.dtype)
+    this.#outputs = [output]
+    this.#onProgress = options.onProgress
   }
 
   /**
@@ -61,64 +56,36 @@ export class PipelineNetwork {
     return [...new Set([...this.model.checkpoint.tensors.values()].map(({ file }) => file))]
   }
 
-  /** The network for sizes, compiled and bound at the first call; it is given up when nobody waits for it any more. */
-  load(sizes: Sizes, signal: AbortSignal | undefined): Promise<Network> {
-    const { name } = this.model
-    if (this.#disposed) {
-      return Promise.reject(new EngineError('disposed', `${name}: expected an open network, got a disposed one`))
-    }
-    const key = JSON.stringify(sizes)
-    const known = this.#networks.get(key)
-    const work = known && !known.cancelled ? known : this.#start(key, sizes)
-    return work.join(signal)
+  /** Makes the network for sizes ready ahead of its first run, telling the pipeline's loader how far it is. */
+  async load(sizes: Sizes, signal: AbortSignal | undefined): Promise<Network> {
+    const tell = this.#onProgress
+    const onProgress = tell && ((progress: LoadProgress) => tell(this.model.name, progress))
+    using lease = await this.#networks.lease({ sizes, outputs: this.#outputs }, { signal, onProgress })
+    return lease.network
   }
 
-  /** Runs rows whose inputs are the graph's; gives the asked output of each. */
-  async run(
-    sizes: Sizes,
-    rows: readonly Readonly<Record<string, Float32Array | Int32Array>>[],
-    signal: AbortSignal,
-  ): Promise<Float32Array[]> {
-    const network = await this.load(sizes, signal)
-    const results = await network.run(
+  /** The network for sizes, held until the lease is disposed. */
+  lease(sizes: Sizes, signal: AbortSignal | undefined): Promise<NetworkLease> {
+    return this.#networks.lease({ sizes, outputs: this.#outputs }, { signal })
+  }
+
+  /** Runs rows whose inputs are the graph's, and stay as they are meanwhile; gives the asked output of each. */
+  async run(sizes: Sizes, rows: readonly NetworkInputs[], signal: AbortSignal): Promise<Float32Array[]> {
+    using lease = await this.lease(sizes, signal)
+    const results = await lease.network.run(
       rows.map((inputs) => ({ inputs })),
-      { signal },
+      { signal, arrays: 'lent' },
     )
+    const [output] = this.#outputs
     return results.map((result) => {
-      const values = result[this.#output]
+      const values = result[output]
       if (values !== undefined) return values
-      throw new EngineError('internal', `${this.model.name}: expected the output ${this.#output}, got none`)
+      throw new EngineError('internal', `${this.model.name}: expected the output ${output}, got none`)
     })
   }
 
+  /** Runs under way are finished first. Idempotent. */
   dispose(): void {
-    this.#disposed = true
-    for (const work of this.#networks.values()) {
-      if (work.cancelled) continue
-      work.join().then(
-        (network) => network.dispose(),
-        () => undefined,
-      )
-    }
-    this.#networks.clear()
-    this.#weights.dispose()
-  }
-
-  #start(key: string, sizes: Sizes): SharedWork<Network> {
-    const { definition, config, place, name } = this.model
-    const { dtype, onProgress } = this.#options
-    const { graph } = definition.build(config, place, sizes, [this.#output])
-    const work = new SharedWork((signal) =>
-      loadNetwork(this.#device, graph, this.#weights, {
-        dtype,
-        signal,
-        onProgress: (progress) => onProgress?.(name, progress),
-      }),
-    )
-    this.#networks.set(key, work)
-    work.onFailure(() => {
-      if (this.#networks.get(key) === work) this.#networks.delete(key)
-    })
-    return work
+    this.#networks.dispose()
   }
 }

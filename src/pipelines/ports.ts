@@ -214,12 +214,16 @@ function splitRows(
 ): [string, (Float32Array | Int32Array)[]][] {
   const row = tensor.shape.slice(1)
   const size = elements(row)
-  // Copies: a run may wait for its network, and the caller's arrays are the caller's again at once.
+  const view = <T extends Float32Array | Int32Array>(all: T, i: number): T =>
+    all.subarray(i * size, (i + 1) * size) as T
+  // Rows of the caller's array are copied, for it is the caller's again at once; those of a converted one are not.
   const cut = <T extends Float32Array | Int32Array>(all: T): T[] =>
-    Array.from({ length: rows }, (_, i) => all.slice(i * size, (i + 1) * size) as T)
+    Array.from({ length: rows }, (_, i) => (all === tensor.data ? (view(all, i).slice() as T) : view(all, i)))
   switch (port.kind) {
-    case 'picture':
-      return [[port.input, cut(toFloat32(tensor)).map((data) => channelsLast(data, row))]]
+    case 'picture': {
+      const all = toFloat32(tensor)
+      return [[port.input, Array.from({ length: rows }, (_, i) => channelsLast(view(all, i), row))]]
+    }
     case 'numbers':
       return [[port.input, cut(toFloat32(tensor))]]
     case 'timestep': {
@@ -255,10 +259,11 @@ function splitRows(
           : []),
       ]
     }
-    case 'prefixMask':
-      return [
-        [port.input, cut(toFloat32(tensor)).map((mask, i) => Int32Array.of(prefixLength(`${at}: row ${i}`, mask)))],
-      ]
+    case 'prefixMask': {
+      const all = toFloat32(tensor)
+      const lengths = Array.from({ length: rows }, (_, i) => prefixLength(`${at}: row ${i}`, view(all, i)))
+      return [[port.input, lengths.map((length) => Int32Array.of(length))]]
+    }
     default:
       return port satisfies never
   }

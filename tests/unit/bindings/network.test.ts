@@ -273,11 +273,28 @@ describe.each(BACKENDS)('network on %s', (backend) => {
     for (const buffer of got) expect(() => buffer.handle).toThrow(expect.objectContaining({ code: 'disposed' }))
   })
 
-  it('reads lent arrays where they are', async () => {
+  it('reads lent and given arrays as copied ones', async () => {
+    const expected = (await (await load()).run([row(1, 1, 1)]))[0]
+    for (const arrays of ['lent', 'given'] as const) {
+      const network = await load()
+      const [result] = await network.run([row(1, 1, 1)], { arrays })
+      expect(bytes(result)).toBe(bytes(expected))
+    }
+  })
+
+  it('keeps no lent array in states', async () => {
     const network = await load()
     const [expected] = await network.run([row(1, 1, 1)])
-    const [lent] = await network.run([row(1, 1, 1)], { lend: true })
-    expect(bytes(lent)).toBe(bytes(expected))
+    const lent = row(1, 2, 3)
+    const controller = new AbortController()
+    const pending = network.run([lent], { arrays: 'lent', signal: controller.signal })
+    const other = network.run([row(2, 2, 3)])
+    controller.abort()
+    await rejection(pending)
+    for (const array of Object.values(lent.inputs) as Float32Array[]) array.fill(Number.NaN)
+    const [fresh] = await (await load()).run([row(2, 2, 3)])
+    expect(bytes((await other)[0])).toBe(bytes(fresh))
+    expect(bytes((await network.run([row(1, 1, 1)]))[0])).toBe(bytes(expected))
   })
 
   it('shares states between calls that run at the same time, even when one gives up', async () => {
