@@ -7,7 +7,7 @@ import { compile, type NetworkDType } from '../compile/compile'
 import { EngineError, throwIfAborted } from '../errors'
 import type { ModelPorts } from '../models'
 import type { Tensor } from '../tensor/tensor'
-import { checkNames, invalidOption, signalOption, stringOption, wordOption } from '../text/givenOptions'
+import { checkNames, invalidOption, show, signalOption, stringOption, wordOption } from '../text/givenOptions'
 import { type ComponentModel, openComponent } from './componentModel'
 import { ComponentNetworks } from './componentNetworks'
 import { publishLoad } from './diagnostics'
@@ -51,11 +51,13 @@ export interface ComponentMemory {
  * @param path - a bundled model's name, a diffusers folder, a component's folder, or a safetensors file that is known without a config.
  * @param name - the sub-folder's name, `transformer`, `text_encoder`, `vae.decoder`.
  *
- * @throws {@link EngineError} `missing-file`, `unknown-component`, `unsupported-model`, `unsupported-format` when there
- * is no such network; `invalid-config`, `invalid-safetensors`, `missing-tensor`, `shape-mismatch` when its files are
+ * @throws {@link EngineError} `invalid-argument` when they are no strings; `missing-file`, `unknown-component`,
+ * `unsupported-model`, `unsupported-format` when there is no such network; `invalid-config`, `invalid-safetensors`, `missing-tensor`, `shape-mismatch` when its files are
  * wrong; `unknown-option`, `invalid-option`, `unavailable-device`; an AbortError when the signal fires.
  */
 export async function loadComponent(path: string, name: string, options: ComponentOptions = {}): Promise<Component> {
+  checkString('path', 'a model, folder or file', path)
+  checkString('name', 'a component', name)
   const given = checkNames('loadComponent', options, [
     'device',
     'dtype',
@@ -93,6 +95,12 @@ export async function loadComponent(path: string, name: string, options: Compone
     publishLoad({ model: path, component: name, phase: 'error', durationMs: performance.now() - started, error })
     throw error
   }
+}
+
+function checkString(argument: string, what: string, got: unknown): void {
+  if (typeof got === 'string' && got !== '') return
+  const message = `loadComponent: ${argument}: expected the name of ${what}, got ${show(got)}`
+  throw new EngineError('invalid-argument', message, { argument, got })
 }
 
 /** Opens the device where none was given, and puts the weights on it. */

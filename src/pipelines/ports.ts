@@ -33,6 +33,9 @@ export function bindInputs(
   ports: ModelPorts,
   inputs: Readonly<Record<string, ComponentInput>>,
 ): BoundInputs {
+  if (typeof inputs !== 'object' || inputs === null || Array.isArray(inputs) || ArrayBuffer.isView(inputs)) {
+    throw new EngineError('invalid-argument', `${name}: expected inputs by name, got ${show(inputs)}`)
+  }
   const given = matchNames(name, ports.inputs, inputs)
   const sizes: Partial<Record<AxisName, number>> = {}
   let count: number | undefined

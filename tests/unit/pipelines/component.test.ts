@@ -203,6 +203,13 @@ describe('runs', () => {
     expect(together.map((result) => result.sample?.data)).toEqual(alone)
   })
 
+  it.each([undefined, null, 7, 'x', [], new Float32Array(4)])('refuses %s for inputs', async (inputs) => {
+    using component = await loadComponent(clip.folder, 'text_encoder')
+    const error = await rejection(() => component.run(inputs as never))
+    expect(error).toMatchObject({ name: 'EngineError', code: 'invalid-argument' })
+    expect(error.message).toMatch(/expected .*, got /)
+  })
+
   it('may be given arrays that are changed afterwards', async () => {
     using component = await loadComponent(pixart.folder, 'transformer')
     const { inputs } = await readCase(pixart)
@@ -214,6 +221,19 @@ describe('runs', () => {
 })
 
 describe('life', () => {
+  it.each([
+    [undefined, 'transformer'],
+    [pixart.folder, undefined],
+    [null, 'transformer'],
+    [pixart.folder, 3],
+    ['', 'transformer'],
+    [pixart.folder, ''],
+  ])('refuses to load %s, %s', async (folder, name) => {
+    const error = await rejection(() => loadComponent(folder as never, name as never))
+    expect(error).toMatchObject({ name: 'EngineError', code: 'invalid-argument' })
+    expect(error.message).toMatch(/expected .*, got /)
+  })
+
   it('ends with AbortError when the signal fires, before or during loading and running, and lives on', async () => {
     const aborted = { name: 'AbortError', code: 'ABORT_ERR' }
     expect(
