@@ -2,6 +2,7 @@
 
 import type { ParamSpec } from '../compile/program'
 import { EngineError, throwIfAborted } from '../errors'
+import { recipeTensors } from '../graph/recipe'
 import { recipeText } from '../graph/recipeText'
 import { DTYPE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
@@ -11,7 +12,7 @@ import type { Device } from './device'
 import { awaitNative } from './nativeCall'
 import { Owned } from './owned'
 import type { StoredPack } from './packStore'
-import { encodeRecipe, neededTensors } from './recipeBytes'
+import { encodeRecipe } from './recipeBytes'
 
 const PACKINGS = ['plain', 'gemm'] as const
 
@@ -50,7 +51,7 @@ export class DeviceWeights {
    */
   async packs(params: readonly ParamSpec[], options: LoadOptions = {}): Promise<PackHandle[]> {
     this.#check()
-    const needed = params.flatMap(({ recipe }) => neededTensors(recipe))
+    const needed = params.flatMap(({ recipe }) => recipeTensors(recipe))
     assertComplete(report(this.checkpoint, needed), 'weights')
     const keys = params.map(packKey)
     const distinct = new Map(keys.map((key, index) => [key, params[index]]))

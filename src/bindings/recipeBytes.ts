@@ -3,7 +3,7 @@
 import { EngineError } from '../errors'
 import type { Recipe } from '../graph/recipe'
 import type { Shape } from '../tensor/shape'
-import type { Checkpoint, StampedFile } from '../weights/checkpoint'
+import { type Checkpoint, isRead, type StampedFile } from '../weights/checkpoint'
 import { DTYPE_CODES } from './addon'
 
 const MAGIC = 0x43525249
@@ -16,7 +16,7 @@ export interface EncodedRecipe {
   readonly files: readonly StampedFile[]
 }
 
-/** Encodes a recipe with its tensors looked up. Throws `missing-tensor`. */
+/** Encodes a recipe with its tensors looked up. Throws `missing-tensor` and `unsupported-format`. */
 export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRecipe {
   const writer = new Writer()
   const files: StampedFile[] = []
@@ -31,6 +31,13 @@ export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRec
         const entry = checkpoint.tensors.get(node.name)
         if (!entry)
           throw new EngineError('missing-tensor', `expected tensor "${node.name}", found none`, { tensor: node.name })
+        if (!isRead(entry.dtype)) {
+          throw new EngineError(
+            'unsupported-format',
+            `${entry.file}: tensor "${node.name}": expected f32, f16 or bf16, got ${entry.dtype}`,
+            { file: entry.file, tensor: node.name },
+          )
+        }
         let source = files.findIndex(({ file }) => file === entry.file)
         if (source < 0) source = files.push({ file: entry.file, stamp: entry.stamp }) - 1
         writer.u8(OP.tensor)
@@ -73,24 +80,6 @@ export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRec
       default:
         node satisfies never
     }
-  }
-}
-
-/** The tensors a recipe reads, with the shapes it expects them to have. */
-export function neededTensors(recipe: Recipe): { readonly name: string; readonly shape: Shape }[] {
-  switch (recipe.kind) {
-    case 'tensor':
-      return [{ name: recipe.name, shape: recipe.shape }]
-    case 'literal':
-      return []
-    case 'concat':
-      return recipe.parts.flatMap(neededTensors)
-    case 'slice':
-    case 'reshape':
-    case 'permute':
-      return neededTensors(recipe.of)
-    default:
-      return recipe satisfies never
   }
 }
 

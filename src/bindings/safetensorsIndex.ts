@@ -1,13 +1,12 @@
 /** Headers of safetensors files, read and checked by the native parser off the event loop. */
 
-import { EngineError } from '../errors'
-import { fileStamp, type TensorEntry } from '../weights/checkpoint'
+import { fileStamp, type TensorEntry, type UnreadDType } from '../weights/checkpoint'
 import { DTYPE_CODES } from './addon'
 import { awaitNative } from './nativeCall'
 
 /**
- * Where the tensors of a file lie. Throws `missing-file`, `io`, `invalid-safetensors` (with file, field, expected and
- * got) and `unsupported-format` for element types that irodori does not read.
+ * Where the tensors of a file lie, those of types that nothing reads among them. Throws `missing-file`, `io` and
+ * `invalid-safetensors` (with file, field, expected and got).
  */
 export async function readSafetensorsIndex(
   file: string,
@@ -19,9 +18,13 @@ export async function readSafetensorsIndex(
     () => undefined, // the native reader says what is wrong
   )
   const entries = await awaitNative((native, cancel) => native.readIndex(file, cancel), options.signal)
-  return entries.map((entry) => {
-    const dtype = DTYPE_CODES[entry.dtype]
-    if (!dtype) throw new EngineError('internal', `${file}: expected a known dtype, got code ${entry.dtype}`)
-    return { ...entry, dtype, file, stamp }
-  })
+  return entries.map(({ name, type, dtype, shape, begin, end }) => ({
+    name,
+    dtype: DTYPE_CODES[dtype] ?? (type.toLowerCase() as UnreadDType),
+    shape,
+    begin,
+    end,
+    file,
+    stamp,
+  }))
 }

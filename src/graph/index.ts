@@ -13,7 +13,7 @@ export {
   opDefinitions,
 } from './op'
 export * from './ops'
-export * from './print'
+export { printGraph, printType } from './print'
 export * from './recipe'
 export { recipeText } from './recipeText'
 export * from './value'

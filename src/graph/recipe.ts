@@ -90,19 +90,19 @@ export function permuteRecipe(of: Recipe, order: readonly number[]): Recipe {
   return { kind: 'permute', of, order, shape: order.map((axis) => of.shape[axis] ?? 0) }
 }
 
-/** Scoped names of all checkpoint tensors a recipe reads. */
-export function recipeSources(recipe: Recipe): string[] {
+/** The checkpoint tensors a recipe reads, in its order, with the shapes it expects them to have. */
+export function recipeTensors(recipe: Recipe): { readonly name: string; readonly shape: Shape }[] {
   switch (recipe.kind) {
     case 'tensor':
-      return [recipe.name]
+      return [{ name: recipe.name, shape: recipe.shape }]
     case 'literal':
       return []
     case 'concat':
-      return recipe.parts.flatMap(recipeSources)
+      return recipe.parts.flatMap(recipeTensors)
     case 'slice':
     case 'reshape':
     case 'permute':
-      return recipeSources(recipe.of)
+      return recipeTensors(recipe.of)
     default:
       return recipe satisfies never
   }

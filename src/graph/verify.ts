@@ -1,4 +1,7 @@
-/** The graph verifier: every invariant by name, checked between passes in tests and before lowering. */
+/**
+ * The graph verifier: every invariant by name, checked between passes in tests. `compile` leaves it out: it infers every
+ * type again, 2 to 20 ms for DiT-XL/2, of values that `applyOp` has checked when it made them.
+ */
 
 import { EngineError } from '../errors'
 import { sameShape } from '../tensor/shape'

@@ -2,8 +2,8 @@
 
 import { EngineError } from '../errors'
 import type { Graph } from '../graph/graph'
-import type { Recipe } from '../graph/recipe'
-import type { Shape } from '../tensor/shape'
+import { recipeTensors } from '../graph/recipe'
+import { formatShape, type Shape, sameShape } from '../tensor/shape'
 import type { NeededTensor } from '../weights/checkpoint'
 import { autoencoderTiny } from './autoencoderTiny'
 import { clipTextModel, clipTextModelWithProjection } from './clipTextModel'
@@ -75,33 +75,15 @@ export function recogniseModel(
 /** The checkpoint tensors that a graph reads, each once. Throws `invalid-graph` when one is read under two shapes. */
 export function neededTensors(graph: Graph): NeededTensor[] {
   const needed = new Map<string, NeededTensor>()
-  const walk = (recipe: Recipe): void => {
-    switch (recipe.kind) {
-      case 'tensor': {
-        const known = needed.get(recipe.name)
-        if (known && String(known.shape) !== String(recipe.shape)) {
-          throw new EngineError(
-            'invalid-graph',
-            `${graph.name}: expected one shape of "${recipe.name}", got [${known.shape}] and [${recipe.shape}]`,
-          )
-        }
-        needed.set(recipe.name, { name: recipe.name, shape: recipe.shape })
-        return
+  for (const { origin } of graph.values) {
+    for (const { name, shape } of origin.kind === 'param' ? recipeTensors(origin.recipe) : []) {
+      const known = needed.get(name)
+      if (known && !sameShape(known.shape, shape)) {
+        const message = `${graph.name}: expected one shape of "${name}", got ${formatShape(known.shape)} and ${formatShape(shape)}`
+        throw new EngineError('invalid-graph', message)
       }
-      case 'literal':
-        return
-      case 'concat':
-        for (const part of recipe.parts) walk(part)
-        return
-      case 'slice':
-      case 'reshape':
-      case 'permute':
-        walk(recipe.of)
-        return
-      default:
-        recipe satisfies never
+      needed.set(name, { name, shape })
     }
   }
-  for (const { origin } of graph.values) if (origin.kind === 'param') walk(origin.recipe)
   return [...needed.values()]
 }
