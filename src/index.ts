@@ -1,6 +1,6 @@
 /** irodori: diffusion inference in this process. Importing it touches no file, device or environment. */
 
-export type { DeviceInfo } from './bindings'
+export { type Device, type DeviceInfo, type DeviceMemory, type DeviceOptions, openDevice } from './bindings'
 export { EngineError, ERROR_CODES, type ErrorCode, type ErrorContext } from './errors'
 export { IMAGE_FORMATS, type ImageFormat } from './images/format'
 export type { EncodeOptions, Image } from './images/image'
@@ -18,8 +18,9 @@ export type { LoadMessage, RequestMessage, StepMessage } from './pipelines/diagn
 export type { Stage, StreamEvent } from './pipelines/events'
 export type { GenerateOptions, Rng, StreamOptions } from './pipelines/generateOptions'
 export { type LoadPipelineOptions, loadPipeline, type PipelineLoadProgress } from './pipelines/load'
+export type { Logger } from './pipelines/logger'
 export { optionsFromMetadata } from './pipelines/optionsFromMetadata'
-export type { Logger, Pipeline, PipelineInfo, PipelineMemory } from './pipelines/pipeline'
+export type { Pipeline, PipelineInfo, PipelineMemory } from './pipelines/pipeline'
 export type { ComponentInput } from './pipelines/ports'
 export type { GenerateResult, GenerateWarning, Timings } from './pipelines/result'
 export { SAMPLER_NAMES, type SamplerName } from './samplers/registry'

@@ -9,7 +9,7 @@ export interface LoadMessage {
   readonly component?: string
   readonly phase: 'start' | 'end' | 'error'
   readonly durationMs?: number
-  /** Tensors of the files that the network does not read. */
+  /** Tensors of the files that the network does not read; of a pipeline as `component/name`. */
   readonly unused?: readonly string[]
   readonly error?: unknown
 }

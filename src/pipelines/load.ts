@@ -1,21 +1,25 @@
 /** Loading of pipelines. */
 
 import { performance } from 'node:perf_hooks'
-import { type DeviceOptions, openDevice } from '../bindings/device'
+import { Device, type DeviceOptions, openDevice } from '../bindings/device'
 import type { LoadProgress } from '../bindings/deviceWeights'
 import { throwIfAborted } from '../errors'
 import { checkNames, integerOption, invalidOption, signalOption, wordOption } from '../text/givenOptions'
 import { resolveModel } from './bundled'
 import { publishLoad } from './diagnostics'
-import { type Logger, Pipeline } from './pipeline'
+import { type Logger, tellLogger } from './logger'
+import { Pipeline } from './pipeline'
 import { loadTextToImageModel } from './textToImageModel'
 
 /** Number types networks run in. */
 const DTYPES = ['f32', 'bf16', 'f16'] as const
 
 export interface LoadPipelineOptions {
-  /** @defaultValue `'cpu'`; `'reference'` is the slow oracle. */
-  readonly device?: DeviceOptions['device']
+  /**
+   * A backend's name, or a device that is open already (then shared, and not closed with the pipeline); `'reference'` is
+   * the slow oracle. @defaultValue `'cpu'`
+   */
+  readonly device?: DeviceOptions['device'] | Device
   /** Number type of the networks; latents and guidance are always f32. @defaultValue the device's best */
   readonly dtype?: (typeof DTYPES)[number]
   /** Kernel family of the cpu device. @defaultValue `'auto'`, the widest this machine runs */
@@ -52,12 +56,20 @@ const NAMES = ['device', 'dtype', 'instructions', 'threads', 'signal', 'onProgre
  */
 export async function loadPipeline(model: string, options: LoadPipelineOptions = {}): Promise<Pipeline> {
   const given = checkNames('loadPipeline', options, NAMES)
-  const device = wordOption(given, 'device', ['cpu', 'reference'])
+  const shared = given.device instanceof Device ? given.device : undefined
+  const device = shared === undefined ? wordOption(given, 'device', ['cpu', 'reference']) : undefined
   const instructions = wordOption(given, 'instructions', ['auto', 'portable', 'avx2', 'avx512', 'amx'])
   const dtype = wordOption(given, 'dtype', DTYPES)
   const threads = given.threads === 'auto' ? undefined : integerOption(given, 'threads', 1, 1024)
+  if (shared !== undefined && (instructions ?? given.threads) !== undefined) {
+    const option = instructions === undefined ? 'threads' : 'instructions'
+    throw invalidOption(option, 'nothing beside an open device', given[option])
+  }
   const signal = signalOption(given)
   const { onProgress, logger } = options
+  if (logger !== undefined && (typeof logger !== 'object' || logger === null)) {
+    throw invalidOption('logger', 'an object with methods debug, info or warn', logger)
+  }
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw invalidOption('onProgress', 'a function', onProgress)
   throwIfAborted(signal)
@@ -66,16 +78,19 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
   const started = performance.now()
   publishLoad({ model: name, phase: 'start' })
   try {
-    const opened = openDevice({ device, instructions, threads })
-    const loaded = await loadTextToImageModel(name, folder, opened, {
+    const opened = shared ?? openDevice({ device, instructions, threads })
+    const loaded = await loadTextToImageModel(name, folder, opened, shared === undefined, {
       dtype,
       signal,
       onProgress: onProgress && ((component, progress) => onProgress({ component, ...progress })),
     })
     const pipeline = new Pipeline(loaded, logger)
     const durationMs = performance.now() - started
-    publishLoad({ model: name, phase: 'end', durationMs })
-    logger?.info?.(`loaded ${name}`, { ...pipeline.info, durationMs })
+    const { unused } = loaded
+    publishLoad({ model: name, phase: 'end', durationMs, unused })
+    if (logger === undefined) return pipeline
+    if (unused.length > 0) tellLogger(logger, 'warn', `unused tensors in ${name}: ${unused.length}`, { unused })
+    tellLogger(logger, 'info', `loaded ${name}`, { ...pipeline.info, durationMs })
     return pipeline
   } catch (error) {
     publishLoad({ model: name, phase: 'error', durationMs: performance.now() - started, error })

@@ -6,12 +6,13 @@ import { abortError, EngineError } from '../errors'
 import { publishRequest } from './diagnostics'
 import { EventQueue, type StreamEvent } from './events'
 import { type GenerateOptions, type GenerateRequest, resolveRequest, type StreamOptions } from './generateOptions'
+import { type Logger, tellLogger } from './logger'
 import type { TextToImageModel } from './model'
 import { packageVersion } from './provenance'
 import type { GenerateResult } from './result'
 import { textToImage } from './textToImage'
 
-/** Bytes a pipeline holds on its device. */
+/** Bytes a pipeline holds on its device; on a shared device, all that is held there. */
 export interface PipelineMemory {
   /** Packed weights. */
   readonly weightsBytes: number
@@ -37,17 +38,15 @@ export interface PipelineInfo {
 /** What a pipeline needs of its model besides making pictures. */
 export interface PipelineModel extends TextToImageModel {
   readonly threads: number
+  /** Tensors of its files that no network reads, `component/name`. */
+  readonly unused: readonly string[]
   memory(): PipelineMemory
-  /** Frees networks, weights and device. */
+  /** Frees networks and weights, and the device when it is the model's own. */
   dispose(): void
 }
 
-/** Where a pipeline says what it does. Every method may be missing. */
-export interface Logger {
-  debug?(message: string, facts?: object): void
-  info?(message: string, facts?: object): void
-  warn?(message: string, facts?: object): void
-}
+/** Why `dispose` aborts a request. */
+const DISPOSED = Symbol('disposed')
 
 let requests = 0
 
@@ -59,6 +58,7 @@ export class Pipeline {
   readonly #running = new Map<AbortController, Promise<unknown>>()
   #disposed = false
 
+  /** @internal Use {@link loadPipeline}. */
   constructor(model: PipelineModel, logger: Logger = {}) {
     this.#model = model
     this.#logger = logger
@@ -133,7 +133,7 @@ export class Pipeline {
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    for (const controller of this.#running.keys()) controller.abort()
+    for (const controller of this.#running.keys()) controller.abort(DISPOSED)
     if (this.#running.size === 0) this.#model.dispose()
   }
 
@@ -182,8 +182,8 @@ export class Pipeline {
       const result = await textToImage(this.#model, request, { id, signal: controller.signal, tell })
       const durationMs = performance.now() - started
       publishRequest({ ...about, phase: 'end', durationMs })
-      for (const { message, ...facts } of result.warnings) this.#logger.warn?.(message, facts)
-      this.#logger.debug?.('generated', { ...about, durationMs })
+      for (const { message, ...facts } of result.warnings) tellLogger(this.#logger, 'warn', message, facts)
+      tellLogger(this.#logger, 'debug', 'generated', { ...about, durationMs })
       return result
     } catch (cause) {
       const error = this.#explain(cause, controller)
@@ -192,10 +192,10 @@ export class Pipeline {
     }
   }
 
-  /** An abort that `dispose` caused is told as such. */
+  /** An abort is told by what came first, the caller's signal or `dispose`: later ones do not change the reason. */
   #explain(cause: unknown, { signal }: AbortController): unknown {
     if (!signal.aborted) return cause
-    if (!this.#disposed) return abortError(signal.reason)
+    if (signal.reason !== DISPOSED) return abortError(signal.reason)
     return new EngineError('disposed', `pipeline ${this.info.name}: disposed while the request ran`, { cause })
   }
 }

@@ -24,7 +24,8 @@ const PIPELINE_CLASSES = ['PixArtAlphaPipeline', 'PixArtSigmaPipeline']
 /**
  * Loads a model; the networks for its default size are compiled and packed when this resolves.
  *
- * @param device - owned by the model from now on, also when loading fails.
+ * @param device - to run on.
+ * @param ownsDevice - whether the model disposes of it, also when loading fails.
  * @throws {@link EngineError} `unsupported-model` for another pipeline or networks; `missing-file`, `invalid-config`,
  * `invalid-safetensors`, `invalid-tokenizer` and what packing throws.
  */
@@ -32,12 +33,13 @@ export async function loadTextToImageModel(
   name: string,
   folder: string,
   device: Device,
+  ownsDevice: boolean,
   options: NetworkOptions,
 ): Promise<PipelineModel> {
   const opened: PipelineNetwork[] = []
   const dispose = () => {
     for (const component of opened) component.dispose()
-    device.dispose()
+    if (ownsDevice) device.dispose()
   }
   try {
     await checkPipelineClass(folder)
@@ -80,6 +82,7 @@ export async function loadTextToImageModel(
       device: { backend: device.info.backend, arithmetic: device.info.arithmetic },
       dtype: options.dtype ?? device.capabilities.preferredDtype,
       threads: device.info.threads,
+      unused: opened.flatMap(({ model }) => model.report.unused.map((tensor) => `${model.name}/${tensor}`)),
       defaults,
       schedulerConfig,
       latentSize: { channels, height: cells, width: cells },

@@ -59,6 +59,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
       device: { backend: 'host', arithmetic: 'float32' },
       dtype: 'f32',
       threads: 1,
+      unused: [],
       defaults: {
         steps: 4,
         guidance: 2,

@@ -230,6 +230,42 @@ describe('dispose', () => {
   })
 })
 
+describe('what comes first', () => {
+  it.each([
+    ['a signal', (stop: () => void, dispose: () => void) => [stop, dispose], 'ABORT_ERR'],
+    ['dispose', (stop: () => void, dispose: () => void) => [dispose, stop], 'disposed'],
+  ])('%s is what a request rejects with', async (_, order, code) => {
+    const controller = new AbortController()
+    const work = pipe.generate({ prompt: 'rocket', steps: 500, signal: controller.signal })
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    for (const act of order(
+      () => controller.abort('enough'),
+      () => pipe.dispose(),
+    )) {
+      act()
+    }
+    await expect(work).rejects.toMatchObject({ code })
+    expect(form.disposed).toBe(true)
+  })
+})
+
+describe('logger', () => {
+  it('that throws costs a warning, not the pictures', async () => {
+    const warnings: Error[] = []
+    const listen = (warning: Error) => warnings.push(warning)
+    process.on('warning', listen)
+    const broken = () => {
+      throw new Error('the log is full')
+    }
+    const logged = new Pipeline(form.model, { warn: broken, debug: broken })
+    const { images } = await logged.generate({ prompt: 'stock market crash' })
+    expect(images.length).toBe(1)
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', listen)
+    expect(warnings.map(({ message }) => message)).toEqual(Array(3).fill('the log is full'))
+  })
+})
+
 describe('diagnostics', () => {
   it('tells of requests and steps, without prompts', async () => {
     const messages: object[] = []
