@@ -2,6 +2,7 @@
 
 import type { ParamSpec } from '../compile/program'
 import { EngineError, throwIfAborted } from '../errors'
+import { inTurns, type Pieces } from '../graph/pieces'
 import { recipeTensors } from '../graph/recipe'
 import { recipeText } from '../graph/recipeText'
 import { DTYPE_BYTES } from '../tensor/dtype'
@@ -54,19 +55,16 @@ export class DeviceWeights {
     const needed = params.flatMap(({ recipe }) => recipeTensors(recipe))
     assertComplete(report(this.checkpoint, needed), 'weights')
     const keys = params.map(packKey)
-    const distinct = new Map(keys.map((key, index) => [key, params[index]]))
-    const held = new Map<string, StoredPack>()
-    for (const [key, param] of distinct) if (param) held.set(key, this.#hold(key, param))
-    const totalBytes = [...held.values()].reduce((sum, pack) => sum + pack.sizeBytes, 0)
+    const distinct = new Map(params.map((param, index) => [keys[index] ?? '', param]))
+    const totalBytes = [...distinct.values()].reduce((sum, param) => sum + packBytes(param), 0)
     let doneBytes = 0
-    const made = await Promise.all(
-      [...held].map(async ([key, { work, sizeBytes }]) => {
-        const pack = await work.join(options.signal)
-        doneBytes += sizeBytes
-        options.onProgress?.({ doneBytes, totalBytes })
-        return [key, pack] as const
-      }),
-    )
+    const join = async (key: string, { work, sizeBytes }: StoredPack) => {
+      const pack = await work.join(options.signal)
+      doneBytes += sizeBytes
+      options.onProgress?.({ doneBytes, totalBytes })
+      return [key, pack] as const
+    }
+    const made = await Promise.all(await inTurns(this.#begin(distinct, join), options.signal))
     throwIfAborted(options.signal)
     const byKey = new Map(made)
     this.#check()
@@ -99,9 +97,25 @@ export class DeviceWeights {
     if (this.#disposed) throw new EngineError('disposed', 'weights: expected ones in use, got disposed ones')
   }
 
+  /** Starts what is not there yet; every pack is joined in the turn that holds it, so none is made for nobody. */
+  *#begin<T>(
+    params: ReadonlyMap<string, ParamSpec>,
+    join: (key: string, pack: StoredPack) => Promise<T>,
+  ): Pieces<Promise<T>[]> {
+    const joined: Promise<T>[] = []
+    for (const [key, param] of params) {
+      this.#check()
+      const one = join(key, this.#hold(key, param))
+      // The caller may be gone before it waits for all of them.
+      one.catch(() => undefined)
+      joined.push(one)
+      yield
+    }
+    return joined
+  }
+
   #hold(key: string, param: ParamSpec): StoredPack {
-    const sizeBytes = elements(param.shape) * DTYPE_BYTES[param.dtype]
-    const pack = this.device.packs.hold(`${this.identity} ${key}`, sizeBytes, this, (signal) =>
+    const pack = this.device.packs.hold(`${this.identity} ${key}`, packBytes(param), this, (signal) =>
       this.#make(param, signal),
     )
     if (this.#held.get(key) === pack) return pack
@@ -139,6 +153,10 @@ export class DeviceWeights {
     }
     return owned
   }
+}
+
+function packBytes({ shape, dtype }: ParamSpec): number {
+  return elements(shape) * DTYPE_BYTES[dtype]
 }
 
 function packKey(param: ParamSpec): string {

@@ -1,11 +1,10 @@
 /** The compiler: a graph and a device's capabilities in, artifacts out. The passes stand here in their order. */
 
 import { createHash } from 'node:crypto'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { EngineError, throwIfAborted } from '../errors'
 import '../graph/ops'
 import type { Graph } from '../graph/graph'
-import type { Pieces } from '../graph/pieces'
+import { inTurns, type Pieces } from '../graph/pieces'
 import { printGraphPieces } from '../graph/print'
 import type { DType } from '../tensor/dtype'
 import { type Artifact, programRunnable } from './artifact'
@@ -52,9 +51,6 @@ const GRAPH_PASSES: readonly ((g: Graph) => Pieces<Graph>)[] = [
   dedupePieces,
   joinProjectionsPieces,
 ]
-
-/** How long the event loop is held at a time; pieces in between are shorter by far. */
-const TURN_MS = 2
 
 /** Programs kept: a handful of networks in a few shapes each. */
 const CACHE_ENTRIES = 64
@@ -106,18 +102,6 @@ function resolve(capabilities: Capabilities, options: CompileOptions): Settings 
   }
   const optimise = options.optimise ?? true
   return { dtype, optimise, cut: options.cut ?? optimise }
-}
-
-/** Drives work, with a turn for others whenever it has held the event loop for long. */
-async function inTurns<T>(work: Pieces<T>, signal: AbortSignal | undefined): Promise<T> {
-  for (;;) {
-    await nextTurn()
-    throwIfAborted(signal)
-    for (const began = performance.now(); performance.now() - began < TURN_MS; ) {
-      const piece = work.next()
-      if (piece.done) return piece.value
-    }
-  }
 }
 
 function* compileParts(g: Graph, capabilities: Capabilities, settings: Settings): Pieces<Artifact[]> {
