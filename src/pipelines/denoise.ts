@@ -14,6 +14,7 @@ import type { SamplingPlan } from '../samplers/schedules/fromConfig'
 import { asHost, type HostLatent, hostLatent } from '../tensor/latent'
 import type { TextState } from './conditioning'
 import { initialLatent } from './latents'
+import { mapInTurns } from './turns'
 
 /** One evaluation of the denoiser. */
 export interface DenoiserRow {
@@ -59,7 +60,7 @@ export interface Evaluation {
  */
 export async function denoise(denoiser: Denoiser, task: DenoiseTask): Promise<HostLatent[]> {
   const { plan, noises, signal } = task
-  const runs = noises.map((noise) =>
+  const runs = await mapInTurns(noises, (noise) =>
     startSampler(plan.sampler, initialLatent(noise, plan.initialScale), plan.schedule, noise.between),
   )
   const of = countEvaluations(plan)
@@ -75,7 +76,7 @@ export async function denoise(denoiser: Denoiser, task: DenoiseTask): Promise<Ho
       waiting.map(({ request }) => request),
     )
     const durationMs = performance.now() - started
-    waiting.forEach(({ run, request }, i) => {
+    await mapInTurns(waiting, ({ run, request }, i) => {
       const x0 = estimates[i]
       if (x0 !== undefined) run.resume({ x: request.x, ...x0 })
     })
@@ -95,7 +96,7 @@ async function estimate(denoiser: Denoiser, task: DenoiseTask, requests: readonl
   const outputs = await denoiser(rows, signal)
   let next = 0
   const take = (shape: readonly number[]) => hostLatent(outputs[next++] ?? new Float32Array(), shape)
-  const estimates = requests.map(({ x: opaque, level }) => {
+  const estimates = await mapInTurns(requests, ({ x: opaque, level }) => {
     const x = asHost(opaque)
     if (guidanceScaleAt(guidance, level) === 1) return { x0: plan.prediction.toX0(take(x.shape), x, level) }
     const without = take(x.shape)

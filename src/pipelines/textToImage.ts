@@ -2,7 +2,6 @@
 
 import { performance } from 'node:perf_hooks'
 import { throwIfAborted } from '../errors'
-
 import { type Image, makeImage } from '../images/image'
 import { toBytes } from '../images/pixels'
 import { scheduleFromConfig } from '../samplers/schedules/fromConfig'
@@ -15,6 +14,7 @@ import { decoderInput, pictureNoise } from './latents'
 import type { TextToImageModel } from './model'
 import { provenanceOf, seedNumber } from './provenance'
 import type { GenerateResult } from './result'
+import { mapInTurns } from './turns'
 import { finishPicture, upscalerPasses } from './upscale'
 
 /** Pictures denoised in one batch; more are made group after group. Bits do not depend on it, memory does. */
@@ -63,7 +63,9 @@ export async function textToImage(
       guidance: { scale: request.guidance },
       cond: text.cond,
       uncond: text.uncond,
-      noises: indices.map((index) => pictureNoise(request.rng, request.seed + BigInt(index), model.latentSize)),
+      noises: await mapInTurns(indices, (index) =>
+        pictureNoise(request.rng, request.seed + BigInt(index), model.latentSize),
+      ),
       signal,
       async onEvaluation(done) {
         const { evaluation, of, rows, durationMs } = done
@@ -74,7 +76,7 @@ export async function textToImage(
     })
     clock.lap('denoiseMs')
     const pictures = await model.decode(
-      latents.map((latent) => decoderInput(latent, model.latentScaling)),
+      await mapInTurns(latents, (latent) => decoderInput(latent, model.latentScaling)),
       signal,
     )
     tell({ type: 'progress', stage: 'decode', done: first + indices.length, of: count })
