@@ -96,10 +96,8 @@ Result<napi_value> AllocateBuffer(Environment& environment, Arguments arguments)
 Result<napi_value> OpenLane(Environment& environment, Arguments arguments) {
   IRODORI_ASSIGN(auto device,
                  ReadHandle<DeviceResource>(environment, arguments[0], "openLane: device"));
-  auto resource = std::make_shared<LaneResource>();
-  IRODORI_ASSIGN(resource->lane, device->device->OpenLane());
-  resource->device = std::move(device);
-  return Wrap(environment, std::move(resource));
+  IRODORI_ASSIGN(std::unique_ptr<Lane> lane, device->device->OpenLane());
+  return Wrap(environment, std::make_shared<LaneResource>(std::move(device), std::move(lane)));
 }
 
 }  // namespace irodori::addon
