@@ -2,8 +2,6 @@
 #include <dlfcn.h>
 
 #include <array>
-#include <exception>
-#include <new>
 
 #include "native/addon/methods.h"
 
@@ -12,31 +10,24 @@ namespace {
 
 using Method = Result<napi_value> (*)(Environment&, Arguments);
 
-Result<napi_value> CallGuarded(Method method, Environment& environment, Arguments arguments) {
-  try {
-    return method(environment, arguments);
-  } catch (const std::bad_alloc&) {
-    return Status(Code::kOutOfMemory, "a native call ran out of memory");
-  } catch (const std::exception& error) {
-    return Status(Code::kInternal, std::string("a native call failed: ") + error.what());
-  }
-}
-
 template <Method kMethod, size_t kArity>
 Result<napi_value> CallFrom(napi_env env, napi_callback_info info) {
   std::array<napi_value, kArity + 1> values = {};  // missing ones are undefined
   size_t count = kArity;
   IRODORI_NAPI(napi_get_cb_info(env, info, &count, values.data(), nullptr, nullptr));
   IRODORI_ASSIGN(Environment * environment, Environment::Of(env));
-  return CallGuarded(kMethod, *environment, Arguments(values.data(), kArity));
+  return kMethod(*environment, Arguments(values.data(), kArity));
 }
 
 template <Method kMethod, size_t kArity>
 napi_value Entry(napi_env env, napi_callback_info info) {
-  Result<napi_value> result = CallFrom<kMethod, kArity>(env, info);
-  if (result.ok()) return result.value();
-  Throw(env, result.status());
-  return nullptr;
+  napi_value value = nullptr;
+  const Status status = Guarded([&]() -> Status {
+    IRODORI_ASSIGN(value, (CallFrom<kMethod, kArity>(env, info)));
+    return Status::Ok();
+  });
+  if (!status.ok()) Throw(env, status);
+  return value;
 }
 
 struct Export {
@@ -86,7 +77,8 @@ Status Initialise(napi_env env, napi_value exports) {
 }  // namespace irodori::addon
 
 NAPI_MODULE_INIT() {
-  irodori::Status status = irodori::addon::Initialise(env, exports);
+  const irodori::Status status =
+      irodori::addon::Guarded([&] { return irodori::addon::Initialise(env, exports); });
   if (!status.ok()) irodori::addon::Throw(env, status);
   return exports;
 }

@@ -3,7 +3,22 @@
 
 #include <cmath>
 
+#include "native/core/message.h"
+#include "native/core/shape.h"
+
 namespace irodori::addon {
+
+Status StatusOf(const std::exception& error) noexcept {
+  // Texts that fit into a std::string itself.
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return Status(Code::kOutOfMemory, "out of memory");
+  }
+  try {
+    return Status(Code::kInternal, std::string("a native call failed: ") + error.what());
+  } catch (const std::bad_alloc&) {
+    return Status(Code::kOutOfMemory, "out of memory");
+  }
+}
 
 Status FailedCall(std::string_view expression, napi_status status) {
   std::string_view name = expression.substr(0, expression.find('('));
@@ -23,7 +38,7 @@ Result<napi_value> MakeError(napi_env env, const Status& status) {
 void Throw(napi_env env, const Status& status) {
   bool pending = false;
   if (napi_is_exception_pending(env, &pending) != napi_ok || pending) return;
-  Result<napi_value> error = MakeError(env, status);
+  Result<napi_value> error = Guarded([&] { return MakeError(env, status); });
   // A failure here means that the environment is ending: nobody is left to be told.
   if (error.ok()) (void)napi_throw(env, error.value());
 }
@@ -115,11 +130,20 @@ Result<std::vector<napi_value>> ReadArray(napi_env env, napi_value value, std::s
 Result<std::vector<int64_t>> ReadShape(napi_env env, napi_value value, std::string_view place) {
   constexpr int64_t kLargestInteger = (int64_t{1} << 53) - 1;
   IRODORI_ASSIGN(std::vector<napi_value> values, ReadArray(env, value, place));
+  if (values.size() > kMaxRank) {
+    return Status(Code::kInvalidArgument,
+                  Message(place, ": expected at most ", kMaxRank, " axes, got ", values.size()));
+  }
   std::vector<int64_t> shape;
   shape.reserve(values.size());
   for (napi_value size : values) {
     IRODORI_ASSIGN(int64_t extent, ReadInteger(env, size, 0, kLargestInteger, place));
     shape.push_back(extent);
+  }
+  if (!CheckedElements(shape)) {
+    return Status(Code::kInvalidArgument,
+                  Message(place, ": expected fewer than ", kMaxElements, " elements, got ",
+                          std::span<const int64_t>(shape)));
   }
   return shape;
 }

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +19,20 @@
 #include "native/core/status.h"
 
 namespace irodori::addon {
+
+// The Status of an exception; needs no memory when there is none.
+Status StatusOf(const std::exception& error) noexcept;
+
+// What `call` returns, a Status or a Result. Everything that Node or a native thread calls goes
+// through here: no exception may pass their frames.
+template <typename Call>
+auto Guarded(Call call) noexcept -> decltype(call()) {
+  try {
+    return call();
+  } catch (const std::exception& error) {
+    return StatusOf(error);
+  }
+}
 
 // The Status of a failed call; the expression names it.
 Status FailedCall(std::string_view expression, napi_status status);
@@ -37,6 +53,7 @@ Result<std::string> ReadString(napi_env env, napi_value value, std::string_view 
 Result<int64_t> ReadInteger(napi_env env, napi_value value, int64_t least, int64_t most,
                             std::string_view place);
 Result<std::vector<napi_value>> ReadArray(napi_env env, napi_value value, std::string_view place);
+// At most kMaxRank axes and fewer than kMaxElements elements.
 Result<std::vector<int64_t>> ReadShape(napi_env env, napi_value value, std::string_view place);
 
 // The bytes of a Uint8Array; valid until the JS call that handed them in returns.

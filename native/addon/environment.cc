@@ -58,20 +58,24 @@ Result<Environment*> Environment::Of(napi_env env) {
 Result<napi_value> Environment::Submit(JobThread& thread, std::unique_ptr<Job> job,
                                        std::shared_ptr<Cancel> cancel, napi_value held) {
   napi_value promise;
+  Job* lent = job.get();
+  JobList place{lent};
   job->cancel_ = std::move(cancel);
   job->mailbox_ = mailbox_;
-  if (held != nullptr) IRODORI_NAPI(napi_create_reference(env_, held, 1, &job->held_));
-  if (napi_status status = napi_create_promise(env_, &job->deferred_, &promise);
-      status != napi_ok) {
-    if (job->held_ != nullptr) (void)napi_delete_reference(env_, job->held_);
-    return FailedCall("napi_create_promise", status);
-  }
-  if (jobs_.empty()) (void)napi_ref_threadsafe_function(env_, wake_);
-  Job* lent = job.get();
   jobs_.emplace(lent, std::move(job));
-  if (Status status = thread.Push(lent); !status.ok()) {
-    lent->outcome_ = std::move(status);
-    mailbox_->Deliver(lent);
+  napi_status status = napi_ok;
+  if (held != nullptr) status = napi_create_reference(env_, held, 1, &lent->held_);
+  if (status == napi_ok) status = napi_create_promise(env_, &lent->deferred_, &promise);
+  if (status != napi_ok) {
+    if (lent->held_ != nullptr) (void)napi_delete_reference(env_, lent->held_);
+    jobs_.erase(lent);
+    return FailedCall("a promise of a job", status);
+  }
+  // From here on the promise settles, whatever happens.
+  if (jobs_.size() == 1) (void)napi_ref_threadsafe_function(env_, wake_);
+  if (Status pushed = Guarded([&] { return thread.Push(place); }); !pushed.ok()) {
+    lent->outcome_ = std::move(pushed);
+    mailbox_->Deliver(std::move(place));
   }
   return promise;
 }
@@ -79,10 +83,9 @@ Result<napi_value> Environment::Submit(JobThread& thread, std::unique_ptr<Job> j
 void Environment::Abort(const std::shared_ptr<Cancel>& cancel) {
   cancel->requested = true;
   for (JobThread* thread : {&threads_->runner, &threads_->loader}) {
-    for (Job* job : thread->TakeQueued(mailbox_.get(), cancel.get())) {
-      job->outcome_ = Status(Code::kAborted, "aborted while it waited");
-      mailbox_->Deliver(job);
-    }
+    JobList waiting = thread->TakeQueued(mailbox_.get(), cancel.get());
+    for (Job* job : waiting) job->outcome_ = Status(Code::kAborted, "aborted");
+    mailbox_->Deliver(std::move(waiting));
   }
 }
 
@@ -101,17 +104,20 @@ void Environment::Settle(Job* job) {
   if (node.empty()) return;
   if (jobs_.empty()) (void)napi_unref_threadsafe_function(env_, wake_);
   if (job->held_ != nullptr) (void)napi_delete_reference(env_, job->held_);
+  napi_value value = nullptr;
   Status outcome = std::move(job->outcome_);
   if (outcome.ok()) {
-    Result<napi_value> value = job->Finish(*this);
-    if (value.ok()) {
-      // Fails only where JavaScript can no longer run, and nobody waits for the promise.
-      (void)napi_resolve_deferred(env_, job->deferred_, value.value());
-      return;
-    }
-    outcome = value.status();
+    outcome = Guarded([&]() -> Status {
+      IRODORI_ASSIGN(value, job->Finish(*this));
+      return Status::Ok();
+    });
   }
-  Result<napi_value> error = MakeError(env_, outcome);
+  // What follows fails only where JavaScript can no longer run, and nobody waits for the promise.
+  if (outcome.ok()) {
+    (void)napi_resolve_deferred(env_, job->deferred_, value);
+    return;
+  }
+  const Result<napi_value> error = Guarded([&] { return MakeError(env_, outcome); });
   if (error.ok()) (void)napi_reject_deferred(env_, job->deferred_, error.value());
 }
 

@@ -5,9 +5,9 @@
 #include <node_api.h>
 
 #include <atomic>
+#include <list>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "native/addon/resource.h"
 #include "native/core/status.h"
@@ -23,6 +23,11 @@ struct Cancel : Resource {
   static constexpr ResourceKind kKind = ResourceKind::kCancel;
   std::atomic<bool> requested = false;
 };
+
+// A job's place in a queue is made with the job and moved from list to list: handing one on never
+// needs memory.
+class Job;
+using JobList = std::list<Job*>;
 
 // Made and destroyed on the JS thread by its Environment; between Push and Deliver lent to a
 // JobThread.
@@ -50,17 +55,17 @@ class Mailbox {
  public:
   explicit Mailbox(napi_threadsafe_function wake) : wake_(wake) {}
 
-  // From any thread. A job delivered to a closed mailbox stays with its environment, which is about
-  // to destroy it.
-  void Deliver(Job* job) {
+  // From any thread. Jobs delivered to a closed mailbox stay with their environment, which is about
+  // to destroy them.
+  void Deliver(JobList jobs) {
     std::lock_guard lock(mutex_);
-    if (!open_) return;
-    done_.push_back(job);
+    if (!open_ || jobs.empty()) return;
+    done_.splice(done_.end(), jobs);
     // Fails only when the function is closing, and then the environment is too.
     (void)napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
   }
 
-  std::vector<Job*> TakeDone() {
+  JobList TakeDone() {
     std::lock_guard lock(mutex_);
     return std::exchange(done_, {});
   }
@@ -79,7 +84,7 @@ class Mailbox {
  private:
   std::mutex mutex_;
   bool open_ = true;
-  std::vector<Job*> done_;
+  JobList done_;
   napi_threadsafe_function wake_;
 };
 

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <exception>
-#include <new>
+
+#include "native/addon/checked.h"
 
 namespace irodori::addon {
 namespace {
@@ -17,14 +17,8 @@ constexpr size_t kStackBytes = size_t{8} << 20;
 constexpr std::chrono::seconds kExitPatience{5};
 
 Status WorkGuarded(Job& job, const std::atomic<bool>& abort) {
-  if (abort) return Status(Code::kAborted, "aborted before it began");
-  try {
-    return job.Work(abort);
-  } catch (const std::bad_alloc&) {
-    return Status(Code::kOutOfMemory, "a native job ran out of memory");
-  } catch (const std::exception& error) {
-    return Status(Code::kInternal, std::string("a native job failed: ") + error.what());
-  }
+  return Guarded(
+      [&] { return abort ? Status(Code::kAborted, "aborted before it began") : job.Work(abort); });
 }
 
 }  // namespace
@@ -39,8 +33,9 @@ JobThread::~JobThread() {
   (void)pthread_join(thread_, nullptr);
 }
 
-Status JobThread::Push(Job* job) {
+Status JobThread::Push(JobList& job) {
   std::lock_guard lock(mutex_);
+  if (abandoned_) return Status(Code::kAborted, name_ + ": the process is exiting");
   if (!started_) {
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) != 0) {
@@ -66,20 +61,20 @@ Status JobThread::Push(Job* job) {
 #endif
     started_ = true;
   }
-  queue_.push_back(job);
+  queue_.splice(queue_.end(), job);
   work_.notify_one();
   return Status::Ok();
 }
 
-std::vector<Job*> JobThread::TakeQueued(const Mailbox* mailbox, const Cancel* cancel) {
-  std::vector<Job*> taken;
+JobList JobThread::TakeQueued(const Mailbox* mailbox, const Cancel* cancel) {
+  JobList taken;
   std::lock_guard lock(mutex_);
-  std::erase_if(queue_, [&](Job* job) {
-    if (job->mailbox_.get() != mailbox) return false;
-    if (cancel != nullptr && job->cancel_.get() != cancel) return false;
-    taken.push_back(job);
-    return true;
-  });
+  for (auto next = queue_.begin(); next != queue_.end();) {
+    const auto job = next++;
+    if ((*job)->mailbox_.get() != mailbox) continue;
+    if (cancel != nullptr && (*job)->cancel_.get() != cancel) continue;
+    taken.splice(taken.end(), queue_, job);
+  }
   return taken;
 }
 
@@ -93,6 +88,7 @@ void JobThread::Abandon() {
   abandoned_ = true;
   queue_.clear();
   if (running_cancel_) running_cancel_->requested = true;
+  work_.notify_all();
   idle_.wait_for(lock, kExitPatience, [&] { return running_ == nullptr; });
 }
 
@@ -104,10 +100,11 @@ void* JobThread::Main(void* self) {
 void JobThread::Loop() {
   std::unique_lock lock(mutex_);
   while (true) {
-    work_.wait(lock, [&] { return ending_ || !queue_.empty(); });
-    if (queue_.empty()) return;
-    Job* job = queue_.front();
-    queue_.pop_front();
+    work_.wait(lock, [&] { return ending_ || abandoned_ || !queue_.empty(); });
+    if (abandoned_ || queue_.empty()) return;
+    JobList taken;
+    taken.splice(taken.end(), queue_, queue_.begin());
+    Job* job = taken.front();
     running_ = job->mailbox_;
     running_cancel_ = job->cancel_;
     std::shared_ptr<Mailbox> mailbox = running_;
@@ -117,7 +114,7 @@ void JobThread::Loop() {
     if (!abandoned_) {
       lock.unlock();
       job->outcome_ = std::move(outcome);
-      mailbox->Deliver(job);  // from here on the JS thread may have destroyed the job
+      mailbox->Deliver(std::move(taken));  // from here on the JS thread may have destroyed the job
       lock.lock();
     }
     running_.reset();

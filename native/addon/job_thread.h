@@ -4,11 +4,9 @@
 #include <pthread.h>
 
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
 #include "native/addon/job.h"
 
@@ -21,12 +19,13 @@ class JobThread {
   JobThread(const JobThread&) = delete;
   JobThread& operator=(const JobThread&) = delete;
 
-  // Queues a job; starts the thread at the first one.
-  Status Push(Job* job);
+  // Queues the one job of the list, which is empty afterwards; starts the thread at the first one.
+  // Where it fails the list is left as it was.
+  Status Push(JobList& job);
 
   // Takes the queued jobs of one environment out of the queue; only those of `cancel` unless it is
   // null.
-  std::vector<Job*> TakeQueued(const Mailbox* mailbox, const Cancel* cancel);
+  JobList TakeQueued(const Mailbox* mailbox, const Cancel* cancel);
 
   // Returns when no job of that environment is at work.
   void WaitForRunning(const Mailbox* mailbox);
@@ -42,7 +41,7 @@ class JobThread {
   std::mutex mutex_;
   std::condition_variable work_;
   std::condition_variable idle_;
-  std::deque<Job*> queue_;
+  JobList queue_;
   std::shared_ptr<Mailbox> running_;  // whose job is at work
   std::shared_ptr<Cancel> running_cancel_;
   bool ending_ = false;
