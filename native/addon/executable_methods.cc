@@ -17,8 +17,8 @@ class BindJob : public Job {
     resource_->packs = std::move(packs);
   }
 
-  Status Work(const std::atomic<bool>& /*abort*/) override {
-    IRODORI_ASSIGN(Program program, DecodeProgram(program_));
+  Status Work(const std::atomic<bool>& abort) override {
+    IRODORI_ASSIGN(Program program, DecodeProgram(program_, &abort));
     if (program.params.size() != resource_->packs.size()) {
       return Status(Code::kInvalidArgument,
                     "bind: expected " + std::to_string(program.params.size()) + " packs, got " +
@@ -26,9 +26,9 @@ class BindJob : public Job {
     }
     std::vector<std::shared_ptr<Pack>> packs;
     for (const auto& pack : resource_->packs) packs.push_back(pack->pack);
-    IRODORI_ASSIGN(resource_->executable,
-                   resource_->device->device->Bind(
-                       std::make_shared<const Program>(std::move(program)), std::move(packs)));
+    IRODORI_ASSIGN(resource_->executable, resource_->device->device->Bind(
+                                              std::make_shared<const Program>(std::move(program)),
+                                              std::move(packs), &abort));
     return Status::Ok();
   }
 

@@ -1,7 +1,6 @@
 // The contract every backend implements: devices, packs, buffers, executables, lanes, run.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/abort.h"
 #include "native/core/program.h"
 #include "native/core/status.h"
 
@@ -71,20 +71,22 @@ struct RowBinding {
 
 struct RunArgs {
   int64_t rows = 0;
-  std::span<const RowBinding> inputs;        // port-major: inputs[port * rows + row]
-  std::span<const RowBinding> outputs;       // likewise
-  const std::atomic<bool>* abort = nullptr;  // looked at between steps and blocks; then kAborted
+  std::span<const RowBinding> inputs;   // port-major: inputs[port * rows + row]
+  std::span<const RowBinding> outputs;  // likewise
+  AbortFlag abort = nullptr;            // looked at between steps and blocks; then kAborted
 };
 
 class Device {
  public:
   virtual ~Device() = default;
   virtual const DeviceInfo& info() const = 0;
-  virtual Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec,
-                                                 const HostTensor& tensor) = 0;
+  // `abort`, here and in Bind: looked at every millisecond or so; then kAborted.
+  virtual Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor,
+                                                 AbortFlag abort = nullptr) = 0;
   virtual Result<std::shared_ptr<Buffer>> Allocate(int64_t size_bytes) = 0;
   virtual Result<std::unique_ptr<Executable>> Bind(std::shared_ptr<const Program> program,
-                                                   std::vector<std::shared_ptr<Pack>> packs) = 0;
+                                                   std::vector<std::shared_ptr<Pack>> packs,
+                                                   AbortFlag abort = nullptr) = 0;
   virtual Result<std::unique_ptr<Lane>> OpenLane() = 0;
   // Blocks until done; called off the JS thread. One call per lane at a time. Inputs are checked
   // for size here.

@@ -1,34 +1,71 @@
 // Aligned host memory and the Buffer made of it.
 #include "native/core/host_memory.h"
 
+#include <sys/mman.h>
+
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "native/core/message.h"
+#include "native/core/usable_memory.h"
 
 namespace irodori {
 namespace {
 
-// A mistaken size should be refused rather than left to overcommit.
-constexpr int64_t kMaxBytes = int64_t{1} << 46;
+// From here on zeros are the system's own pages, which cost nothing until they are written; below,
+// writing them takes microseconds.
+constexpr int64_t kMappedBytes = 1 << 18;
+
+bool Permitted(int64_t size_bytes) { return size_bytes >= 0 && size_bytes <= UsableMemoryBytes(); }
 
 }  // namespace
 
+void HostMemory::Free::operator()(std::byte* data) const {
+  if (mapped_bytes > 0) {
+    munmap(data, mapped_bytes);
+  } else {
+    std::free(data);
+  }
+}
+
+// More than there is would be refused by some systems only when it is written to, with a signal.
 HostMemory::HostMemory(int64_t size_bytes) : size_bytes_(size_bytes) {
-  if (size_bytes < 0 || size_bytes > kMaxBytes) return;
+  if (!Permitted(size_bytes)) return;
   const int64_t rounded =
       (size_bytes + kHostAlignment) / kHostAlignment * kHostAlignment;  // never 0
   data_.reset(
       static_cast<std::byte*>(std::aligned_alloc(kHostAlignment, static_cast<size_t>(rounded))));
 }
 
-Result<std::shared_ptr<Buffer>> HostBuffer::Allocate(int64_t size_bytes) {
-  HostMemory memory(size_bytes);
-  if (memory.data() == nullptr) {
-    return Status(Code::kOutOfMemory,
-                  Message("buffer: expected memory for ", size_bytes, " bytes, got none"));
+HostMemory HostMemory::Zeros(int64_t size_bytes) {
+  if (size_bytes < kMappedBytes) {
+    HostMemory memory(size_bytes);
+    if (memory.data() != nullptr) std::memset(memory.data(), 0, static_cast<size_t>(size_bytes));
+    return memory;
   }
-  std::memset(memory.data(), 0, static_cast<size_t>(size_bytes));
+  HostMemory memory;
+  if (!Permitted(size_bytes)) return memory;
+  const auto bytes = static_cast<size_t>(size_bytes);
+  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) return memory;
+  memory.data_ = std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(pages), Free{bytes});
+  memory.size_bytes_ = size_bytes;
+  return memory;
+}
+
+Status NoHostMemory(std::string_view place, int64_t size_bytes) {
+  if (Permitted(size_bytes)) {
+    return {Code::kOutOfMemory,
+            Message(place, ": expected memory for ", size_bytes, " bytes, got none")};
+  }
+  return {Code::kOutOfMemory, Message(place, ": expected at most the ", UsableMemoryBytes(),
+                                      " bytes this process may use, got ", size_bytes)};
+}
+
+Result<std::shared_ptr<Buffer>> HostBuffer::Allocate(int64_t size_bytes) {
+  HostMemory memory = HostMemory::Zeros(size_bytes);
+  if (memory.data() == nullptr) return NoHostMemory("buffer", size_bytes);
   return std::shared_ptr<Buffer>(new HostBuffer(std::move(memory)));
 }
 

@@ -3,8 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
+#include <string_view>
 
 #include "native/core/backend.h"
 
@@ -13,23 +13,32 @@ namespace irodori {
 // A cache line, and the widest vector.
 inline constexpr int64_t kHostAlignment = 64;
 
-// An uninitialised block of memory aligned to kHostAlignment. Empty when it could not be had.
+// A block of memory aligned to kHostAlignment. Empty when it could not be had, or is more than the
+// process may use.
 class HostMemory {
  public:
   HostMemory() = default;
-  // Never throws: ask data() whether there is memory.
+  // Uninitialised. Never throws: ask data() whether there is memory.
   explicit HostMemory(int64_t size_bytes);
+  // Zeros; however many, in the time of a system call. Never throws.
+  static HostMemory Zeros(int64_t size_bytes);
 
   std::byte* data() const { return data_.get(); }
   int64_t size_bytes() const { return data_ ? size_bytes_ : 0; }
 
  private:
   struct Free {
-    void operator()(std::byte* data) const { std::free(data); }
+    Free() : mapped_bytes(0) {}
+    explicit Free(size_t mapped) : mapped_bytes(mapped) {}
+    size_t mapped_bytes;  // 0: from the heap
+    void operator()(std::byte* data) const;
   };
   std::unique_ptr<std::byte, Free> data_;
   int64_t size_bytes_ = 0;
 };
+
+// kOutOfMemory of a HostMemory that came back empty: `place` begins the message.
+Status NoHostMemory(std::string_view place, int64_t size_bytes);
 
 // What host backends return from Device::Allocate: zeroed, so that nobody reads what someone else
 // left there.

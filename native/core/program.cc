@@ -47,7 +47,7 @@ constexpr size_t kEpilogueBytes = 1 + 4 + 8;
 
 class Decoder {
  public:
-  explicit Decoder(std::span<const std::byte> bytes) : reader_(bytes) {}
+  Decoder(std::span<const std::byte> bytes, AbortFlag abort) : reader_(bytes), abort_(abort) {}
 
   Result<Program> Decode() {
     IRODORI_RETURN_IF_ERROR(Header());
@@ -65,9 +65,10 @@ class Decoder {
     if (reader_.remaining() > 0)
       return Fail("end of the program", Message(reader_.remaining(), " more bytes"));
     for (size_t step = 0; step < program_.steps.size(); ++step) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
       IRODORI_RETURN_IF_ERROR(VerifyStep(program_, step));
     }
-    IRODORI_RETURN_IF_ERROR(VerifyDataflow(program_));
+    IRODORI_RETURN_IF_ERROR(VerifyDataflow(program_, abort_));
     return std::move(program_);
   }
 
@@ -103,6 +104,7 @@ class Decoder {
     IRODORI_RETURN_IF_ERROR(Count(count, item_bytes, most, what));
     items.reserve(count);
     for (uint32_t i = 0; i < count; ++i) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
       IRODORI_RETURN_IF_ERROR((this->*item)(items.emplace_back()));
     }
     return Status::Ok();
@@ -243,6 +245,7 @@ class Decoder {
   }
 
   ByteReader reader_;
+  AbortFlag abort_;
   Program program_;
 };
 
@@ -282,9 +285,9 @@ std::string_view DTypeText(DType dtype) {
   return kNames[static_cast<size_t>(dtype)];
 }
 
-Result<Program> DecodeProgram(std::span<const std::byte> bytes) {
+Result<Program> DecodeProgram(std::span<const std::byte> bytes, AbortFlag abort) {
   try {
-    return Decoder(bytes).Decode();
+    return Decoder(bytes, abort).Decode();
   } catch (const std::bad_alloc&) {
     return Status(Code::kOutOfMemory,
                   Message("program: expected memory to decode ", bytes.size(), " bytes, got none"));

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/abort.h"
 #include "native/core/status.h"
 
 namespace irodori {
@@ -101,7 +102,7 @@ struct Program {
 
 // Decodes and verifies: every index in range, shapes consistent with each kernel's rule, arena
 // ranges inside, views inside their base, every read was written, no two live arena buffers
-// overlap. kInvalidProgram otherwise.
-Result<Program> DecodeProgram(std::span<const std::byte> bytes);
+// overlap. kInvalidProgram otherwise; kAborted when `abort` is set between steps.
+Result<Program> DecodeProgram(std::span<const std::byte> bytes, AbortFlag abort = nullptr);
 
 }  // namespace irodori

@@ -1,4 +1,5 @@
-// Reads recipes into a checked plan, then evaluates the plan on a stack of host tensors.
+// Reads recipes into a checked plan, then evaluates the plan on a stack of host tensors, a piece at
+// a time.
 #include "native/core/recipe.h"
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "native/core/bytes.h"
 #include "native/core/message.h"
 #include "native/core/shape.h"
+#include "native/core/usable_memory.h"
 #include "native/core/verify.h"
 
 namespace irodori {
@@ -91,10 +93,11 @@ class Planner {
   // While an op runs, the stack as it was before and the result are both held.
   Status Push(const PlannedOp& op, int64_t before) {
     const int64_t result = Elements(op.shape);
-    const int64_t most = kMaxRecipeBytes / static_cast<int64_t>(sizeof(float));
-    if (before + result > most) {
-      return {Code::kOutOfMemory, Message("recipe: expected to hold at most ", most,
-                                          " values at a time, got ", before + result)};
+    const int64_t bytes = (before + result) * static_cast<int64_t>(sizeof(float));
+    const int64_t most = std::min(kMaxRecipeBytes, UsableMemoryBytes());
+    if (bytes > most) {
+      return {Code::kOutOfMemory,
+              Message("recipe: expected to hold at most ", most, " bytes at a time, got ", bytes)};
     }
     held_ += result;
     stack_.push_back(op.shape);
@@ -132,13 +135,15 @@ class Planner {
     IRODORI_RETURN_IF_ERROR(ReadShape(op.shape));
     if (op.source >= sources_.size())
       return Fail(Message("a source below ", sources_.size()), Message(op.source));
-    if (dtype > static_cast<uint8_t>(DType::kU8)) return Fail("a dtype", Message(dtype));
-    op.dtype = static_cast<DType>(dtype);
     const SourceFile& file = *sources_[op.source];
-    if (!IsFloat(op.dtype)) {
+    // Codes beyond DType stand for the other types of weight files.
+    const bool known = dtype <= static_cast<uint8_t>(DType::kU8);
+    op.dtype = static_cast<DType>(dtype);
+    if (!known || !IsFloat(op.dtype)) {
       return {Code::kUnsupportedFormat,
               Message("recipe: file(", file.path(), ") at ", op.begin,
-                      ": expected f32, f16 or bf16, got ", DTypeText(op.dtype))};
+                      ": expected f32, f16 or bf16, got ",
+                      known ? DTypeText(op.dtype) : "a type that is not read")};
     }
     const int64_t bytes = Elements(op.shape) * DTypeBytes(op.dtype);
     if (op.begin < 0 || end < op.begin || end - op.begin != bytes) {
@@ -233,105 +238,131 @@ int64_t ElementsBefore(const Shape& shape, uint32_t axis) {
   return Elements(std::span(shape).first(axis));
 }
 
-HostTensor Allocate(const Shape& shape) {
-  return {shape, std::vector<float>(static_cast<size_t>(Elements(shape)))};
-}
+// Evaluates a plan on a stack of host tensors.
+class Evaluator {
+ public:
+  Evaluator(std::span<const std::shared_ptr<const SourceFile>> sources, AbortFlag abort)
+      : sources_(sources), abort_(abort) {}
 
-// Copies `from` into `to` beside what lies before `at` along the axis.
-void Paste(const HostTensor& from, HostTensor& to, uint32_t axis, int64_t at) {
-  const int64_t inner = ElementsAfter(to.shape, axis);
-  const int64_t piece = from.shape[axis] * inner;
-  for (int64_t i = 0; i < ElementsBefore(to.shape, axis); ++i) {
-    std::copy_n(from.data.data() + i * piece, piece,
-                to.data.data() + (i * to.shape[axis] + at) * inner);
-  }
-}
-
-HostTensor SliceOf(const HostTensor& of, const PlannedOp& op) {
-  HostTensor result = Allocate(op.shape);
-  const int64_t inner = ElementsAfter(op.shape, op.axis);
-  const int64_t piece = op.shape[op.axis] * inner;
-  for (int64_t i = 0; i < ElementsBefore(op.shape, op.axis); ++i) {
-    std::copy_n(of.data.data() + (i * of.shape[op.axis] + op.begin) * inner, piece,
-                result.data.data() + i * piece);
-  }
-  return result;
-}
-
-HostTensor PermutationOf(const HostTensor& of, const PlannedOp& op) {
-  HostTensor result = Allocate(op.shape);
-  const size_t rank = op.order.size();
-  std::array<int64_t, kMaxRank> strides = {};  // of the old tensor, in the order of the new axes
-  for (size_t i = 0; i < rank; ++i) strides[i] = ElementsAfter(of.shape, op.order[i]);
-  std::array<int64_t, kMaxRank> index = {};
-  int64_t source = 0;
-  for (float& value : result.data) {
-    value = of.data[source];
-    for (size_t axis = rank; axis-- > 0;) {
-      source += strides[axis];
-      if (++index[axis] < op.shape[axis]) break;
-      source -= strides[axis] * op.shape[axis];
-      index[axis] = 0;
-    }
-  }
-  return result;
-}
-
-// Replaces the top `op.count` tensors by their join.
-void Join(std::vector<HostTensor>& stack, const PlannedOp& op) {
-  HostTensor result = Allocate(op.shape);
-  const size_t first = stack.size() - op.count;
-  int64_t at = 0;
-  for (size_t i = first; i < stack.size(); ++i) {
-    Paste(stack[i], result, op.axis, at);
-    at += stack[i].shape[op.axis];
-  }
-  stack.resize(first);
-  stack.push_back(std::move(result));
-}
-
-Status Apply(const PlannedOp& op, std::span<const std::shared_ptr<const SourceFile>> sources,
-             std::vector<HostTensor>& stack) {
-  switch (op.op) {
-    case RecipeOp::kTensor: {
-      HostTensor& tensor = stack.emplace_back(Allocate(op.shape));
-      return sources[op.source]->ReadFloats(op.begin, op.dtype, tensor.data);
-    }
-    case RecipeOp::kLiteral: {
-      HostTensor& tensor = stack.emplace_back(Allocate(op.shape));
-      std::memcpy(tensor.data.data(), op.literal.data(), op.literal.size());
+  Status Apply(const PlannedOp& op) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
+    if (op.op == RecipeOp::kReshape) {
+      stack_.back().shape = op.shape;
       return Status::Ok();
     }
-    case RecipeOp::kSlice:
-      stack.back() = SliceOf(stack.back(), op);
-      return Status::Ok();
-    case RecipeOp::kConcat:
-      Join(stack, op);
-      return Status::Ok();
-    case RecipeOp::kReshape:
-      stack.back().shape = op.shape;
-      return Status::Ok();
-    case RecipeOp::kPermute:
-      stack.back() = PermutationOf(stack.back(), op);
-      return Status::Ok();
+    HostTensor result;
+    IRODORI_RETURN_IF_ERROR(Allocate(op.shape, result));
+    IRODORI_RETURN_IF_ERROR(Fill(op, result));
+    if (op.op == RecipeOp::kSlice || op.op == RecipeOp::kPermute) stack_.pop_back();
+    if (op.op == RecipeOp::kConcat) stack_.resize(stack_.size() - op.count);
+    stack_.push_back(std::move(result));
+    return Status::Ok();
   }
-  return {Code::kInternal, "recipe: unknown op in a checked plan"};
-}
+
+  HostTensor Take() { return std::move(stack_.back()); }
+
+ private:
+  // Zeros, made a piece at a time.
+  Status Allocate(const Shape& shape, HostTensor& tensor) const {
+    const auto size = static_cast<size_t>(Elements(shape));
+    tensor.shape = shape;
+    tensor.data.reserve(size);
+    while (tensor.data.size() < size) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
+      tensor.data.resize(std::min(size, tensor.data.size() + kPiece));
+    }
+    return Status::Ok();
+  }
+
+  Status Fill(const PlannedOp& op, HostTensor& result) const {
+    switch (op.op) {
+      case RecipeOp::kTensor:
+        return sources_[op.source]->ReadFloats(op.begin, op.dtype, result.data, abort_);
+      case RecipeOp::kLiteral:
+        std::memcpy(result.data.data(), op.literal.data(), op.literal.size());
+        return Status::Ok();
+      case RecipeOp::kSlice:
+        return Slice(stack_.back(), op, result);
+      case RecipeOp::kConcat:
+        return Join(op, result);
+      case RecipeOp::kPermute:
+        return Permute(stack_.back(), op, result);
+      case RecipeOp::kReshape:
+        break;
+    }
+    return {Code::kInternal, "recipe: unknown op in a checked plan"};
+  }
+
+  Status Copy(const float* from, int64_t count, float* to) const {
+    for (int64_t done = 0; done < count; done += kPiece) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
+      std::copy_n(from + done, std::min<int64_t>(count - done, kPiece), to + done);
+    }
+    return Status::Ok();
+  }
+
+  Status Slice(const HostTensor& of, const PlannedOp& op, HostTensor& result) const {
+    const int64_t inner = ElementsAfter(op.shape, op.axis);
+    const int64_t piece = op.shape[op.axis] * inner;
+    for (int64_t i = 0; i < ElementsBefore(op.shape, op.axis); ++i) {
+      const float* from = of.data.data() + (i * of.shape[op.axis] + op.begin) * inner;
+      IRODORI_RETURN_IF_ERROR(Copy(from, piece, result.data.data() + i * piece));
+    }
+    return Status::Ok();
+  }
+
+  // The top `op.count` tensors beside one another.
+  Status Join(const PlannedOp& op, HostTensor& result) const {
+    const int64_t inner = ElementsAfter(op.shape, op.axis);
+    int64_t at = 0;
+    for (const HostTensor& part : std::span(stack_).last(op.count)) {
+      const int64_t piece = part.shape[op.axis] * inner;
+      for (int64_t i = 0; i < ElementsBefore(op.shape, op.axis); ++i) {
+        float* to = result.data.data() + (i * op.shape[op.axis] + at) * inner;
+        IRODORI_RETURN_IF_ERROR(Copy(part.data.data() + i * piece, piece, to));
+      }
+      at += part.shape[op.axis];
+    }
+    return Status::Ok();
+  }
+
+  Status Permute(const HostTensor& of, const PlannedOp& op, HostTensor& result) const {
+    const size_t rank = op.order.size();
+    std::array<int64_t, kMaxRank> strides = {};  // of the old tensor, in the order of the new axes
+    for (size_t i = 0; i < rank; ++i) strides[i] = ElementsAfter(of.shape, op.order[i]);
+    std::array<int64_t, kMaxRank> index = {};
+    int64_t source = 0;
+    for (size_t done = 0; done < result.data.size(); ++done) {
+      if (done % kPiece == 0) IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
+      result.data[done] = of.data[source];
+      for (size_t axis = rank; axis-- > 0;) {
+        source += strides[axis];
+        if (++index[axis] < op.shape[axis]) break;
+        source -= strides[axis] * op.shape[axis];
+        index[axis] = 0;
+      }
+    }
+    return Status::Ok();
+  }
+
+  // Values between two looks at the flag.
+  static constexpr int64_t kPiece = kAbortBytes / static_cast<int64_t>(sizeof(float));
+
+  std::span<const std::shared_ptr<const SourceFile>> sources_;
+  AbortFlag abort_;
+  std::vector<HostTensor> stack_;
+};
 
 }  // namespace
 
 Result<HostTensor> EvaluateRecipe(std::span<const std::byte> recipe,
                                   std::span<const std::shared_ptr<const SourceFile>> sources,
-                                  const std::atomic<bool>* abort) try {
+                                  AbortFlag abort) try {
   Result<std::vector<PlannedOp>> plan = Planner(recipe, sources).Plan();
   IRODORI_RETURN_IF_ERROR(plan.status());
-  std::vector<HostTensor> stack;
-  for (const PlannedOp& op : plan.value()) {
-    if (abort != nullptr && abort->load(std::memory_order_relaxed))
-      return Status(Code::kAborted, "recipe: aborted");
-    IRODORI_RETURN_IF_ERROR(Apply(op, sources, stack));
-  }
-  return std::move(stack.back());
+  Evaluator evaluator(sources, abort);
+  for (const PlannedOp& op : plan.value()) IRODORI_RETURN_IF_ERROR(evaluator.Apply(op));
+  return evaluator.Take();
 } catch (const std::bad_alloc&) {
   return Status(Code::kOutOfMemory, "recipe: expected memory for its tensors, got none");
 }

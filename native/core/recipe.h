@@ -14,7 +14,6 @@
 // dtype is in the order of src/tensor/dtype.ts; only f32, f16 and bf16 can be read.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,16 +30,16 @@ inline constexpr uint32_t kRecipeVersion = 1;
 
 enum class RecipeOp : uint8_t { kTensor, kLiteral, kSlice, kConcat, kReshape, kPermute };
 
-// Most bytes of float32 that one evaluation may hold at a time; a recipe that would need more is
-// kOutOfMemory.
+// Most bytes of float32 that one evaluation may hold at a time, where the process may use as much;
+// a recipe that would need more is kOutOfMemory.
 inline constexpr int64_t kMaxRecipeBytes = int64_t{16} << 30;
 
 // Checks the whole recipe, ranges against the files' sizes included, before reading anything.
 // kInvalidArgument when it is malformed, kInvalidSafetensors when a file is shorter than its index
-// said, kUnsupportedFormat for element types that cannot be read, kAborted when `abort` (may be
-// null) is set between ops.
+// said, kUnsupportedFormat for element types that cannot be read, kAborted when `abort` is set; it
+// is looked at about every kAbortBytes.
 Result<HostTensor> EvaluateRecipe(std::span<const std::byte> recipe,
                                   std::span<const std::shared_ptr<const SourceFile>> sources,
-                                  const std::atomic<bool>* abort = nullptr);
+                                  AbortFlag abort = nullptr);
 
 }  // namespace irodori

@@ -18,8 +18,6 @@
 namespace irodori {
 namespace {
 
-// Half-width values are read in pieces of this size and widened from there.
-constexpr int64_t kStagingBytes = 1 << 20;
 // From this size on the file's pages are given back after reading; smaller reads share pages with
 // their neighbours.
 constexpr int64_t kDropBytes = 1 << 20;
@@ -89,30 +87,37 @@ Status SourceFile::Read(int64_t begin, std::span<std::byte> out) const {
   return Status::Ok();
 }
 
-Status SourceFile::ReadFloats(int64_t begin, DType dtype, std::span<float> out) const {
+Status SourceFile::ReadFloats(int64_t begin, DType dtype, std::span<float> out,
+                              AbortFlag abort) const {
   if (!IsFloat(dtype)) {
     return {Code::kUnsupportedFormat,
             Message("file(", path_, "): expected f32, f16 or bf16 values at ", begin, ", got ",
                     DTypeText(dtype))};
   }
-  if (dtype == DType::kF32) return Read(begin, std::as_writable_bytes(out));
+  const bool narrow = dtype != DType::kF32;
   const auto widen = dtype == DType::kF16 ? FloatFromF16 : FloatFromBF16;
+  const size_t element_bytes = narrow ? 2 : 4;
+  const size_t most = std::min(out.size(), static_cast<size_t>(kAbortBytes) / element_bytes);
   try {
-    const size_t most = std::min(out.size(), static_cast<size_t>(kStagingBytes) / 2);
-    std::vector<uint16_t> staging(most);
+    std::vector<uint16_t> staging(narrow ? most : 0);
     for (size_t done = 0; done < out.size();) {
-      const size_t count = std::min(most, out.size() - done);
-      const std::span<uint16_t> piece(staging.data(), count);
-      IRODORI_RETURN_IF_ERROR(
-          ReadExactly(begin + static_cast<int64_t>(done) * 2, std::as_writable_bytes(piece)));
-      std::ranges::transform(piece, out.begin() + static_cast<std::ptrdiff_t>(done), widen);
-      done += count;
+      IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
+      const std::span<float> piece = out.subspan(done, std::min(most, out.size() - done));
+      const int64_t at = begin + static_cast<int64_t>(done * element_bytes);
+      if (narrow) {
+        const std::span<uint16_t> bits(staging.data(), piece.size());
+        IRODORI_RETURN_IF_ERROR(ReadExactly(at, std::as_writable_bytes(bits)));
+        std::ranges::transform(bits, piece.begin(), widen);
+      } else {
+        IRODORI_RETURN_IF_ERROR(ReadExactly(at, std::as_writable_bytes(piece)));
+      }
+      done += piece.size();
     }
   } catch (const std::bad_alloc&) {
     return {Code::kOutOfMemory,
             Message("file(", path_, "): expected memory to widen values, got none")};
   }
-  DropPages(begin, static_cast<int64_t>(out.size()) * 2);
+  DropPages(begin, static_cast<int64_t>(out.size() * element_bytes));
   return Status::Ok();
 }
 

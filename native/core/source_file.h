@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "native/core/abort.h"
 #include "native/core/program.h"
 #include "native/core/status.h"
 
@@ -29,8 +30,9 @@ class SourceFile {
   // when reading fails. Thread-safe.
   Status Read(int64_t begin, std::span<std::byte> out) const;
   // Fills `out` with the values of that type from `begin` on, widened to float32. f32, f16 and bf16
-  // only; other types are kUnsupportedFormat.
-  Status ReadFloats(int64_t begin, DType dtype, std::span<float> out) const;
+  // only; other types are kUnsupportedFormat. `abort` is looked at every kAbortBytes.
+  Status ReadFloats(int64_t begin, DType dtype, std::span<float> out,
+                    AbortFlag abort = nullptr) const;
 
  private:
   SourceFile(int descriptor, std::string path, int64_t size_bytes)

@@ -5,21 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <sstream>
 #include <thread>
 
+#include "native/core/cgroup.h"
 #include "native/core/thread_team.h"
 
 namespace irodori {
 namespace {
-
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return file ? text.str() : "";
-}
 
 // "200000 100000" is two CPUs; "max 100000", a quota of -1 or nothing at all is no limit.
 double QuotaOf(const std::string& text) {
@@ -31,22 +24,6 @@ double QuotaOf(const std::string& text) {
 }
 
 double Tighter(double a, double b) { return a <= 0 ? b : b <= 0 ? a : std::min(a, b); }
-
-// The tightest quota from `group` up to the hierarchy's root. Inside a container the group's path
-// may not exist under the mount; then only the levels that do exist count, the root at least.
-double TightestQuota(const std::string& hierarchy, std::string group, bool version_2) {
-  double tightest = 0;
-  for (;;) {
-    const std::string folder = hierarchy + (group == "/" ? "" : group) + "/";
-    const std::string text = version_2 ? ReadText(folder + "cpu.max")
-                                       : ReadText(folder + "cpu.cfs_quota_us") + " " +
-                                             ReadText(folder + "cpu.cfs_period_us");
-    tightest = Tighter(tightest, QuotaOf(text));
-    const size_t slash = group.rfind('/');
-    if (slash == std::string::npos || group == "/" || group.empty()) return tightest;
-    group.resize(slash);
-  }
-}
 
 int AffinityCount() {
 #ifdef __linux__
@@ -68,25 +45,18 @@ int AffinityCount() {
 
 double CgroupCpuQuota(std::string_view cgroups, const std::string& mount) {
   double tightest = 0;
-  std::istringstream lines{std::string(cgroups)};
-  for (std::string line; std::getline(lines, line);) {  // id:controllers:path
-    const size_t first = line.find(':');
-    const size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string group = line.substr(second + 1);
-    if (controllers.empty()) {
-      tightest = Tighter(tightest, TightestQuota(mount, group, true));
-    } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-      tightest = Tighter(tightest, TightestQuota(mount + "/" + controllers, group, false));
-    }
+  for (const CgroupFolder& folder : CgroupFolders(cgroups, mount, "cpu")) {
+    const std::string text = folder.version_2 ? ReadText(folder.path + "cpu.max")
+                                              : ReadText(folder.path + "cpu.cfs_quota_us") + " " +
+                                                    ReadText(folder.path + "cpu.cfs_period_us");
+    tightest = Tighter(tightest, QuotaOf(text));
   }
   return tightest;
 }
 
 int UsableThreads() {
   const int affinity = AffinityCount();
-  const double quota = CgroupCpuQuota(ReadText("/proc/self/cgroup"), "/sys/fs/cgroup");
+  const double quota = CgroupCpuQuota(ReadText(kOwnCgroups), kCgroupMount);
   // A part of a CPU still wants a thread: 1.5 CPUs are two.
   return quota <= 0 ? affinity
                     : std::clamp(static_cast<int>(std::ceil(std::min(quota, 1e6))), 1, affinity);

@@ -16,7 +16,7 @@ Status VerifyStep(const Program& program, size_t step);
 
 // Order and memory: every read was written before, no two live arena buffers overlap, steps write
 // only where they may, outputs are written. `program` passed VerifyBuffers and VerifyStep.
-Status VerifyDataflow(const Program& program);
+Status VerifyDataflow(const Program& program, AbortFlag abort);
 
 // `program(name): step 12 matmul(blocks.0.attn.to_q)`, for messages.
 std::string StepPlace(const Program& program, size_t step);

@@ -69,10 +69,12 @@ class Dataflow {
  public:
   explicit Dataflow(const Program& program) : program_(program), roots_(program.buffers.size()) {}
 
-  Status Verify() {
+  Status Verify(AbortFlag abort) {
     FindLifetimes();
-    for (size_t step = 0; step < program_.steps.size(); ++step)
+    for (size_t step = 0; step < program_.steps.size(); ++step) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
       IRODORI_RETURN_IF_ERROR(Visit(step));
+    }
     for (const Port& port : program_.outputs) {
       if (roots_[port.buffer].whole) continue;
       return {Code::kInvalidProgram,
@@ -236,6 +238,8 @@ class Dataflow {
 
 }  // namespace
 
-Status VerifyDataflow(const Program& program) { return Dataflow(program).Verify(); }
+Status VerifyDataflow(const Program& program, AbortFlag abort) {
+  return Dataflow(program).Verify(abort);
+}
 
 }  // namespace irodori

@@ -1,12 +1,15 @@
 // CPUID, XGETBV, and Linux's permission for AMX tiles.
 #include "native/cpu/cpu_features.h"
 
+#if IRODORI_X86
 #include <cpuid.h>
+#endif
+#ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 
 #include <cerrno>
-#include <cstdint>
 #include <cstring>
 
 #include "native/core/message.h"
@@ -18,8 +21,10 @@ namespace {
 constexpr uint64_t kStateAvx = 0x6;
 constexpr uint64_t kStateAvx512 = 0xe6;
 constexpr uint64_t kStateTiles = 0x60000;
-constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
-constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+
+bool Bit(uint32_t word, int bit) { return (word >> bit & 1) != 0; }
+
+#if IRODORI_X86
 
 struct Leaf {
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -30,8 +35,6 @@ Leaf Cpuid(uint32_t leaf, uint32_t subleaf) {
   __get_cpuid_count(leaf, subleaf, &out.eax, &out.ebx, &out.ecx, &out.edx);
   return out;
 }
-
-bool Bit(uint32_t word, int bit) { return (word >> bit & 1) != 0; }
 
 uint64_t SavedState() {
   uint32_t low = 0, high = 0;
@@ -51,55 +54,87 @@ std::string BrandString() {
   return name.empty() ? "x86-64" : name;
 }
 
+int RequestTiles() {
+#ifdef __linux__
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0 ? 0 : errno;
+#else
+  return ENOSYS;
+#endif
+}
+
 CpuFeatures Detect() {
-  CpuFeatures features;
-  features.name = BrandString();
   const Leaf basic = Cpuid(1, 0);
   const Leaf extended = Cpuid(7, 0);
-  const Leaf extended1 = Cpuid(7, 1);
-  const bool saves = Bit(basic.ecx, 27);  // OSXSAVE
-  const uint64_t state = saves ? SavedState() : 0;
+  CpuWords words;
+  words.leaf1_ecx = basic.ecx;
+  words.leaf7_ebx = extended.ebx;
+  words.leaf7_edx = extended.edx;
+  words.leaf7_1_eax = Cpuid(7, 1).eax;
+  if (Bit(basic.ecx, 27)) words.saved_state = SavedState();  // OSXSAVE
+  CpuFeatures features = FeaturesOf(words, RequestTiles);
+  features.name = BrandString();
+  return features;
+}
 
-  if (!(Bit(basic.ecx, 12) && Bit(basic.ecx, 28) && Bit(basic.ecx, 29) && Bit(extended.ebx, 5))) {
+#else
+
+CpuFeatures Detect() {
+  CpuFeatures features;
+  features.name = "portable";
+  features.avx2_reason = "irodori was built for a processor other than x86-64";
+  features.avx512_reason = features.amx_reason = features.avx2_reason;
+  return features;
+}
+
+#endif
+
+}  // namespace
+
+CpuFeatures FeaturesOf(const CpuWords& words, const std::function<int()>& request_permission) {
+  CpuFeatures features;
+  const uint32_t ecx = words.leaf1_ecx;
+  const uint32_t ebx = words.leaf7_ebx;
+  const uint32_t edx = words.leaf7_edx;
+  const auto saves = [&](uint64_t state) { return (words.saved_state & state) == state; };
+
+  if (!(Bit(ecx, 12) && Bit(ecx, 28) && Bit(ecx, 29) && Bit(ebx, 5))) {
     features.avx2_reason = "the processor has no AVX2, FMA and F16C";
-  } else if ((state & kStateAvx) != kStateAvx) {
+  } else if (!saves(kStateAvx)) {
     features.avx2_reason = "the operating system does not save AVX state";
   } else {
     features.avx2 = true;
   }
 
-  const bool has_avx512 = Bit(extended.ebx, 16) && Bit(extended.ebx, 17) && Bit(extended.ebx, 30) &&
-                          Bit(extended.ebx, 31);
   if (!features.avx2) {
     features.avx512_reason = features.avx2_reason;
-  } else if (!has_avx512) {
+  } else if (!(Bit(ebx, 16) && Bit(ebx, 17) && Bit(ebx, 30) && Bit(ebx, 31))) {
     features.avx512_reason = "the processor has no AVX-512 F, BW, VL and DQ";
-  } else if ((state & kStateAvx512) != kStateAvx512) {
+  } else if (!saves(kStateAvx512)) {
     features.avx512_reason = "the operating system does not save AVX-512 state";
   } else {
     features.avx512 = true;
   }
 
-  const bool has_tiles = Bit(extended.edx, 22) && Bit(extended.edx, 24) && Bit(extended1.eax, 5);
   if (!features.avx512) {
     features.amx_reason = features.avx512_reason;
-  } else if (!has_tiles) {
+  } else if (!(Bit(edx, 22) && Bit(edx, 24) && Bit(words.leaf7_1_eax, 5))) {
     features.amx_reason = "the processor has no AMX bf16 tiles";
-  } else if ((state & kStateTiles) != kStateTiles) {
+  } else if (!saves(kStateTiles)) {
     features.amx_reason = "the operating system does not save AMX state";
-  } else if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) {
+  } else if (const int error = request_permission(); error != 0) {
     features.amx_reason =
-        Message("the kernel refused permission for AMX tiles: ", std::strerror(errno));
+        Message("the kernel refused permission for AMX tiles: ", std::strerror(error));
   } else {
     features.amx = true;
   }
   return features;
 }
 
-}  // namespace
-
 const CpuFeatures& DetectCpu() {
-  static const CpuFeatures features = Detect();
+  // Never destroyed: process.exit() runs static destructors while other threads open devices.
+  static const CpuFeatures& features = *new CpuFeatures(Detect());
   return features;
 }
 

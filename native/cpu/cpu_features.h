@@ -1,6 +1,8 @@
 // What the processor and the operating system let this process execute.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 namespace irodori::cpu {
@@ -12,6 +14,18 @@ struct CpuFeatures {
   bool amx = false;     // tiles and bf16, avx512_bf16, and the kernel gave permission
   std::string amx_reason, avx512_reason, avx2_reason;  // why not
 };
+
+// What CPUID and XGETBV say of an x86-64 processor.
+struct CpuWords {
+  uint32_t leaf1_ecx = 0;
+  uint32_t leaf7_ebx = 0, leaf7_edx = 0;
+  uint32_t leaf7_1_eax = 0;
+  uint64_t saved_state = 0;  // XCR0: registers that the operating system saves
+};
+
+// What those words permit. `request_permission` asks the kernel for AMX tiles, only where the
+// processor has them, and returns 0 or its errno.
+CpuFeatures FeaturesOf(const CpuWords& words, const std::function<int()>& request_permission);
 
 // Asks once per process; for AMX this includes asking the kernel for permission.
 const CpuFeatures& DetectCpu();

@@ -1,12 +1,11 @@
 // The cpu device: chooses a kernel family, and makes packs, executables and lanes for it.
-#include <unistd.h>
-
 #include <array>
 #include <new>
 #include <utility>
 
 #include "native/core/backend.h"
 #include "native/core/message.h"
+#include "native/core/usable_memory.h"
 #include "native/cpu/cpu_features.h"
 #include "native/cpu/executable.h"
 
@@ -26,7 +25,8 @@ struct Family {
   std::string_view missing;  // why not
 };
 
-// From the widest on.
+// From the widest on. Families that were not compiled for this processor have no kernels and a
+// reason in `cpu`.
 std::array<Family, 4> Families() {
   const CpuFeatures& cpu = DetectCpu();
 #ifdef IRODORI_EMULATED_UNITS
@@ -36,10 +36,16 @@ std::array<Family, 4> Families() {
   const bool emulated = false;
   const bool avx512 = cpu.avx512, amx = cpu.amx;
 #endif
+#if IRODORI_X86
+  constexpr auto kAmx = &AmxKernels, kAvx512 = &Avx512Kernels, kAvx2 = &Avx2Kernels;
+#else
+  constexpr const KernelTable& (*kAmx)() = nullptr;
+  constexpr auto kAvx512 = kAmx, kAvx2 = kAmx;
+#endif
   return {{
-      {"amx", &AmxKernels, amx, amx || emulated, cpu.amx_reason},
-      {"avx512", &Avx512Kernels, avx512, avx512 || emulated, cpu.avx512_reason},
-      {"avx2", &Avx2Kernels, cpu.avx2, cpu.avx2, cpu.avx2_reason},
+      {"amx", kAmx, amx, amx || emulated, cpu.amx_reason},
+      {"avx512", kAvx512, avx512, avx512 || emulated, cpu.avx512_reason},
+      {"avx2", kAvx2, cpu.avx2, cpu.avx2, cpu.avx2_reason},
       {"portable", &PortableKernels, true, true, ""},
   }};
 }
@@ -55,9 +61,9 @@ class CpuDevice final : public Device {
 
   const DeviceInfo& info() const override { return info_; }
 
-  Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor) override
-      try {
-    return CpuPack::Make(kernels_, spec, tensor);
+  Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor,
+                                         AbortFlag abort) override try {
+    return CpuPack::Make(kernels_, spec, tensor, abort);
   } catch (const std::bad_alloc&) {
     return NoMemory("pack");
   }
@@ -69,8 +75,9 @@ class CpuDevice final : public Device {
   }
 
   Result<std::unique_ptr<Executable>> Bind(std::shared_ptr<const Program> program,
-                                           std::vector<std::shared_ptr<Pack>> packs) override try {
-    return CpuExecutable::Make(kernels_, std::move(program), packs);
+                                           std::vector<std::shared_ptr<Pack>> packs,
+                                           AbortFlag abort) override try {
+    return CpuExecutable::Make(kernels_, std::move(program), packs, abort);
   } catch (const std::bad_alloc&) {
     return NoMemory("bind");
   }
@@ -146,7 +153,7 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   info.dtypes = {DType::kF32, DType::kBF16, DType::kF16};
   info.preferred_dtype = info.arithmetic == "amx" ? DType::kBF16 : DType::kF32;
   info.threads = team->threads();
-  info.memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  info.memory_bytes = UsableMemoryBytes();
   info.attention_key_block = cpu::kAttentionKeyBlock;
   return std::unique_ptr<Device>(
       std::make_unique<cpu::CpuDevice>(chosen.value().kernels(), std::move(info), std::move(team)));

@@ -42,7 +42,7 @@ Status CheckPack(const Program& program, size_t index, const KernelTable& kernel
 
 Result<std::unique_ptr<Executable>> CpuExecutable::Make(
     const KernelTable& kernels, std::shared_ptr<const Program> program,
-    const std::vector<std::shared_ptr<Pack>>& packs) {
+    const std::vector<std::shared_ptr<Pack>>& packs, AbortFlag abort) {
   if (packs.size() != program->params.size()) {
     return Status(Code::kInvalidArgument,
                   Message("bind(", program->name, "): expected ", program->params.size(),
@@ -56,6 +56,7 @@ Result<std::unique_ptr<Executable>> CpuExecutable::Make(
   }
   const PlanContext context{*program, kernels, executable->packs_};
   for (const Step& step : program->steps) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     Result<StepPlan> plan = kPlans[static_cast<size_t>(step.kernel)](context, step);
     IRODORI_RETURN_IF_ERROR(plan.status());
     executable->steps_.push_back(std::move(plan).value());
@@ -106,13 +107,12 @@ Status CpuExecutable::RunOn(CpuLane& lane, const RunArgs& args) const {
   const Result<int64_t> arena_bytes = RunArenaBytes(*program_, args.rows);
   IRODORI_RETURN_IF_ERROR(arena_bytes.status());
   if (lane.arena.AtLeast(arena_bytes.value()) == nullptr) {
-    return {Code::kOutOfMemory, Message("run(", program_->name, "): expected ", arena_bytes.value(),
-                                        " bytes of arena, got none")};
+    return NoHostMemory(Message("run(", program_->name, "): arena"), arena_bytes.value());
   }
   ResolveSources(lane, args);
   Run run(lane, *program_, kernels_, args);
   for (const StepPlan& step : steps_) {
-    if (run.aborted()) return {Code::kAborted, "run: aborted"};
+    IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
     IRODORI_RETURN_IF_ERROR(step->Execute(run));
   }
   return Status::Ok();

@@ -13,7 +13,8 @@ class CpuExecutable final : public Executable {
  public:
   static Result<std::unique_ptr<Executable>> Make(const KernelTable& kernels,
                                                   std::shared_ptr<const Program> program,
-                                                  const std::vector<std::shared_ptr<Pack>>& packs);
+                                                  const std::vector<std::shared_ptr<Pack>>& packs,
+                                                  AbortFlag abort);
 
   const Program& program() const override { return *program_; }
   const KernelTable& kernels() const { return kernels_; }

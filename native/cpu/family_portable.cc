@@ -1,4 +1,5 @@
-// The `portable` kernel family: baseline x86-64, vectors of four floats, multiply and add apart.
+// The `portable` kernel family: no instructions beyond the compiler's baseline, vectors of four
+// floats, multiply and add apart.
 #define IRODORI_FAMILY portable
 #define IRODORI_LANES 4
 #include "native/cpu/family_table.h"

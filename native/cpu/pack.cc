@@ -1,6 +1,7 @@
 // Rounds parameters to their type and lays them out for the kernels.
 #include "native/cpu/pack.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "native/core/float_types.h"
@@ -13,9 +14,9 @@ bool IsReal(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
 }
 
-void RoundPlain(const std::vector<float>& data, DType dtype, std::byte* out) {
+void RoundPlain(std::span<const float> data, DType dtype, std::byte* out) {
   if (dtype == DType::kF32) {
-    std::memcpy(out, data.data(), data.size() * sizeof(float));
+    std::memcpy(out, data.data(), data.size_bytes());
     return;
   }
   auto* bits = reinterpret_cast<uint16_t*>(out);
@@ -24,10 +25,22 @@ void RoundPlain(const std::vector<float>& data, DType dtype, std::byte* out) {
   }
 }
 
+Status PackPlain(std::span<const float> data, DType dtype, std::byte* out, AbortFlag abort) {
+  constexpr size_t kPiece = kAbortBytes / sizeof(float);
+  while (!data.empty()) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
+    const size_t count = std::min(kPiece, data.size());
+    RoundPlain(data.first(count), dtype, out);
+    data = data.subspan(count);
+    out += static_cast<int64_t>(count) * DTypeBytes(dtype);
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const ParamSpec& spec,
-                                            const HostTensor& tensor) {
+                                            const HostTensor& tensor, AbortFlag abort) {
   const auto size = static_cast<int64_t>(tensor.data.size());
   if (Elements(spec.shape) != size || Elements(tensor.shape) != size) {
     return Status(Code::kShapeMismatch,
@@ -44,15 +57,10 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
   const int64_t bytes =
       gemm ? GemmPackBytes(n, k, spec.dtype, kernels.tile) : size * DTypeBytes(spec.dtype);
   HostMemory memory(bytes);
-  if (memory.data() == nullptr) {
-    return Status(Code::kOutOfMemory,
-                  Message("pack: expected memory for ", bytes, " bytes, got none"));
-  }
-  if (gemm) {
-    PackGemm(tensor.data.data(), n, k, spec.dtype, kernels.tile, memory.data());
-  } else {
-    RoundPlain(tensor.data, spec.dtype, memory.data());
-  }
+  if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
+  IRODORI_RETURN_IF_ERROR(
+      gemm ? PackGemm(tensor.data.data(), n, k, spec.dtype, kernels.tile, memory.data(), abort)
+           : PackPlain(tensor.data, spec.dtype, memory.data(), abort));
   return std::shared_ptr<Pack>(
       std::shared_ptr<CpuPack>(new CpuPack(kernels, spec, std::move(memory))));
 }

@@ -13,7 +13,7 @@ class CpuPack final : public Pack {
  public:
   // kGemm: panels of the family's lanes. kPlain: row-major in the parameter's type.
   static Result<std::shared_ptr<Pack>> Make(const KernelTable& kernels, const ParamSpec& spec,
-                                            const HostTensor& tensor);
+                                            const HostTensor& tensor, AbortFlag abort);
 
   int64_t size_bytes() const override { return memory_.size_bytes(); }
   std::byte* data() const { return memory_.data(); }

@@ -1,7 +1,6 @@
 // A run in progress, and how a step of it spreads its blocks over the threads.
 #pragma once
 
-#include <atomic>
 #include <string>
 #include <utility>
 
@@ -32,12 +31,12 @@ class Run {
     return {RowAt(source(buffer), row), spec.dtype, spec.vectors(), spec.columns(), spec.pitch};
   }
 
-  bool aborted() const { return abort_ != nullptr && abort_->load(std::memory_order_relaxed); }
+  bool aborted() const { return IsSet(abort_); }
 
   // Memory between the phases of a step.
   Result<std::byte*> Shared(int64_t size_bytes) {
     std::byte* data = lane_.shared.AtLeast(size_bytes);
-    if (data == nullptr) return NoMemory(size_bytes);
+    if (data == nullptr) return NoHostMemory("run: scratch", size_bytes);
     return data;
   }
 
@@ -46,7 +45,8 @@ class Run {
   template <typename Body>
   Status ForBlocks(int64_t blocks, int64_t work, int64_t scratch_bytes, const Body& body) {
     for (GrowingMemory& memory : lane_.scratch) {
-      if (memory.AtLeast(scratch_bytes) == nullptr) return NoMemory(scratch_bytes);
+      if (memory.AtLeast(scratch_bytes) == nullptr)
+        return NoHostMemory("run: scratch", scratch_bytes);
     }
     struct Job {
       const Body& body;
@@ -62,7 +62,7 @@ class Run {
     } else {
       for (int64_t block = 0; block < blocks; ++block) block_of(&job, block, 0);
     }
-    return aborted() ? Status(Code::kAborted, "run: aborted") : Status::Ok();
+    return CheckAbort(abort_);
   }
 
   template <typename Args>
@@ -74,16 +74,11 @@ class Run {
   }
 
  private:
-  static Status NoMemory(int64_t size_bytes) {
-    return {Code::kOutOfMemory,
-            Message("run: expected ", size_bytes, " bytes of scratch, got none")};
-  }
-
   CpuLane& lane_;
   const Program& program_;
   const KernelTable& kernels_;
   const int64_t rows_;
-  const std::atomic<bool>* const abort_;
+  const AbortFlag abort_;
 };
 
 }  // namespace irodori::cpu

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "native/core/usable_memory.h"
 #include "native/core/usable_threads.h"
 #include "tests/native/check.h"
 
@@ -179,16 +180,28 @@ TEST(ThreadTeamExitMidRun) {
 }
 #endif
 
+// What is mounted at /sys/fs/cgroup elsewhere; removed with the test.
+class Cgroups {
+ public:
+  Cgroups()
+      : root_(std::filesystem::temp_directory_path() / Message("irodori_cgroup_", getpid())) {}
+  ~Cgroups() { std::filesystem::remove_all(root_); }
+  void Write(const std::string& path, const std::string& text) const {
+    std::filesystem::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text;
+  }
+  std::string root() const { return root_.string(); }
+
+ private:
+  std::filesystem::path root_;
+};
+
 TEST(UsableThreadsReadsQuotas) {
-  const std::filesystem::path root =
-      std::filesystem::temp_directory_path() / Message("irodori_cgroup_", getpid());
+  const Cgroups made;
   const auto write = [&](const std::string& path, const std::string& text) {
-    std::filesystem::create_directories((root / path).parent_path());
-    std::ofstream(root / path) << text;
+    made.Write(path, text);
   };
-  const auto quota = [&](std::string_view cgroups) {
-    return CgroupCpuQuota(cgroups, root.string());
-  };
+  const auto quota = [&](std::string_view cgroups) { return CgroupCpuQuota(cgroups, made.root()); };
   write("cpu.max", "max 100000\n");
   write("a/cpu.max", "250000 100000\n");
   write("a/b/cpu.max", "800000 100000\n");
@@ -204,8 +217,30 @@ TEST(UsableThreadsReadsQuotas) {
   CHECK(quota("3:cpu,cpuacct:/\n") == 0);
   CHECK(quota("") == 0);
   CHECK(quota("nonsense\n::\n") == 0);
-  std::filesystem::remove_all(root);
   CHECK(UsableThreads() >= 1);
+}
+
+TEST(UsableMemoryReadsLimits) {
+  const Cgroups made;
+  const auto limit = [&](std::string_view cgroups) {
+    return CgroupMemoryLimit(cgroups, made.root());
+  };
+  made.Write("memory.max", "max\n");
+  made.Write("a/memory.max", "1073741824\n");
+  made.Write("a/b/memory.max", "8589934592\n");
+  made.Write("a/c/memory.max", "65536\n");
+  made.Write("memory/d/memory.limit_in_bytes", "2147483648\n");
+  made.Write("memory/memory.limit_in_bytes", "9223372036854771712\n");
+  CHECK(limit("0::/\n") == 0);
+  CHECK(limit("0::/a\n") == int64_t{1} << 30);
+  CHECK(limit("0::/a/b\n") == int64_t{1} << 30);  // the tighter one above counts
+  CHECK(limit("0::/a/b/not-there\n") == int64_t{1} << 30);
+  CHECK(limit("0::/a/c\n") == 65536);
+  CHECK(limit("5:memory:/d\n4:cpu:/a\n") == int64_t{2} << 30);
+  CHECK(limit("5:memory:/\n") == 0);
+  CHECK(limit("1:name=systemd:/a\n") == 0);
+  CHECK(limit("") == 0);
+  CHECK(UsableMemoryBytes() > 0);
 }
 
 }  // namespace

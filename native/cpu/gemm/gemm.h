@@ -65,9 +65,10 @@ int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile);
 // Bytes of weights in panels.
 int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, const GemmTile& tile);
 
-// Writes weights [n, k] into panels, rounded to `dtype` (f32, f16, bf16).
-void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
-              std::byte* out);
+// Writes weights [n, k] into panels, rounded to `dtype` (f32, f16, bf16); kAborted when `abort` is
+// set between two rows.
+Status PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
+                std::byte* out, AbortFlag abort);
 
 // The schedule of partial sums: terms of k per sum, as attributes say it. Rounded up to 32, the
 // terms of an AMX tile.

@@ -16,23 +16,26 @@ int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, const GemmTile& tile) {
          DTypeBytes(dtype);
 }
 
-void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
-              std::byte* out) {
+Status PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
+                std::byte* out, AbortFlag abort) {
   const int64_t lanes = tile.lanes;
   const int64_t depth = GemmDepth(k, dtype, tile);
   const int64_t panels = (n + lanes - 1) / lanes;
-  std::memset(out, 0, static_cast<size_t>(GemmPackBytes(n, k, dtype, tile)));
+  const int64_t panel_bytes = depth * lanes * DTypeBytes(dtype);
   for (int64_t p = 0; p < panels; ++p) {
     const int64_t used = std::min<int64_t>(lanes, n - p * lanes);
+    std::memset(out + p * panel_bytes, 0, static_cast<size_t>(panel_bytes));
     if (dtype == DType::kF32) {
       float* panel = reinterpret_cast<float*>(out) + p * depth * lanes;
       for (int64_t j = 0; j < used; ++j) {
+        IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
         const float* row = weights + (p * lanes + j) * k;
         for (int64_t i = 0; i < k; ++i) panel[i * lanes + j] = row[i];
       }
     } else {
       uint16_t* panel = reinterpret_cast<uint16_t*>(out) + p * depth * lanes;
       for (int64_t j = 0; j < used; ++j) {
+        IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
         const float* row = weights + (p * lanes + j) * k;
         for (int64_t i = 0; i < k; ++i) {
           if (dtype == DType::kBF16) {
@@ -44,6 +47,7 @@ void PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const Gem
       }
     }
   }
+  return Status::Ok();
 }
 
 }  // namespace irodori::cpu

@@ -25,6 +25,7 @@ Status Attention(const KernelArgs& args, Values& y) {
   std::vector<double> p(static_cast<size_t>(S));
   for (int64_t head = 0; head < heads; ++head) {
     for (int64_t l = 0; l < L; ++l) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
       const int64_t keys = causal ? std::min(S, l + 1) : S;
       double largest = -INFINITY;
       for (int64_t s = 0; s < keys; ++s) {

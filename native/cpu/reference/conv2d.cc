@@ -15,6 +15,7 @@ Status Conv2d(const KernelArgs& args, Values& y) {
   const int64_t out_h = y.shape[0], out_w = y.shape[1], O = y.shape[2];
   for (int64_t h = 0; h < out_h; ++h) {
     for (int64_t w = 0; w < out_w; ++w) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
       for (int64_t o = 0; o < O; ++o) {
         double sum = bias == nullptr ? 0 : bias->data[o];
         for (int64_t i = 0; i < kernel_h; ++i) {

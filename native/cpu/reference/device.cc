@@ -1,7 +1,5 @@
 // The reference device: one thread, float64 arithmetic, one rounding per step. Every other backend
 // is compared with it.
-#include <unistd.h>
-
 #include <cmath>
 #include <cstring>
 #include <new>
@@ -11,6 +9,7 @@
 #include "native/core/host_memory.h"
 #include "native/core/message.h"
 #include "native/core/operands.h"
+#include "native/core/usable_memory.h"
 #include "native/cpu/reference/kernels.h"
 #include "native/cpu/reference/values.h"
 
@@ -21,15 +20,15 @@ namespace {
 // Elements rounded to the parameter's type, row-major, whatever packing was asked for.
 class PlainPack final : public Pack {
  public:
-  PlainPack(ParamSpec spec, std::vector<std::byte> bytes)
-      : spec_(std::move(spec)), bytes_(std::move(bytes)) {}
-  int64_t size_bytes() const override { return static_cast<int64_t>(bytes_.size()); }
+  PlainPack(ParamSpec spec, HostMemory memory)
+      : spec_(std::move(spec)), memory_(std::move(memory)) {}
+  int64_t size_bytes() const override { return memory_.size_bytes(); }
   const ParamSpec& spec() const { return spec_; }
-  std::byte* data() { return bytes_.data(); }
+  std::byte* data() { return memory_.data(); }
 
  private:
   ParamSpec spec_;
-  std::vector<std::byte> bytes_;
+  HostMemory memory_;
 };
 
 class BoundProgram final : public Executable {
@@ -55,10 +54,7 @@ class ArenaLane final : public Lane {
     if (size_bytes > arena_.size_bytes()) {
       arena_ = HostMemory();
       arena_ = HostMemory(size_bytes);
-      if (arena_.data() == nullptr) {
-        return Status(Code::kOutOfMemory,
-                      Message("run: expected ", size_bytes, " bytes of arena, got none"));
-      }
+      if (arena_.data() == nullptr) return NoHostMemory("run: arena", size_bytes);
     }
     if (size_bytes > 0) std::memset(arena_.data(), 0xff, static_cast<size_t>(size_bytes));
     return arena_.data();
@@ -81,11 +77,12 @@ Values LoadBuffer(const Program& program, const Operands& operands, int32_t buff
 }
 
 Status RunStepRow(const Program& program, const Operands& operands, const Step& step, int64_t row,
-                  std::array<Values, 4>& loaded) {
-  KernelArgs args{step, {}, {}};
+                  std::array<Values, 4>& loaded, AbortFlag abort) {
+  KernelArgs args{step, {}, {}, abort};
   for (size_t i = 0; i < step.operands.size(); ++i) {
     const int32_t buffer = step.operands[i];
     if (buffer < 0) continue;
+    IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     // Parameters are the same for all rows: widened once per step.
     if (row == 0 || program.buffers[buffer].storage != StorageKind::kParam) {
       loaded[i] = LoadBuffer(program, operands, buffer, row);
@@ -97,6 +94,7 @@ Status RunStepRow(const Program& program, const Operands& operands, const Step& 
   Values y{shape, std::vector<double>(static_cast<size_t>(Elements(shape)), NAN)};
   IRODORI_RETURN_IF_ERROR(kKernels[static_cast<size_t>(step.kernel)](args, y));
   for (const EpilogueOp& op : step.epilogue) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     if (op.operand < 0) {
       ApplyEpilogue(op, nullptr, y);
     } else {
@@ -119,9 +117,8 @@ Status RunProgram(ArenaLane& lane, const BoundProgram& bound, const RunArgs& run
   for (const Step& step : program.steps) {
     std::array<Values, 4> loaded;
     for (int64_t row = 0; row < run.rows; ++row) {
-      if (run.abort != nullptr && run.abort->load(std::memory_order_relaxed))
-        return {Code::kAborted, "run: aborted"};
-      IRODORI_RETURN_IF_ERROR(RunStepRow(program, operands, step, row, loaded));
+      IRODORI_RETURN_IF_ERROR(CheckAbort(run.abort));
+      IRODORI_RETURN_IF_ERROR(RunStepRow(program, operands, step, row, loaded, run.abort));
     }
   }
   return Status::Ok();
@@ -139,20 +136,24 @@ class ReferenceDevice final : public Device {
     info_.arithmetic = "scalar";
     info_.dtypes = {DType::kF32, DType::kF16, DType::kBF16};
     info_.preferred_dtype = DType::kF32;
-    info_.memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+    info_.memory_bytes = UsableMemoryBytes();
   }
 
   const DeviceInfo& info() const override { return info_; }
 
-  Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor) override
-      try {
+  Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor,
+                                         AbortFlag abort) override try {
     const auto size = static_cast<int64_t>(tensor.data.size());
     if (Elements(spec.shape) != size || Elements(tensor.shape) != size) {
       return Status(Code::kShapeMismatch,
                     Message("pack: expected ", std::span<const int64_t>(spec.shape), ", got ",
                             std::span<const int64_t>(tensor.shape), " with ", size, " values"));
     }
-    return std::shared_ptr<Pack>(std::make_shared<PlainPack>(spec, Round(tensor.data, spec.dtype)));
+    const int64_t bytes = size * DTypeBytes(spec.dtype);
+    HostMemory memory(bytes);
+    if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
+    IRODORI_RETURN_IF_ERROR(Round(tensor.data, spec.dtype, memory.data(), abort));
+    return std::shared_ptr<Pack>(std::make_shared<PlainPack>(spec, std::move(memory)));
   } catch (const std::bad_alloc&) {
     return NoMemory("pack");
   }
@@ -164,7 +165,8 @@ class ReferenceDevice final : public Device {
   }
 
   Result<std::unique_ptr<Executable>> Bind(std::shared_ptr<const Program> program,
-                                           std::vector<std::shared_ptr<Pack>> packs) override try {
+                                           std::vector<std::shared_ptr<Pack>> packs,
+                                           AbortFlag /*abort*/) override try {
     if (packs.size() != program->params.size()) {
       return Status(Code::kInvalidArgument,
                     Message("bind(", program->name, "): expected ", program->params.size(),

@@ -16,16 +16,19 @@ Status GroupNorm(const KernelArgs& args, Values& y) {
   for (int64_t first = 0; first < C; first += size) {
     double sum = 0;
     for (int64_t m = 0; m < pixels; ++m) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
       for (int64_t c = first; c < first + size; ++c) sum += x.data[m * C + c];
     }
     const double mean = sum / count;
     double squares = 0;
     for (int64_t m = 0; m < pixels; ++m) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
       for (int64_t c = first; c < first + size; ++c)
         squares += (x.data[m * C + c] - mean) * (x.data[m * C + c] - mean);
     }
     const double deviation = std::sqrt(squares / count + args.attr(1));
     for (int64_t m = 0; m < pixels; ++m) {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
       for (int64_t c = first; c < first + size; ++c) {
         const double normal = (x.data[m * C + c] - mean) / deviation;
         y.data[m * C + c] = normal * (weight == nullptr ? 1 : weight->data[c]) +

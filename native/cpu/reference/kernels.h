@@ -3,12 +3,14 @@
 //
 // A kernel reads operands widened to float64 and fills `y`, which has the output's shape and starts
 // as NaN. It trusts the Program's verifier for shapes and attributes; a Status is for what only a
-// run can know, such as ids out of range.
+// run can know, such as ids out of range, and that it was aborted: kernels look at every row of
+// their output, convolutions at every pixel.
 #pragma once
 
 #include <array>
 #include <span>
 
+#include "native/core/abort.h"
 #include "native/core/program.h"
 #include "native/core/status.h"
 #include "native/cpu/reference/values.h"
@@ -19,6 +21,7 @@ struct KernelArgs {
   const Step& step;
   std::array<const Values*, 4> operands;  // null: left out
   std::array<OperandRow, 4> rows;         // the same as stored
+  AbortFlag abort = nullptr;
 
   double attr(size_t i) const { return step.attrs[i]; }
   int64_t integer(size_t i) const { return static_cast<int64_t>(step.attrs[i]); }

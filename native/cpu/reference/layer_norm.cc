@@ -11,6 +11,7 @@ Status LayerNorm(const KernelArgs& args, Values& y) {
   const Values* bias = args.operands[2];    // [C]
   const int64_t M = x.vectors(), C = x.columns();
   for (int64_t m = 0; m < M; ++m) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
     const double* row = &x.data[m * C];
     double sum = 0;
     for (int64_t c = 0; c < C; ++c) sum += row[c];

@@ -9,6 +9,7 @@ Status Matmul(const KernelArgs& args, Values& y) {
   const Values* bias = args.operands[2];     // [N]
   const int64_t M = x.vectors(), N = y.columns(), K = x.columns();
   for (int64_t m = 0; m < M; ++m) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
     for (int64_t n = 0; n < N; ++n) {
       double sum = bias == nullptr ? 0 : bias->data[n];
       for (int64_t k = 0; k < K; ++k) sum += x.data[m * K + k] * weight.data[n * K + k];

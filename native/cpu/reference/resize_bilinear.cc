@@ -40,6 +40,7 @@ Status ResizeBilinear(const KernelArgs& args, Values& y) {
   const bool align_corners = args.integer(0) == 1;
   const int64_t out_h = y.shape[0], out_w = y.shape[1];
   for (int64_t i = 0; i < out_h; ++i) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
     const Sample v = SampleAt(i, H, out_h, align_corners);
     for (int64_t j = 0; j < out_w; ++j) {
       const Sample u = SampleAt(j, W, out_w, align_corners);

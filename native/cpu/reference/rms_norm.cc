@@ -10,6 +10,7 @@ Status RmsNorm(const KernelArgs& args, Values& y) {
   const Values* weight = args.operands[1];  // [C]
   const int64_t M = x.vectors(), C = x.columns();
   for (int64_t m = 0; m < M; ++m) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
     const double* row = &x.data[m * C];
     double squares = 0;
     for (int64_t c = 0; c < C; ++c) squares += row[c] * row[c];

@@ -10,6 +10,7 @@ Status Softmax(const KernelArgs& args, Values& y) {
   const Values& x = *args.operands[0];  // [M, C]
   const int64_t M = x.vectors(), C = x.columns();
   for (int64_t m = 0; m < M; ++m) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
     const double* row = &x.data[m * C];
     const double largest = *std::max_element(row, row + C);
     double total = 0;

@@ -91,12 +91,14 @@ void Store(const Values& values, const OperandRow& row) {
   }
 }
 
-std::vector<std::byte> Round(const std::vector<float>& values, DType dtype) {
+Status Round(std::span<const float> values, DType dtype, std::byte* out, AbortFlag abort) {
+  constexpr size_t kPiece = kAbortBytes / sizeof(float);
   const int64_t bytes = DTypeBytes(dtype);
-  std::vector<std::byte> rounded(values.size() * static_cast<size_t>(bytes));
-  for (size_t i = 0; i < values.size(); ++i)
-    StoreElement(rounded.data() + i * bytes, dtype, values[i]);
-  return rounded;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i % kPiece == 0) IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
+    StoreElement(out + static_cast<int64_t>(i) * bytes, dtype, values[i]);
+  }
+  return Status::Ok();
 }
 
 }  // namespace irodori::reference

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "native/core/abort.h"
 #include "native/core/operands.h"
 #include "native/core/program.h"
 
@@ -27,6 +29,6 @@ Values Load(const OperandRow& row, const Shape& shape);
 void Store(const Values& values, const OperandRow& row);
 
 // How a parameter in the host's float32 becomes the elements of a pack; the rounding of Store.
-std::vector<std::byte> Round(const std::vector<float>& values, DType dtype);
+Status Round(std::span<const float> values, DType dtype, std::byte* out, AbortFlag abort);
 
 }  // namespace irodori::reference
