@@ -13,8 +13,8 @@ class ReadIndexJob : public Job {
  public:
   explicit ReadIndexJob(std::string path) : path_(std::move(path)) {}
 
-  Status Work(const std::atomic<bool>& /*abort*/) override {
-    IRODORI_ASSIGN(SafetensorsFile file, SafetensorsFile::Open(path_));
+  Status Work(const std::atomic<bool>& abort) override {
+    IRODORI_ASSIGN(SafetensorsFile file, SafetensorsFile::Open(path_, &abort));
     entries_ = file.entries();
     return Status::Ok();
   }
@@ -44,7 +44,9 @@ class ReadIndexJob : public Job {
       return SetProperty(env, object, name, std::move(value));
     };
     IRODORI_RETURN_IF_ERROR(set("name", MakeString(env, entry.name)));
-    IRODORI_RETURN_IF_ERROR(set("dtype", MakeNumber(env, static_cast<double>(entry.dtype))));
+    IRODORI_RETURN_IF_ERROR(set("type", MakeString(env, entry.type)));
+    const double code = entry.dtype ? static_cast<double>(*entry.dtype) : -1;
+    IRODORI_RETURN_IF_ERROR(set("dtype", MakeNumber(env, code)));
     IRODORI_RETURN_IF_ERROR(set("shape", shape));
     IRODORI_RETURN_IF_ERROR(set("begin", MakeNumber(env, static_cast<double>(entry.begin))));
     IRODORI_RETURN_IF_ERROR(set("end", MakeNumber(env, static_cast<double>(entry.end))));
@@ -76,8 +78,7 @@ class MakePackJob : public Job {
                     "makePack: expected a recipe of " + std::to_string(Elements(spec_.shape)) +
                         " values, got " + std::to_string(Elements(tensor.shape)));
     }
-    if (abort) return Status(Code::kAborted, "aborted between reading and packing");
-    IRODORI_ASSIGN(std::shared_ptr<Pack> pack, device_->device->MakePack(spec_, tensor));
+    IRODORI_ASSIGN(std::shared_ptr<Pack> pack, device_->device->MakePack(spec_, tensor, &abort));
     pack_ = std::make_shared<PackResource>(device_, std::move(pack));
     return Status::Ok();
   }
@@ -97,7 +98,8 @@ class MakePackJob : public Job {
 
 }  // namespace
 
-// readIndex(path, cancel): promise of [{name, dtype, shape, begin, end}].
+// readIndex(path, cancel): promise of [{name, type, dtype, shape, begin, end}]; dtype is -1 where
+// nothing reads the type.
 Result<napi_value> ReadIndex(Environment& environment, Arguments arguments) {
   IRODORI_ASSIGN(std::string path, ReadString(environment.env(), arguments[0], "readIndex: file"));
   IRODORI_ASSIGN(auto cancel, ReadHandle<Cancel>(environment, arguments[1], "readIndex: cancel"));

@@ -22,26 +22,40 @@ constexpr int64_t kLengthBytes = 8;
 constexpr size_t kMaxTensors = 1'000'000;
 constexpr size_t kMaxNameBytes = 4096;
 
-struct KnownDType {
+struct KnownType {
   std::string_view text;
+  int64_t bits;
   std::optional<DType> dtype;  // none: of the format, but not read here
 };
-constexpr KnownDType kDTypes[] = {
-    {"F32", DType::kF32}, {"F16", DType::kF16}, {"BF16", DType::kBF16},
-    {"I32", DType::kI32}, {"I64", DType::kI64}, {"U8", DType::kU8},
-    {"BOOL", DType::kU8},  // one byte, 0 or 1
-    {"I8", {}},           {"I16", {}},          {"U16", {}},
-    {"U32", {}},          {"U64", {}},          {"F64", {}},
-    {"C64", {}},          {"F4", {}},           {"F6_E2M3", {}},
-    {"F6_E3M2", {}},      {"F8_E4M3", {}},      {"F8_E5M2", {}},
-    {"F8_E8M0", {}},
+constexpr KnownType kTypes[] = {
+    {"F32", 32, DType::kF32},
+    {"F16", 16, DType::kF16},
+    {"BF16", 16, DType::kBF16},
+    {"I32", 32, DType::kI32},
+    {"I64", 64, DType::kI64},
+    {"U8", 8, DType::kU8},
+    {"BOOL", 8, DType::kU8},  // 0 or 1
+    {"I8", 8, {}},
+    {"I16", 16, {}},
+    {"U16", 16, {}},
+    {"U32", 32, {}},
+    {"U64", 64, {}},
+    {"F64", 64, {}},
+    {"C64", 64, {}},
+    {"F4", 4, {}},
+    {"F6_E2M3", 6, {}},
+    {"F6_E3M2", 6, {}},
+    {"F8_E4M3", 8, {}},
+    {"F8_E5M2", 8, {}},
+    {"F8_E8M0", 8, {}},
 };
 
 class HeaderParser {
  public:
-  HeaderParser(std::string_view text, int64_t file_size, std::string_view file)
+  HeaderParser(std::string_view text, int64_t file_size, std::string_view file, AbortFlag abort)
       : json_(text),
         file_(file),
+        abort_(abort),
         data_begin_(kLengthBytes + static_cast<int64_t>(text.size())),
         file_size_(file_size) {}
 
@@ -49,12 +63,14 @@ class HeaderParser {
     if (!json_.Take('{')) return Malformed("{");
     if (!json_.Take('}')) {
       do {
+        IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
         IRODORI_RETURN_IF_ERROR(Member());
       } while (json_.Take(','));
       if (!json_.Take('}')) return Malformed(", or }");
     }
     if (!json_.AtEnd()) return Malformed("the end");
     IRODORI_RETURN_IF_ERROR(CheckNames());
+    IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
     IRODORI_RETURN_IF_ERROR(CheckRanges());
     return std::move(index_);
   }
@@ -85,6 +101,7 @@ class HeaderParser {
     if (!json_.Take('{')) return Malformed("{ of __metadata__");
     if (json_.Take('}')) return Status::Ok();
     do {
+      IRODORI_RETURN_IF_ERROR(CheckAbort(abort_));
       if (index_.metadata.size() == kMaxTensors)
         return Fail("__metadata__", "keys", Message("at most ", kMaxTensors), "more");
       auto& [key, value] = index_.metadata.emplace_back();
@@ -135,16 +152,12 @@ class HeaderParser {
     std::string text;
     if (!json_.TakeString(text))
       return Malformed(Message("dtype of tensor ", Quoted(entry.name), " in quotes"));
-    const auto known = std::ranges::find(kDTypes, text, &KnownDType::text);
-    if (known == std::end(kDTypes))
+    const auto known = std::ranges::find(kTypes, text, &KnownType::text);
+    if (known == std::end(kTypes))
       return Fail(entry.name, "dtype", "a type of the format", Quoted(text));
-    if (!known->dtype) {
-      return {Code::kUnsupportedFormat,
-              Message("safetensors(", file_, "): tensor ", Quoted(entry.name),
-                      ": dtype: expected F32, F16, BF16, I32, I64 or U8, got ", text,
-                      ", which is unsupported")};
-    }
-    entry.dtype = *known->dtype;
+    entry.type = known->text;
+    entry.element_bits = known->bits;
+    entry.dtype = known->dtype;
     return Status::Ok();
   }
 
@@ -186,12 +199,16 @@ class HeaderParser {
       return Fail(entry.name, "data_offsets",
                   Message("a range within the file's ", data_bytes, " data bytes"), range);
     }
-    const int64_t bytes = *elements * DTypeBytes(entry.dtype);
-    if (entry.end - entry.begin != bytes) {
-      return Fail(entry.name, "data_offsets",
-                  Message(bytes, " bytes for ", DTypeText(entry.dtype), " ",
-                          std::span<const int64_t>(entry.shape)),
-                  Message(entry.end - entry.begin, " bytes"));
+    const int64_t bits = *elements * entry.element_bits;
+    if (bits % 8 != 0) {
+      return Fail(entry.name, "shape", Message("whole bytes of ", entry.type),
+                  Message(std::span<const int64_t>(entry.shape)));
+    }
+    if (entry.end - entry.begin != bits / 8) {
+      return Fail(
+          entry.name, "data_offsets",
+          Message(bits / 8, " bytes for ", entry.type, " ", std::span<const int64_t>(entry.shape)),
+          Message(entry.end - entry.begin, " bytes"));
     }
     entry.begin += data_begin_;
     entry.end += data_begin_;
@@ -238,6 +255,7 @@ class HeaderParser {
 
   HeaderJson json_;
   std::string_view file_;
+  AbortFlag abort_;
   int64_t data_begin_;
   int64_t file_size_;
   bool has_metadata_ = false;
@@ -252,7 +270,8 @@ Status LengthError(std::string_view file, std::string_view expected, std::string
 }  // namespace
 
 Result<SafetensorsIndex> ParseSafetensorsHeader(std::span<const std::byte> header,
-                                                int64_t file_size, std::string_view file) {
+                                                int64_t file_size, std::string_view file,
+                                                AbortFlag abort) {
   const auto size = static_cast<int64_t>(header.size());
   if (size > kMaxSafetensorsHeaderBytes || size > file_size - kLengthBytes) {
     return LengthError(file,
@@ -270,14 +289,14 @@ Result<SafetensorsIndex> ParseSafetensorsHeader(std::span<const std::byte> heade
                   Message("safetensors(", file, "): header: expected UTF-8, got other bytes"));
   }
   try {
-    return HeaderParser(text, file_size, file).Parse();
+    return HeaderParser(text, file_size, file, abort).Parse();
   } catch (const std::bad_alloc&) {
     return Status(Code::kOutOfMemory,
                   Message("safetensors(", file, "): expected memory for its header, got none"));
   }
 }
 
-Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) try {
+Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path, AbortFlag abort) try {
   Result<std::shared_ptr<const SourceFile>> source = SourceFile::Open(path);
   IRODORI_RETURN_IF_ERROR(source.status());
   const SourceFile& file = *source.value();
@@ -295,7 +314,8 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) try {
   }
   std::vector<std::byte> header(length);
   IRODORI_RETURN_IF_ERROR(file.Read(kLengthBytes, header));
-  Result<SafetensorsIndex> index = ParseSafetensorsHeader(header, file.size_bytes(), path);
+  IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
+  Result<SafetensorsIndex> index = ParseSafetensorsHeader(header, file.size_bytes(), path, abort);
   IRODORI_RETURN_IF_ERROR(index.status());
   return SafetensorsFile(std::move(source).value(), std::move(index).value());
 } catch (const std::bad_alloc&) {
@@ -318,7 +338,12 @@ Status SafetensorsFile::ReadFloats(const SafetensorsEntry& entry, std::span<floa
             Message("safetensors(", source_->path(), "): tensor ", Quoted(entry.name),
                     ": expected room for ", Elements(entry.shape), " values, got ", out.size())};
   }
-  return source_->ReadFloats(entry.begin, entry.dtype, out);
+  if (!entry.dtype) {
+    return {Code::kUnsupportedFormat,
+            Message("safetensors(", source_->path(), "): tensor ", Quoted(entry.name),
+                    ": expected F32, F16 or BF16, got ", entry.type)};
+  }
+  return source_->ReadFloats(entry.begin, *entry.dtype, out);
 }
 
 }  // namespace irodori

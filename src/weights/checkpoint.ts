@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { EngineError } from '../errors'
-import type { DType } from '../tensor/dtype'
+import { DTYPE_BYTES, type DType } from '../tensor/dtype'
 import { formatShape, type Shape, sameShape } from '../tensor/shape'
 
 /** A file, and what tells it from one that has been written over it. */
@@ -13,10 +13,31 @@ export interface StampedFile {
   readonly stamp?: string | undefined
 }
 
+/** Element types of safetensors that nothing here reads; other tensors of the same file are of use all the same. */
+export type UnreadDType =
+  | 'i8'
+  | 'i16'
+  | 'u16'
+  | 'u32'
+  | 'u64'
+  | 'f64'
+  | 'c64'
+  | 'f4'
+  | 'f6_e2m3'
+  | 'f6_e3m2'
+  | 'f8_e4m3'
+  | 'f8_e5m2'
+  | 'f8_e8m0'
+
+/** Whether tensors of a file's type can be read. */
+export function isRead(dtype: DType | UnreadDType): dtype is DType {
+  return dtype in DTYPE_BYTES
+}
+
 /** One tensor of a file; `begin` and `end` are absolute byte offsets in it. */
 export interface TensorEntry extends StampedFile {
   readonly name: string
-  readonly dtype: DType
+  readonly dtype: DType | UnreadDType
   readonly shape: Shape
   readonly begin: number
   readonly end: number

@@ -2,19 +2,30 @@
 
 import { open } from 'node:fs/promises'
 import { EngineError } from '../errors'
+import type { DType } from '../tensor/dtype'
 import type { Tensor } from '../tensor/tensor'
-import type { TensorEntry } from './checkpoint'
+import { isRead, type TensorEntry } from './checkpoint'
 
-/** Reads tensors as they are stored, by name. Throws `missing-file`, and `io` when a file ends early. */
+/** Reads tensors as they are stored, by name. Throws `missing-file`, `unsupported-format`, and `io` when a file ends early. */
 export async function readTensors(entries: Iterable<TensorEntry>): Promise<Record<string, Tensor>> {
   const tensors: Record<string, Tensor> = {}
   for (const entry of entries) tensors[entry.name] = await readTensor(entry)
   return tensors
 }
 
-/** Reads one tensor as it is stored. Throws `missing-file`, and `io` when the file ends early. */
+/** Reads one tensor as it is stored. Throws `missing-file`, `unsupported-format`, and `io` when the file ends early. */
 export async function readTensor(entry: TensorEntry): Promise<Tensor> {
   const { name, file: path, dtype, shape, begin, end } = entry
+  if (!isRead(dtype)) {
+    throw new EngineError(
+      'unsupported-format',
+      `${path}: tensor "${name}": expected a type that is read, got ${dtype}`,
+      {
+        file: path,
+        tensor: name,
+      },
+    )
+  }
   const file = await open(path).catch((cause) => {
     throw new EngineError('missing-file', `${path}: cannot be opened`, { file: path, cause })
   })
@@ -37,7 +48,7 @@ export async function readTensor(entry: TensorEntry): Promise<Tensor> {
   }
 }
 
-function view(dtype: TensorEntry['dtype'], bytes: ArrayBuffer): Tensor['data'] {
+function view(dtype: DType, bytes: ArrayBuffer): Tensor['data'] {
   switch (dtype) {
     case 'f32':
       return new Float32Array(bytes)

@@ -75,10 +75,6 @@ TEST(SafetensorsRefusesFields) {
           R"({"a\u0000":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})");
   REFUSES("a type of the format", 1, R"({"a":{"dtype":"F7","shape":[1],"data_offsets":[0,1]}})");
   REFUSES("dtype of tensor", 1, R"({"a":{"dtype":8,"shape":[1],"data_offsets":[0,1]}})");
-  CHECK_STATUS(Parse(R"({"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})", 8).status(),
-               Code::kUnsupportedFormat, "got F64, which is unsupported");
-  CHECK_STATUS(Parse(R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 1).status(),
-               Code::kUnsupportedFormat, "I8");
   REFUSES("dtype: expected it, got none", 1, R"({"a":{"shape":[1],"data_offsets":[0,1]}})");
   REFUSES("shape: expected it, got none", 1, R"({"a":{"dtype":"U8","data_offsets":[0,1]}})");
   REFUSES("data_offsets: expected it, got none", 1, R"({"a":{"dtype":"U8","shape":[1]}})");
@@ -104,11 +100,46 @@ TEST(SafetensorsRefusesFields) {
   REFUSES("two unsigned integers", 1, R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})");
 }
 
+TEST(SafetensorsListsTypesItDoesNotRead) {
+  struct Type {
+    std::string text;
+    int64_t bits;
+  };
+  for (const auto& [text, bits] : std::vector<Type>{{"F64", 64},
+                                                    {"C64", 64},
+                                                    {"U64", 64},
+                                                    {"U32", 32},
+                                                    {"I16", 16},
+                                                    {"U16", 16},
+                                                    {"I8", 8},
+                                                    {"F8_E4M3", 8},
+                                                    {"F8_E5M2", 8},
+                                                    {"F8_E8M0", 8},
+                                                    {"F6_E2M3", 6},
+                                                    {"F6_E3M2", 6},
+                                                    {"F4", 4}}) {
+    const auto header = [&](int64_t elements, int64_t bytes) {
+      return Message(R"({"a":{"dtype":")", text, R"(","shape":[)", elements,
+                     R"(],"data_offsets":[0,)", bytes, R"(]},"b":{"dtype":"U8","shape":[1],)",
+                     R"("data_offsets":[)", bytes, ",", bytes + 1, "]}}");
+    };
+    const Result<SafetensorsIndex> got = Parse(header(12, 12 * bits / 8), 12 * bits / 8 + 1);
+    CHECK_OK(got.status());
+    if (!got.ok()) continue;
+    const SafetensorsEntry& entry = got.value().entries[0];
+    CHECK(entry.type == text && !entry.dtype && entry.element_bits == bits);
+    CHECK(got.value().entries[1].dtype == DType::kU8);
+    REFUSES(Message(12 * bits / 8, " bytes for ", text, " [12]"), 12 * bits / 8 + 2,
+            header(12, 12 * bits / 8 + 1));
+    if (bits % 8 != 0) REFUSES(Message("whole bytes of ", text), 6, header(7, 5));
+  }
+}
+
 TEST(SafetensorsRefusesRanges) {
   REFUSES("begin no larger than end", 4,
           R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})");
   REFUSES("data bytes", 4, R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})");
-  REFUSES("8 bytes for f32 [2]", 4, R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})");
+  REFUSES("8 bytes for F32 [2]", 4, R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})");
   REFUSES("where the last tensor ends", 5,
           R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})");
   REFUSES("where the last tensor ends", 1, "{}");
@@ -173,6 +204,11 @@ TEST(SafetensorsReadsFiles) {
   std::vector<float> one(1);
   CHECK_STATUS(got.value().ReadFloats(got.value().entries()[2], one), Code::kUnsupportedFormat,
                "i32");
+  SafetensorsEntry unread = got.value().entries()[3];
+  unread.type = "F64";
+  unread.dtype = {};
+  std::vector<float> pair(2);
+  CHECK_STATUS(got.value().ReadFloats(unread, pair), Code::kUnsupportedFormat, "got F64");
   CHECK_STATUS(got.value().ReadFloats(got.value().entries()[0], one), Code::kInternal,
                "room for 3");
 
