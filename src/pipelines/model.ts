@@ -28,8 +28,11 @@ export interface TextToImageModel {
   readonly latentScaling: LatentScaling
   readonly reader: TextReader
   readonly denoiser: Denoiser
-  /** Runs what depends on texts and times alone for a whole schedule at once, so that steps find it done. */
-  prepare(times: readonly number[], texts: readonly TextState[], signal: AbortSignal): Promise<void>
+  /**
+   * Runs what depends on texts and times alone for a whole schedule at once, so that steps find it done; what depends on
+   * the texts is kept until the result is disposed.
+   */
+  prepare(times: readonly number[], texts: readonly TextState[], signal: AbortSignal): Promise<Disposable>
   /** Latents [h, w, C] to pictures whose values are 0 to 1. */
   decode(latents: readonly Float32Array[], signal: AbortSignal): Promise<readonly FloatPicture[]>
   /** One pass of the upscaler over a picture whose values are 0 to 1, which its result may exceed; `undefined` for none. */

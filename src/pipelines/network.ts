@@ -1,6 +1,6 @@
 /** One component of a pipeline on its device: rows in and out by graph names, pictures channels-last. */
 
-import type { Device, LoadProgress, Network, NetworkInputs } from '../bindings'
+import type { Device, LoadProgress, NetworkRow } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
 import { EngineError } from '../errors'
 import type { Sizes } from '../models'
@@ -57,11 +57,10 @@ export class PipelineNetwork {
   }
 
   /** Makes the network for sizes ready ahead of its first run, telling the pipeline's loader how far it is. */
-  async load(sizes: Sizes, signal: AbortSignal | undefined): Promise<Network> {
+  async load(sizes: Sizes, signal: AbortSignal | undefined): Promise<void> {
     const tell = this.#onProgress
     const onProgress = tell && ((progress: LoadProgress) => tell(this.model.name, progress))
-    using lease = await this.#networks.lease({ sizes, outputs: this.#outputs }, { signal, onProgress })
-    return lease.network
+    using _lease = await this.#networks.lease({ sizes, outputs: this.#outputs }, { signal, onProgress })
   }
 
   /** The network for sizes, held until the lease is disposed. */
@@ -70,12 +69,9 @@ export class PipelineNetwork {
   }
 
   /** Runs rows whose inputs are the graph's, and stay as they are meanwhile; gives the asked output of each. */
-  async run(sizes: Sizes, rows: readonly NetworkInputs[], signal: AbortSignal): Promise<Float32Array[]> {
+  async run(sizes: Sizes, rows: readonly NetworkRow[], signal: AbortSignal): Promise<Float32Array[]> {
     using lease = await this.lease(sizes, signal)
-    const results = await lease.network.run(
-      rows.map((inputs) => ({ inputs })),
-      { signal, arrays: 'lent' },
-    )
+    const results = await lease.network.run(rows, { signal, arrays: 'lent' })
     const [output] = this.#outputs
     return results.map((result) => {
       const values = result[output]

@@ -44,7 +44,7 @@ export async function textToImage(
   const plan = scheduleFromConfig(model.schedulerConfig, steps, { sampler, schedule })
   const text = await readPrompts(model.reader, request.prompt, request.negativePrompt, signal)
   const texts = request.guidance === 1 ? [text.cond] : [text.uncond, text.cond]
-  await model.prepare(
+  using _prepared = await model.prepare(
     plan.schedule.steps().map(([{ t }]) => t),
     texts,
     signal,

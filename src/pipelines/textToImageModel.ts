@@ -2,6 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import type { NetworkState } from '../bindings'
 import type { Device } from '../bindings/device'
 import { EngineError } from '../errors'
 import { clampUnit } from '../images/pixels'
@@ -12,6 +13,7 @@ import { indexLabels } from '../text/nearestLabels'
 import { loadTokenizer } from '../text/tokenizer'
 import { type JsonFields, jsonFields } from '../weights/jsonFields'
 import { openModelFolder } from '../weights/modelFolder'
+import type { TextState } from './conditioning'
 import { readDefaults } from './defaults'
 import { modelHash } from './modelHash'
 import { type NetworkOptions, PipelineNetwork } from './network'
@@ -76,6 +78,14 @@ export async function loadTextToImageModel(
       decoder.load(decoderSizes, signal),
     ])
 
+    // Texts of requests under way, as the denoiser's network holds them.
+    const prepared = new WeakMap<TextState, NetworkState>()
+    const textInputs = ({ hidden, length }: TextState) => ({
+      encoder_hidden_states: hidden,
+      encoder_length: Int32Array.of(length),
+      ...sized,
+    })
+
     const loaded: PipelineModel = {
       name,
       hash,
@@ -94,42 +104,50 @@ export async function loadTextToImageModel(
         encoder: (rows, stop) =>
           text.run(
             { textLength },
-            rows.map(({ ids, length }) => ({ input_ids: ids, text_length: Int32Array.of(length) })),
+            rows.map(({ ids, length }) => ({ inputs: { input_ids: ids, text_length: Int32Array.of(length) } })),
             stop,
           ),
       },
       async denoiser(rows, stop) {
         const outputs = await transformer.run(
           denoiserSizes,
-          rows.map(({ latent, level, text: state }) => ({
-            hidden_states: latent,
-            timestep: Float32Array.of(level.t),
-            encoder_hidden_states: state.hidden,
-            encoder_length: Int32Array.of(state.length),
-            ...sized,
-          })),
+          rows.map(({ latent, level, text }) => {
+            const own = { hidden_states: latent, timestep: Float32Array.of(level.t) }
+            const state = prepared.get(text)
+            return state ? { state, inputs: own } : { inputs: { ...own, ...textInputs(text) } }
+          }),
           stop,
         )
         return outChannels === channels ? outputs : outputs.map((output) => firstHalf(output, channels))
       },
       async prepare(times, texts, stop) {
-        const network = await transformer.load(denoiserSizes, stop)
-        const [text, ...others] = texts.map(({ hidden, length }) => ({
-          encoder_hidden_states: hidden,
-          encoder_length: Int32Array.of(length),
-          ...sized,
-        }))
-        const steps = times.map((t) => ({ timestep: Float32Array.of(t), ...text }))
-        const rows = [...steps, ...others.map((other) => ({ ...steps[0], ...other }))]
-        await network.prepare(
-          rows.map((inputs) => ({ inputs })),
-          { signal: stop },
-        )
+        const lease = await transformer.lease(denoiserSizes, stop)
+        const states = texts.map((text) => lease.network.state(textInputs(text)))
+        const release = () => {
+          for (const text of texts) prepared.delete(text)
+          for (const state of states) state.dispose()
+          lease[Symbol.dispose]()
+        }
+        try {
+          const steps = times.map((t) => ({ timestep: Float32Array.of(t) }))
+          const rows = states.flatMap((state, i) =>
+            (i === 0 ? steps : steps.slice(0, 1)).map((inputs) => ({ state, inputs })),
+          )
+          await lease.network.prepare(rows, { signal: stop })
+          for (const [i, text] of texts.entries()) {
+            const state = states[i]
+            if (state) prepared.set(text, state)
+          }
+          return { [Symbol.dispose]: release }
+        } catch (error) {
+          release()
+          throw error
+        }
       },
       async decode(latents, stop) {
         const rows = await decoder.run(
           decoderSizes,
-          latents.map((latent) => ({ latent })),
+          latents.map((latent) => ({ inputs: { latent } })),
           stop,
         )
         return rows.map((data) => ({ data: toUnit(data), width: nativeSize, height: nativeSize }))
@@ -138,7 +156,7 @@ export async function loadTextToImageModel(
         upscaler === undefined
           ? undefined
           : async ({ data, width, height }, stop) => {
-              const [larger] = await upscaler.run({ height, width }, [{ sample: data }], stop)
+              const [larger] = await upscaler.run({ height, width }, [{ inputs: { sample: data } }], stop)
               return { data: larger ?? data, width: width * upscale, height: height * upscale }
             },
       memory() {

@@ -17,6 +17,8 @@ export interface ClosedForm {
   readonly model: PipelineModel
   readonly calls: { stage: Stage; rows: number }[]
   disposed: boolean
+  /** Requests whose texts are held. */
+  prepared: number
   /** Runs before each call of a stage. */
   onCall: (stage: Stage) => void | Promise<void>
 }
@@ -52,6 +54,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
   const form: ClosedForm = {
     calls,
     disposed: false,
+    prepared: 0,
     onCall: () => {},
     model: {
       name: 'closed-form',
@@ -76,6 +79,12 @@ export async function closedFormModel(): Promise<ClosedForm> {
       reader,
       async prepare(_times, _texts, signal) {
         throwIfAborted(signal)
+        form.prepared += 1
+        return {
+          [Symbol.dispose]() {
+            form.prepared -= 1
+          },
+        }
       },
       async denoiser(rows, signal) {
         await call('denoise', rows.length, signal)

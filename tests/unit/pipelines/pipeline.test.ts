@@ -56,6 +56,23 @@ describe('generate', () => {
     expect(alone?.images[0]?.data).toEqual(batch.images[17]?.data)
   })
 
+  it('holds texts on the device while a request runs, however it ends', async () => {
+    let most = 0
+    form.onCall = (stage) => {
+      if (stage === 'denoise') most = Math.max(most, form.prepared)
+    }
+    await Promise.all([pipe.generate({ prompt: 'rocket' }), pipe.generate({ prompt: 'other' })])
+    expect([most, form.prepared]).toEqual([2, 0])
+    const controller = new AbortController()
+    form.onCall = (stage) => {
+      if (stage === 'denoise') controller.abort()
+    }
+    await expect(pipe.generate({ prompt: 'rocket', signal: controller.signal })).rejects.toMatchObject({
+      name: 'AbortError',
+    })
+    expect(form.prepared).toBe(0)
+  })
+
   it('warns of strange and of long prompts', async () => {
     const { warnings } = await pipe.generate({ prompt: 'stock market crash' })
     expect(warnings).toMatchObject([
