@@ -6,6 +6,7 @@ const programs = require('../e2e/lifecycle/programs.cjs')
 
 const dist = process.env.IRODORI_DIST ?? path.resolve(__dirname, '../../dist')
 const { DeviceWeights, loadExecutable, openDevice, readSafetensorsIndex } = require(path.join(dist, 'bindings'))
+const { programRunnable } = require(path.join(dist, 'compile'))
 
 /** What is repeated, and how often a round of it is. */
 const ACTIONS = {
@@ -27,7 +28,7 @@ const ACTIONS = {
       ACTIONS.device ??= openDevice({ device: backend })
       ACTIONS.affine ??= await loadExecutable(
         ACTIONS.device,
-        programs.affine(64),
+        programRunnable(programs.affine(64)),
         new DeviceWeights(ACTIONS.device, programs.emptyCheckpoint),
       )
       const inputs = { x: [new Float32Array(64)] }

@@ -4,6 +4,7 @@ const { chain, emptyCheckpoint, noise } = require('./programs.cjs')
 
 const dist = process.env.IRODORI_DIST ?? path.resolve(__dirname, '../../../dist')
 const { DeviceWeights, loadExecutable, openDevice } = require(path.join(dist, 'bindings'))
+const { programRunnable } = require(path.join(dist, 'compile'))
 
 const TOKENS = 64
 const WIDTH = 256
@@ -13,7 +14,7 @@ async function openChain({ backend, steps, tokens = TOKENS, threads }) {
   const values = tokens * WIDTH
   const device = openDevice(threads ? { device: backend, threads } : { device: backend })
   const weights = new DeviceWeights(device, emptyCheckpoint)
-  const executable = await loadExecutable(device, chain({ tokens, width: WIDTH, steps }), weights)
+  const executable = await loadExecutable(device, programRunnable(chain({ tokens, width: WIDTH, steps })), weights)
   /** One run of one row; the same seed gives the same bits. */
   const run = async (seed = 1, signal) => {
     const y = new Float32Array(values)
