@@ -36,7 +36,9 @@ export class DeviceWeights {
   /** Differs when the checkpoint's files do; part of every cache key. */
   readonly identity: string
   readonly #held = new Map<string, StoredPack>()
+  readonly #forks = new Set<DeviceWeights>()
   #disposed = false
+  #onDispose = () => {}
 
   constructor(device: Device, checkpoint: Checkpoint) {
     this.device = device
@@ -75,11 +77,27 @@ export class DeviceWeights {
     })
   }
 
-  /** Bytes of the packs made so far or being made, those shared with other weights included. */
+  /** Bytes of the packs made so far or being made, those of forks and those shared with other weights included. */
   memory(): { readonly packBytes: number; readonly packs: number } {
     let packBytes = 0
-    for (const { sizeBytes } of this.#held.values()) packBytes += sizeBytes
-    return { packBytes, packs: this.#held.size }
+    const all = new Map(this.#held)
+    for (const fork of this.#forks) for (const [key, pack] of fork.#held) all.set(key, pack)
+    for (const { sizeBytes } of all.values()) packBytes += sizeBytes
+    return { packBytes, packs: all.size }
+  }
+
+  /**
+   * The same weights with an end of their own: what nobody else asked for goes with them, tables for one picture size
+   * for instance.
+   *
+   * Throws `disposed`.
+   */
+  fork(): DeviceWeights {
+    this.#check()
+    const fork = new DeviceWeights(this.device, this.checkpoint)
+    this.#forks.add(fork)
+    fork.#onDispose = () => this.#forks.delete(fork)
+    return fork
   }
 
   /** Gives the packs up; executables that were bound to them, and other weights, keep theirs. Idempotent. */
@@ -87,6 +105,7 @@ export class DeviceWeights {
     this.#disposed = true
     for (const pack of this.#held.values()) this.device.packs.release(pack, this)
     this.#held.clear()
+    this.#onDispose()
   }
 
   [Symbol.dispose](): void {

@@ -77,17 +77,19 @@ export async function loadNetwork(
     )
   }
   const compiled = await compile(graph, device.capabilities, { dtype, cut, optimise, signal })
-  // All parameters at once, for one progress and one report of what is missing.
-  await weights.packs(
-    compiled.parts.flatMap((part) => part.signature.params),
-    { signal, onProgress },
-  )
+  const own = weights.fork()
   const executables: Executable[] = []
   try {
-    for (const part of compiled.parts) executables.push(await loadExecutable(device, part, weights, { signal }))
-    return new Network(device, graph, linkParts(executables), `${weights.identity} ${compiled.dtype}`, stateBytes)
+    // All parameters at once, for one progress and one report of what is missing.
+    await own.packs(
+      compiled.parts.flatMap((part) => part.signature.params),
+      { signal, onProgress },
+    )
+    for (const part of compiled.parts) executables.push(await loadExecutable(device, part, own, { signal }))
+    return new Network(graph, own, linkParts(executables), compiled.dtype, stateBytes)
   } catch (error) {
     for (const executable of executables) executable.dispose()
+    own.dispose()
     throw error
   }
 }
@@ -107,18 +109,19 @@ export class Network {
   readonly #parts: readonly NetworkPart[]
   readonly #rowPart: NetworkPart
   readonly #known: ReadonlyMap<string, NetworkInput>
-  readonly #identity: string
+  readonly #weights: DeviceWeights
+  readonly #dtype: string
   readonly #states: StateCache
   readonly #handles = new Set<NetworkState>()
   #pending = 0
   #disposed = false
 
   /** @internal Use {@link loadNetwork}. */
-  constructor(device: Device, graph: Graph, parts: readonly NetworkPart[], identity: string, stateBytes: number) {
+  constructor(graph: Graph, weights: DeviceWeights, parts: readonly NetworkPart[], dtype: string, stateBytes: number) {
     const rowPart = parts.at(-1)
     if (!rowPart) throw new EngineError('internal', `${graph.name}: expected a program, got none`)
     const values = graphInputs(graph)
-    this.device = device
+    this.device = weights.device
     this.graph = graph
     this.inputs = values.map(({ at, dtype, shape }) => ({ name: at, dtype, shape }))
     this.outputs = rowPart.executable.signature.outputs
@@ -130,7 +133,8 @@ export class Network {
         return [at, { values: elements(shape), dtype, keyed }]
       }),
     )
-    this.#identity = identity
+    this.#weights = weights
+    this.#dtype = dtype
     this.#states = new StateCache(stateBytes)
   }
 
@@ -221,6 +225,7 @@ export class Network {
     for (const handle of [...this.#handles]) handle.dispose()
     this.#states.clear()
     for (const { executable } of this.#parts) executable.dispose()
+    this.#weights.dispose()
   }
 
   #assertOpen(): void {
@@ -356,7 +361,12 @@ export class Network {
   }
 
   #key(part: NetworkPart, row: Row): string {
-    return [part.index, this.#identity, ...part.dependsOn.map((name) => row.keys.get(name)?.text)].join(' ')
+    return [
+      part.index,
+      this.#weights.identity,
+      this.#dtype,
+      ...part.dependsOn.map((name) => row.keys.get(name)?.text),
+    ].join(' ')
   }
 }
 

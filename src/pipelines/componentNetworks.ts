@@ -18,6 +18,8 @@ interface Shaped {
   /** Graph inputs that the asked outputs depend on. */
   readonly inputs: ReadonlySet<string>
   readonly work: SharedWork<Network>
+  /** Once it is loaded. */
+  network?: Network
   /** Leases, and calls that wait for one. */
   users: number
 }
@@ -123,6 +125,7 @@ export class ComponentNetworks {
       async (signal) => {
         const network = await loadNetwork(this.#device, model.graph, this.weights, { ...options, signal })
         this.#networks.add(network)
+        shaped.network = network
         return network
       },
       (unwanted) => this.#drop(unwanted),
@@ -145,15 +148,12 @@ export class ComponentNetworks {
   /** Lets go of the longest unused networks beyond those kept; of all when disposed. */
   #shrink(): void {
     const kept = this.disposed ? 0 : KEPT_NETWORKS
-    for (const { key, users, work } of this.#shaped.values()) {
+    for (const { key, users, network } of this.#shaped.values()) {
       if (this.#shaped.size <= kept) return
       if (users > 0) continue
       this.#shaped.delete(key)
-      if (work.cancelled) continue
-      work.join().then(
-        (network) => this.#drop(network),
-        () => undefined,
-      )
+      // Without one, everyone left before it was loaded: what still comes is dropped when it comes.
+      if (network) this.#drop(network)
     }
   }
 

@@ -197,6 +197,24 @@ describe.each(BACKENDS)('weights on %s', (backend) => {
     own.dispose()
   })
 
+  it('frees with a fork what only the fork asked for', async () => {
+    const own = openDevice({ device: backend })
+    using weights = new DeviceWeights(own, checkpoint)
+    await weights.packs([plain(a)])
+    const { packBytes } = own.memory()
+    const fork = weights.fork()
+    await fork.packs([plain(a), plain(b)])
+    expect(weights.memory()).toEqual({ packs: 2, packBytes: 48 })
+    fork.dispose()
+    fork.dispose()
+    await new Promise(setImmediate)
+    expect(own.memory().packBytes).toBe(packBytes)
+    expect(weights.memory()).toEqual({ packs: 1, packBytes: 24 })
+    weights.dispose()
+    expect(() => weights.fork()).toThrow(expect.objectContaining({ code: 'disposed' }))
+    own.dispose()
+  })
+
   it('shares nothing between halves of one file that call different tensors the same', async () => {
     const file = folder.write(
       'halves.safetensors',

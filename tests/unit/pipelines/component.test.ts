@@ -191,6 +191,11 @@ describe('runs', () => {
     for (let side = 2; side <= 22; side += 2) await component.run(await latents(side))
     await new Promise((resolve) => setTimeout(resolve, 50))
     expect(component.memory().shapes).toBe(8)
+    // Tables of forgotten sizes went with them.
+    const { packBytes } = component.memory()
+    for (let side = 2; side <= 22; side += 2) await component.run(await latents(side))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(component.memory().packBytes).toBe(packBytes)
   })
 
   it('answers overlapping runs of several sizes as it answers each alone', async () => {
