@@ -37,7 +37,9 @@ export async function readPrompts(
   signal: AbortSignal,
 ): Promise<{ readonly cond: TextState; readonly uncond: TextState; readonly warnings: readonly GenerateWarning[] }> {
   throwIfAborted(signal)
-  const encodings = [prompt, negativePrompt].map((text) => reader.tokenizer.encode(text, reader.textLength))
+  const { tokenizer, textLength } = reader
+  const encodings = [await tokenizer.encode(prompt, textLength), await tokenizer.encode(negativePrompt, textLength)]
+  throwIfAborted(signal)
   const hidden = await reader.encoder(encodings, signal)
   const [cond, uncond] = encodings.map(({ length }, i) => ({ hidden: hidden[i], length })).filter(isState)
   if (cond === undefined || uncond === undefined) {

@@ -23,8 +23,9 @@ export interface Nearness {
 /** Below this similarity a prompt counts as far from everything trained. */
 export const FAR_SIMILARITY = 0.45
 
-/** Features of one prompt that are looked at; keeps the longest prompt cheap. */
+/** Features of one prompt that are looked at, and characters; they keep the longest prompt cheap. */
 const MAX_FEATURES = 400
+const MAX_CHARACTERS = 2000
 /** Unknown words of one prompt that are compared with every known word. */
 const MAX_SLIPS = 8
 /** Labels prepared between two turns of the event loop. */
@@ -109,17 +110,18 @@ export class LabelIndex {
   /**
    * Compares a prompt with every label.
    *
-   * @param prompt - any text.
+   * @param prompt - any text; the first 2000 characters count.
    * @param count - how many labels to name at most.
    */
   nearest(prompt: string, count = 3): Nearness {
-    const language = languageOf(prompt)
-    const text = normalise(prompt)
+    const start = prompt.slice(0, MAX_CHARACTERS)
+    const language = languageOf(start)
+    const text = normalise(start)
     const scores = new Map<number, number>()
     const seen = new Set<string>()
     let total = 0
     let slips = 0
-    for (const feature of features(foldWidth(prompt))) {
+    for (const feature of features(foldWidth(start))) {
       if (seen.size === MAX_FEATURES) break
       if (seen.has(feature)) continue
       seen.add(feature)

@@ -2,7 +2,9 @@
 
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { EngineError, throwIfAborted } from '../errors'
+import { type Boundary, boundaryOf, piecesOf } from './pieces'
 
 /** A longer prompt is refused: it is a mistake, and reading it would hold up the event loop. */
 export const MAX_PROMPT_CHARACTERS = 20_000
@@ -25,13 +27,15 @@ export interface Tokenizer {
   /** The `model_max_length` of `tokenizer_config.json`, when it says one. */
   readonly maxLength: number | undefined
   /**
-   * Encodes a prompt; the last token of a prompt that is cut stays the tokenizer's end token.
+   * Encodes a prompt; the last token of a prompt that is cut stays the tokenizer's end token. A long prompt leaves turns
+   * to the event loop wherever the tokenizer splits.
    *
    * @param prompt - at most {@link MAX_PROMPT_CHARACTERS} characters; may be empty.
    * @param maxLength - length of the result.
-   * @throws {@link EngineError} `invalid-option` when the prompt is longer than that or no string.
+   * @throws {@link EngineError} `invalid-option` when the prompt is longer than that or no string;
+   * `invalid-tokenizer` when the tokenizer has no ids for it.
    */
-  encode(prompt: string, maxLength: number): Encoding
+  encode(prompt: string, maxLength: number): Promise<Encoding>
 }
 
 /**
@@ -53,29 +57,35 @@ export async function loadTokenizer(
   const config = (await readJson(path.join(folder, 'tokenizer_config.json'), options.signal)) ?? {}
   const library = await import('@huggingface/tokenizers')
   throwIfAborted(options.signal)
-  let model: Model
-  try {
-    model = new library.Tokenizer(definition, config)
-    encodeIds(model, 'a') // a file that describes no tokenizer often fails only here
-  } catch (cause) {
-    throw new EngineError('invalid-tokenizer', `${file}: expected a tokenizer, got ${reason(cause)}`, { file, cause })
-  }
   const { model_max_length: limit, pad_token: padToken } = config
   const maxLength =
     typeof limit === 'number' && Number.isSafeInteger(limit) && limit > 0 && limit < 1e6 ? limit : undefined
-  return makeTokenizer(model, file, paddingId(model, definition, padToken), maxLength)
+  try {
+    const model: Model = new library.Tokenizer(definition, config)
+    encodeIds(model, 'a') // a file that describes no tokenizer often fails only here
+    const padding = paddingId(model, definition, padToken)
+    return makeTokenizer(model, file, padding, maxLength, boundaryOf(definition))
+  } catch (cause) {
+    throw new EngineError('invalid-tokenizer', `${file}: expected a tokenizer, got ${reason(cause)}`, { file, cause })
+  }
 }
 
-function makeTokenizer(model: Model, file: string, padding: number, maxLength: number | undefined): Tokenizer {
-  const end = model.encode('').ids.at(-1)
+function makeTokenizer(
+  model: Model,
+  file: string,
+  padding: number,
+  maxLength: number | undefined,
+  boundary: Boundary | undefined,
+): Tokenizer {
+  const end = encodeIds(model, '').at(-1)
   return {
     vocabulary: model.get_vocab(true).size,
     maxLength,
-    encode(prompt, length) {
+    async encode(prompt, length) {
       checkPrompt(prompt)
       let ids: readonly number[]
       try {
-        ids = encodeIds(model, prompt)
+        ids = boundary ? await encodePieces(model, piecesOf(prompt, boundary)) : encodeIds(model, prompt)
       } catch (cause) {
         throw new EngineError('invalid-tokenizer', `${file}: expected ids, got ${reason(cause)}`, { file, cause })
       }
@@ -88,17 +98,42 @@ function makeTokenizer(model: Model, file: string, padding: number, maxLength: n
   }
 }
 
+/** Token ids of pieces as if they were one text, with a turn of the event loop between them. */
+async function encodePieces(model: Model, pieces: readonly string[]): Promise<readonly number[]> {
+  const [whole, ...others] = pieces
+  if (whole !== undefined && others.length === 0) return encodeIds(model, whole)
+  const bodies: number[] = []
+  for (const piece of pieces) {
+    await setImmediate()
+    bodies.push(...encodeIds(model, piece, false))
+  }
+  // Start and end tokens stand around a body of one token as they do around any other.
+  const [sample, around] = [encodeIds(model, 'a', false), encodeIds(model, 'a')]
+  const at = around.findIndex((_, start) => sample.every((id, i) => around[start + i] === id))
+  const [before, after] = [around.slice(0, at), around.slice(at + sample.length)]
+  const known = at >= 0 && String([...before, ...after]) === String(encodeIds(model, ''))
+  return known ? [...before, ...bodies, ...after] : encodeIds(model, pieces.join(''))
+}
+
 /** Token ids of a text; the library gives `undefined` for tokens its vocabulary lacks. */
-function encodeIds(model: Model, text: string): readonly number[] {
-  const { ids, tokens } = model.encode(text)
-  const at = ids.findIndex((id) => !Number.isSafeInteger(id) || id < 0)
+function encodeIds(model: Model, text: string, withSpecialTokens = true): readonly number[] {
+  const { ids, tokens } = model.encode(text, { add_special_tokens: withSpecialTokens })
+  const at = ids.findIndex((id) => !isId(id))
   if (at >= 0) throw new Error(`no id for token ${JSON.stringify(tokens[at])}`)
   return ids
 }
 
+/** Whether networks can be given it: they read i32. */
+function isId(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 31
+}
+
 /** What is used of the library, whose own declarations do not resolve from CommonJS. */
 interface Model {
-  encode(text: string): { readonly ids: readonly number[]; readonly tokens: readonly string[] }
+  encode(
+    text: string,
+    options: { readonly add_special_tokens: boolean },
+  ): { readonly ids: readonly number[]; readonly tokens: readonly string[] }
   token_to_id(token: string): number | undefined
   get_vocab(withAddedTokens: boolean): ReadonlyMap<string, number>
 }
@@ -118,10 +153,12 @@ function checkPrompt(prompt: unknown): void {
 function paddingId(model: Model, definition: Json, padToken: unknown): number {
   const content = isObject(padToken) ? padToken.content : padToken
   const named = typeof content === 'string' ? model.token_to_id(content) : undefined
-  if (named !== undefined) return named
+  if (isId(named)) return named
   const { padding } = definition
   const id = isObject(padding) ? padding.pad_id : undefined
-  return typeof id === 'number' ? id : 0
+  if (id === undefined || id === null) return 0
+  if (isId(id)) return id
+  throw new Error(`padding.pad_id ${JSON.stringify(id)}`)
 }
 
 type Json = Readonly<Record<string, unknown>>

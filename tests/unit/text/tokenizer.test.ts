@@ -74,7 +74,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 describe('loadTokenizer', () => {
   it('applies normalizer, merges, template and padding', async () => {
     const tokenizer = await loadTokenizer(folder)
-    const { ids, length, truncated } = tokenizer.encode('Cat リ tac', 10)
+    const { ids, length, truncated } = await tokenizer.encode('Cat リ tac', 10)
     expect([...ids]).toEqual([1, 8, 9, 6, 5, 4, 2, 0, 0, 0])
     expect({ length, truncated }).toEqual({ length: 7, truncated: false })
     expect(tokenizer.maxLength).toBe(16)
@@ -82,13 +82,13 @@ describe('loadTokenizer', () => {
   })
 
   it('encodes the empty prompt as start and end', async () => {
-    const { ids, length } = (await loadTokenizer(folder)).encode('', 4)
+    const { ids, length } = await (await loadTokenizer(folder)).encode('', 4)
     expect([...ids]).toEqual([1, 2, 0, 0])
     expect(length).toBe(2)
   })
 
   it('cuts a prompt of 10,000 characters and keeps the end token', async () => {
-    const { ids, length, truncated, tokens } = (await loadTokenizer(folder)).encode('cat '.repeat(2500), 8)
+    const { ids, length, truncated, tokens } = await (await loadTokenizer(folder)).encode('cat '.repeat(2500), 8)
     expect([...ids]).toEqual([1, 8, 8, 8, 8, 8, 8, 2])
     expect({ length, truncated, tokens }).toEqual({ length: 8, truncated: true, tokens: 2502 })
   })
@@ -96,7 +96,7 @@ describe('loadTokenizer', () => {
   it('refuses a prompt beyond the bound, with expected and got', async () => {
     const tokenizer = await loadTokenizer(folder)
     const long = 'a'.repeat(MAX_PROMPT_CHARACTERS + 1)
-    expect(() => tokenizer.encode(long, 8)).toThrow(/expected at most 20000 characters, got 20001/)
+    await expect(tokenizer.encode(long, 8)).rejects.toThrow(/expected at most 20000 characters, got 20001/)
   })
 
   it.each([
