@@ -1,5 +1,6 @@
 // Devices, and what lives on them without a program: buffers and lanes.
 #include "native/addon/handle.h"
+#include "native/addon/lane_resource.h"
 #include "native/addon/methods.h"
 
 namespace irodori::addon {

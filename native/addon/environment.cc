@@ -33,7 +33,7 @@ void AdjustExternal(napi_env env, int64_t delta_bytes) {
 
 Result<Environment*> Environment::Open(napi_env env) {
   auto self = std::unique_ptr<Environment>(new Environment(env));
-  self->threads_ = AcquireJobThreads();
+  self->loader_ = AcquireLoader();
   IRODORI_ASSIGN(napi_value name, MakeString(env, "irodori"));
   IRODORI_NAPI(napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr,
                                                self.get(), OnWake, &self->wake_));
@@ -60,6 +60,7 @@ Result<napi_value> Environment::Submit(JobThread& thread, std::unique_ptr<Job> j
   napi_value promise;
   Job* lent = job.get();
   JobList place{lent};
+  job->thread_ = &thread;
   job->cancel_ = std::move(cancel);
   job->mailbox_ = mailbox_;
   jobs_.emplace(lent, std::move(job));
@@ -82,8 +83,9 @@ Result<napi_value> Environment::Submit(JobThread& thread, std::unique_ptr<Job> j
 
 void Environment::Abort(const std::shared_ptr<Cancel>& cancel) {
   cancel->requested = true;
-  for (JobThread* thread : {&threads_->runner, &threads_->loader}) {
-    JobList waiting = thread->TakeQueued(mailbox_.get(), cancel.get());
+  for (auto& [job_of_cancel, owner] : jobs_) {
+    if (job_of_cancel->cancel_ != cancel) continue;
+    JobList waiting = job_of_cancel->thread_->TakeQueued(mailbox_.get(), cancel.get());
     for (Job* job : waiting) job->outcome_ = Status(Code::kAborted, "aborted");
     mailbox_->Deliver(std::move(waiting));
   }
@@ -127,16 +129,16 @@ void Environment::OnCleanup(void* data) {
   auto* self = static_cast<Environment*>(data);
   self->mailbox_->Close();
   for (auto& [job, owner] : self->jobs_) job->cancel_->requested = true;
-  for (JobThread* thread : {&self->threads_->runner, &self->threads_->loader}) {
-    (void)thread->TakeQueued(self->mailbox_.get(), nullptr);
-    thread->WaitForRunning(self->mailbox_.get());
+  for (auto& [job, owner] : self->jobs_) {
+    (void)job->thread_->TakeQueued(self->mailbox_.get(), nullptr);
+    job->thread_->WaitForRunning(self->mailbox_.get());
   }
   for (auto& [job, owner] : self->jobs_) {
     if (job->held_ != nullptr) (void)napi_delete_reference(self->env_, job->held_);
   }
   self->jobs_.clear();
   (void)napi_release_threadsafe_function(self->wake_, napi_tsfn_abort);
-  self->threads_.reset();
+  self->loader_.reset();
 }
 
 void Environment::OnInstanceEnd(napi_env /*env*/, void* self, void* /*hint*/) {

@@ -27,10 +27,10 @@ class Environment {
 
   napi_env env() const { return env_; }
   const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
-  JobThreads& threads() { return *threads_; }
+  JobThread& loader() { return *loader_; }
 
-  // Sends a job to a thread; the promise settles when it is done. `held` (may be null) lives until
-  // then.
+  // Sends a job to a thread, the loader or one that the job keeps alive; the promise settles when
+  // it is done. `held` (may be null) lives until then.
   Result<napi_value> Submit(JobThread& thread, std::unique_ptr<Job> job,
                             std::shared_ptr<Cancel> cancel, napi_value held = nullptr);
 
@@ -48,7 +48,7 @@ class Environment {
   napi_env env_;
   napi_threadsafe_function wake_ = nullptr;
   std::shared_ptr<Mailbox> mailbox_;
-  std::shared_ptr<JobThreads> threads_;
+  std::shared_ptr<JobThread> loader_;
   std::unordered_map<Job*, std::unique_ptr<Job>>
       jobs_;  // pending ones; while there are any, Node stays alive
 };

@@ -1,5 +1,6 @@
 // Executables: bound off the JS thread, run on a lane.
 #include "native/addon/handle.h"
+#include "native/addon/lane_resource.h"
 #include "native/addon/methods.h"
 #include "native/addon/row_bindings.h"
 
@@ -35,6 +36,8 @@ class BindJob : public Job {
   Result<napi_value> Finish(Environment& environment) override {
     return Wrap(environment, std::move(resource_));
   }
+
+  bool Short() const override { return true; }
 
  private:
   std::vector<std::byte> program_;
@@ -98,7 +101,7 @@ Result<napi_value> BindExecutable(Environment& environment, Arguments arguments)
   IRODORI_ASSIGN(auto cancel, ReadHandle<Cancel>(environment, arguments[3], "bind: cancel"));
   auto job = std::make_unique<BindJob>(
       std::move(device), std::vector<std::byte>(program.begin(), program.end()), std::move(packs));
-  return environment.Submit(environment.threads().loader, std::move(job), std::move(cancel));
+  return environment.Submit(environment.loader(), std::move(job), std::move(cancel));
 }
 
 // run(lane, executable, rows, inputs, outputs, cancel): promise of undefined.
@@ -116,9 +119,10 @@ Result<napi_value> RunExecutable(Environment& environment, Arguments arguments) 
                           arguments[3], arguments[4]));
   IRODORI_ASSIGN(auto cancel, ReadHandle<Cancel>(environment, arguments[5], "run: cancel"));
   napi_value held = bound.held;
+  JobThread& thread = lane->thread;
   auto job =
       std::make_unique<RunJob>(std::move(lane), std::move(executable), rows, std::move(bound));
-  return environment.Submit(environment.threads().runner, std::move(job), std::move(cancel), held);
+  return environment.Submit(thread, std::move(job), std::move(cancel), held);
 }
 
 }  // namespace irodori::addon

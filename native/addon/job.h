@@ -15,6 +15,7 @@
 namespace irodori::addon {
 
 class Environment;
+class JobThread;
 class Mailbox;
 
 // The abort flag of one call.
@@ -38,10 +39,13 @@ class Job {
   virtual Status Work(const std::atomic<bool>& abort) = 0;
   // On the JS thread, after Work succeeded: what the promise resolves to.
   virtual Result<napi_value> Finish(Environment& environment) = 0;
+  // Short work that goes ahead of what is not, in the order of its kind.
+  virtual bool Short() const { return false; }
 
  private:
   friend class Environment;
   friend class JobThread;
+  JobThread* thread_ = nullptr;  // that it was sent to
   std::shared_ptr<Cancel> cancel_;
   std::shared_ptr<Mailbox> mailbox_;
   napi_deferred deferred_ = nullptr;

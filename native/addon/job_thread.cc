@@ -1,9 +1,11 @@
 // Job threads: explicit stack, no signals, one job at a time.
 #include "native/addon/job_thread.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <set>
 
 #include "native/addon/checked.h"
 
@@ -13,8 +15,35 @@ namespace {
 // Kernels keep tiles and small tables on the stack, recipes recurse once per nested node.
 constexpr size_t kStackBytes = size_t{8} << 20;
 
-// How long process exit waits for a run to see its abort flag.
+// How long process exit waits for work to see its abort flag.
 constexpr std::chrono::seconds kExitPatience{5};
+
+// All job threads. Never destroyed: process.exit() runs static destructors while the threads may be
+// at work.
+struct Registry {
+  std::mutex mutex;
+  std::set<JobThread*> threads;
+};
+
+Registry& TheRegistry();
+
+// process.exit() on the main thread skips environment clean-up; what other libraries destroy at
+// exit must not be in use then. Joining is left to the end of the process.
+void AbandonAll() {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  const auto end = std::chrono::steady_clock::now() + kExitPatience;
+  for (JobThread* thread : registry.threads) thread->Abandon();
+  for (JobThread* thread : registry.threads) thread->WaitUntilIdle(end);
+}
+
+Registry& TheRegistry() {
+  static Registry& registry = [&]() -> Registry& {
+    (void)std::atexit(AbandonAll);
+    return *new Registry;
+  }();
+  return registry;
+}
 
 Status WorkGuarded(Job& job, const std::atomic<bool>& abort) {
   return Guarded(
@@ -23,14 +52,24 @@ Status WorkGuarded(Job& job, const std::atomic<bool>& abort) {
 
 }  // namespace
 
+JobThread::JobThread(std::string name) : name_(std::move(name)) {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  registry.threads.insert(this);
+}
+
 JobThread::~JobThread() {
+  bool started;
   {
     std::lock_guard lock(mutex_);
     ending_ = true;
-    if (!started_) return;
+    started = started_;
   }
   work_.notify_all();
-  (void)pthread_join(thread_, nullptr);
+  if (started) (void)pthread_join(thread_, nullptr);
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  registry.threads.erase(this);
 }
 
 Status JobThread::Push(JobList& job) {
@@ -61,7 +100,11 @@ Status JobThread::Push(JobList& job) {
 #endif
     started_ = true;
   }
-  queue_.splice(queue_.end(), job);
+  auto place = queue_.end();
+  if (job.front()->Short()) {
+    place = std::ranges::find_if(queue_, [](const Job* queued) { return !queued->Short(); });
+  }
+  queue_.splice(place, job);
   work_.notify_one();
   return Status::Ok();
 }
@@ -84,12 +127,16 @@ void JobThread::WaitForRunning(const Mailbox* mailbox) {
 }
 
 void JobThread::Abandon() {
-  std::unique_lock lock(mutex_);
+  std::lock_guard lock(mutex_);
   abandoned_ = true;
   queue_.clear();
   if (running_cancel_) running_cancel_->requested = true;
   work_.notify_all();
-  idle_.wait_for(lock, kExitPatience, [&] { return running_ == nullptr; });
+}
+
+void JobThread::WaitUntilIdle(std::chrono::steady_clock::time_point end) {
+  std::unique_lock lock(mutex_);
+  idle_.wait_until(lock, end, [&] { return running_ == nullptr; });
 }
 
 void* JobThread::Main(void* self) {
@@ -123,34 +170,17 @@ void JobThread::Loop() {
   }
 }
 
-std::shared_ptr<JobThreads> AcquireJobThreads() {
-  // Never destroyed: process.exit() runs static destructors while the threads may be at work.
+std::shared_ptr<JobThread> AcquireLoader() {
+  // Never destroyed, as the registry.
   static std::mutex& mutex = *new std::mutex;
-  static std::weak_ptr<JobThreads>& current = *new std::weak_ptr<JobThreads>;
-  static const bool registered = [] {
-    // process.exit() on the main thread skips environment clean-up; what other libraries destroy at
-    // exit must not be in use then.
-    return std::atexit([] {
-             std::shared_ptr<JobThreads> threads;
-             {
-               std::lock_guard lock(mutex);
-               threads = current.lock();
-             }
-             if (!threads) return;
-             threads->runner.Abandon();
-             threads->loader.Abandon();
-             // Joining is left to the end of the process.
-             (void)new std::shared_ptr<JobThreads>(std::move(threads));
-           }) == 0;
-  }();
-  (void)registered;
+  static std::weak_ptr<JobThread>& current = *new std::weak_ptr<JobThread>;
   std::lock_guard lock(mutex);
-  std::shared_ptr<JobThreads> threads = current.lock();
-  if (!threads) {
-    threads = std::make_shared<JobThreads>();
-    current = threads;
+  std::shared_ptr<JobThread> loader = current.lock();
+  if (!loader) {
+    loader = std::make_shared<JobThread>("irodori-load");
+    current = loader;
   }
-  return threads;
+  return loader;
 }
 
 }  // namespace irodori::addon

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -14,12 +15,14 @@ namespace irodori::addon {
 
 class JobThread {
  public:
-  explicit JobThread(std::string name) : name_(std::move(name)) {}
+  explicit JobThread(std::string name);
+  // Waits for the job at work. None may be queued.
   ~JobThread();
   JobThread(const JobThread&) = delete;
   JobThread& operator=(const JobThread&) = delete;
 
-  // Queues the one job of the list, which is empty afterwards; starts the thread at the first one.
+  // Queues the one job of the list, short ones before others; the list is empty afterwards. Starts
+  // the thread at the first one.
   // Where it fails the list is left as it was.
   Status Push(JobList& job);
 
@@ -30,8 +33,9 @@ class JobThread {
   // Returns when no job of that environment is at work.
   void WaitForRunning(const Mailbox* mailbox);
 
-  // At process exit: drops the queue, cancels what runs, waits a bounded time for it to stop.
+  // At process exit: drops the queue, cancels what runs, takes nothing more.
   void Abandon();
+  void WaitUntilIdle(std::chrono::steady_clock::time_point end);
 
  private:
   static void* Main(void* self);
@@ -50,13 +54,8 @@ class JobThread {
   pthread_t thread_ = {};
 };
 
-// The two threads of the process, shared by all environments.
-struct JobThreads {
-  JobThread runner{"irodori-run"};   // runs: each takes the whole thread team
-  JobThread loader{"irodori-load"};  // packs, programs, file headers
-};
-
-// The threads end when the last environment lets go of them.
-std::shared_ptr<JobThreads> AcquireJobThreads();
+// The thread of everything but runs: packs, programs, file headers. All environments share it; it
+// ends when the last one lets go of it. Runs have a thread for each lane.
+std::shared_ptr<JobThread> AcquireLoader();
 
 }  // namespace irodori::addon

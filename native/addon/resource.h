@@ -65,15 +65,4 @@ struct ExecutableResource : Resource {
   std::unique_ptr<Executable> executable;
 };
 
-struct LaneResource : Resource {
-  static constexpr const char* kName = "a lane handle";
-  static constexpr ResourceKind kKind = ResourceKind::kLane;
-  LaneResource(std::shared_ptr<DeviceResource> on, std::unique_ptr<Lane> opened)
-      : device(std::move(on)), lane(std::move(opened)) {}
-  ~LaneResource() override { device->arena_bytes -= arena_bytes; }
-  std::shared_ptr<DeviceResource> device;
-  std::unique_ptr<Lane> lane;
-  int64_t arena_bytes = 0;  // as of the last finished run
-};
-
 }  // namespace irodori::addon

@@ -30,6 +30,8 @@ class ReadIndexJob : public Job {
     return list;
   }
 
+  bool Short() const override { return true; }
+
  private:
   static Result<napi_value> MakeEntry(napi_env env, const SafetensorsEntry& entry) {
     napi_value object;
@@ -103,8 +105,8 @@ class MakePackJob : public Job {
 Result<napi_value> ReadIndex(Environment& environment, Arguments arguments) {
   IRODORI_ASSIGN(std::string path, ReadString(environment.env(), arguments[0], "readIndex: file"));
   IRODORI_ASSIGN(auto cancel, ReadHandle<Cancel>(environment, arguments[1], "readIndex: cancel"));
-  return environment.Submit(environment.threads().loader,
-                            std::make_unique<ReadIndexJob>(std::move(path)), std::move(cancel));
+  return environment.Submit(environment.loader(), std::make_unique<ReadIndexJob>(std::move(path)),
+                            std::move(cancel));
 }
 
 // makePack(device, recipe, files, packing, dtype, shape, cancel): promise of a pack handle.
@@ -131,7 +133,7 @@ Result<napi_value> MakePack(Environment& environment, Arguments arguments) {
   auto job = std::make_unique<MakePackJob>(std::move(device),
                                            std::vector<std::byte>(recipe.begin(), recipe.end()),
                                            std::move(files), std::move(spec));
-  return environment.Submit(environment.threads().loader, std::move(job), std::move(cancel));
+  return environment.Submit(environment.loader(), std::move(job), std::move(cancel));
 }
 
 }  // namespace irodori::addon

@@ -41,7 +41,7 @@ describe('readSafetensorsIndex', () => {
     const entries = await readSafetensorsIndex(file)
     expect(entries.map(({ dtype }) => dtype)).toEqual(['f64', 'f8_e4m3', 'f32'])
 
-    using device = openDevice('reference')
+    using device = openDevice({ device: 'reference' })
     using weights = new DeviceWeights(device, await openCheckpoint([file], { readIndex: readSafetensorsIndex }))
     const param = (name: string): ParamSpec => ({
       recipe: tensorRecipe(name, [1]),
