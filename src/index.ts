@@ -1,11 +1,24 @@
 /** irodori: diffusion inference in this process. Importing it touches no file, device or environment. */
 
-export { type Device, type DeviceInfo, type DeviceMemory, type DeviceOptions, openDevice } from './bindings'
+export {
+  type Device,
+  type DeviceBuffer,
+  type DeviceInfo,
+  type DeviceMemory,
+  type DeviceOptions,
+  type LoadProgress,
+  openDevice,
+  readSafetensorsIndex,
+} from './bindings'
+export type { Capabilities } from './compile/capabilities'
+export type { NetworkDType } from './compile/compile'
+export type { KernelName } from './compile/kernels'
 export { EngineError, ERROR_CODES, type ErrorCode, type ErrorContext } from './errors'
 export { IMAGE_FORMATS, type ImageFormat } from './images/format'
 export type { EncodeOptions, Image } from './images/image'
 export type { Provenance } from './images/metadata'
 export { readMetadata } from './images/readMetadata'
+export type { Axis, AxisName, DerivedInput, InputPort, ModelPorts, OutputPort, Sizes } from './models'
 export { bundledModels } from './pipelines/bundled'
 export {
   type Component,
@@ -22,7 +35,11 @@ export type { Logger } from './pipelines/logger'
 export { optionsFromMetadata } from './pipelines/optionsFromMetadata'
 export type { Pipeline, PipelineInfo, PipelineMemory } from './pipelines/pipeline'
 export type { ComponentInput } from './pipelines/ports'
+export { readSafetensors } from './pipelines/readSafetensors'
 export type { GenerateResult, GenerateWarning, Timings } from './pipelines/result'
 export { SAMPLER_NAMES, type SamplerName } from './samplers/registry'
 export { SCHEDULE_NAMES, type ScheduleName } from './samplers/schedules/request'
+export type { DType } from './tensor/dtype'
+export type { Shape } from './tensor/shape'
 export type { Tensor, TensorData } from './tensor/tensor'
+export type { StampedFile, TensorEntry, UnreadDType } from './weights'

@@ -2,10 +2,10 @@
 
 import { SingleBar } from 'cli-progress'
 import { Command, Option } from 'commander'
-import { readSafetensorsIndex } from '../bindings'
 import { type Component, type ComponentOptions, loadComponent } from '../pipelines/component'
+import { readSafetensors } from '../pipelines/readSafetensors'
 import type { Tensor } from '../tensor/tensor'
-import { readTensors, writeSafetensors } from '../weights'
+import { writeSafetensors } from '../weights'
 import { formatBytes, formatMs, parseThreads, printJson, unusedLine } from './output'
 
 interface InferOptions extends Pick<ComponentOptions, 'dtype' | 'instructions' | 'variant'> {
@@ -57,7 +57,7 @@ export function inferCommand(): Command {
 
 async function infer(model: string, component: string, options: InferOptions): Promise<void> {
   const { device, dtype, instructions, variant, threads } = options
-  const inputs = await readTensors(await readSafetensorsIndex(options.inputs))
+  const inputs = await readSafetensors(options.inputs)
   const started = performance.now()
   const bar =
     options.json || !process.stderr.isTTY

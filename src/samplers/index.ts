@@ -6,11 +6,13 @@ export {
   type HostLatent,
   hostLatent,
   type Latent,
+  type LatentSpace,
   lincomb,
   type SymbolicLatent,
   symbol,
   type Term,
 } from '../tensor/latent'
+export type { Shape } from '../tensor/shape'
 export { type DdimOptions, ddim } from './ddim'
 export { type Dpmpp2mOptions, dpmpp2m } from './dpmpp2m'
 export { runSampler, runSamplerAsync, type SamplerRun, startSampler } from './drive'

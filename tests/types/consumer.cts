@@ -6,7 +6,11 @@ import {
   type Image,
   loadComponent,
   loadPipeline,
+  openDevice,
+  optionsFromMetadata,
   type Provenance,
+  readSafetensors,
+  readSafetensorsIndex,
   readMetadata,
 } from 'irodori'
 import { type Graph, graphFlops } from 'irodori/graph'
@@ -31,9 +35,15 @@ export async function draw(signal: AbortSignal): Promise<Uint8Array> {
   return image.encode('webp', { quality: 80 })
 }
 
+export async function again(provenance: Provenance): Promise<GenerateResult> {
+  using device = openDevice({ threads: 1 })
+  using pipe = await loadPipeline('emoji', { device })
+  return pipe.generate({ prompt: 'a rocket', ...optionsFromMetadata(provenance) })
+}
+
 export async function run(folder: string): Promise<Float32Array | undefined> {
   using unet = await loadComponent(folder, 'transformer', { dtype: 'bf16' })
-  const { sample } = await unet.run({ timestep: 981 })
+  const { sample } = await unet.run(await readSafetensors('inputs.safetensors'))
   return sample?.data instanceof Float32Array ? sample.data : undefined
 }
 
@@ -49,4 +59,4 @@ export const gif = (image: Image) => image.encode('gif')
 export const sampler: Sampler = createSampler('euler')
 export const classes = MODELS.map((model: ModelDefinition) => model.className)
 export const cost = (graph: Graph): number => graphFlops(graph)
-export const readers = [readMetadata, openCheckpoint]
+export const readers = [readMetadata, (file: string) => openCheckpoint([file], { readIndex: readSafetensorsIndex })]

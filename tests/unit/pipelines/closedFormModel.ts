@@ -37,7 +37,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
     tokenizer: {
       vocabulary: 256,
       maxLength: 8,
-      encode(prompt: string, length: number) {
+      async encode(prompt: string, length: number) {
         const ids = new Int32Array(length)
         ids.set([...prompt].slice(0, length).map((c) => c.codePointAt(0) ?? 0))
         const tokens = [...prompt].length
