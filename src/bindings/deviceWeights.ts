@@ -7,7 +7,8 @@ import { recipeTensors } from '../graph/recipe'
 import { recipeText } from '../graph/recipeText'
 import { DTYPE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
-import { assertComplete, assertUnchanged, type Checkpoint, report } from '../weights/checkpoint'
+import { assertComplete, type Checkpoint, report } from '../weights/checkpoint'
+import { StampChecks } from '../weights/stampChecks'
 import { DTYPE_CODES, type PackHandle } from './addon'
 import type { Device } from './device'
 import { awaitNative } from './nativeCall'
@@ -36,6 +37,7 @@ export class DeviceWeights {
   /** Differs when the checkpoint's files do; part of every cache key. */
   readonly identity: string
   readonly #held = new Map<string, StoredPack>()
+  readonly #stamps = new StampChecks()
   readonly #forks = new Set<DeviceWeights>()
   #disposed = false
   #onDispose = () => {}
@@ -148,8 +150,7 @@ export class DeviceWeights {
   async #make(param: ParamSpec, signal: AbortSignal): Promise<Owned<PackHandle>> {
     const { bytes, files } = encodeRecipe(param.recipe, this.checkpoint)
     const { handle } = this.device
-    await assertUnchanged(files)
-    const pack = await awaitNative(
+    const making = awaitNative(
       (native, cancel) =>
         native.makePack(
           handle,
@@ -161,16 +162,18 @@ export class DeviceWeights {
           cancel,
         ),
       signal,
-    )
-    const owned = new Owned(pack, 'pack')
+    ).then((pack) => new Owned(pack, 'pack'))
+    const [made] = await Promise.allSettled([making])
     try {
-      // The file is opened by its name: it may have been another one meanwhile.
-      await assertUnchanged(files)
+      // The file is opened by its name, which may have become another one's, of too few bytes or of other ones.
+      throwIfAborted(signal)
+      await Promise.all(files.map((file) => this.#stamps.assertUnchanged(file)))
     } catch (error) {
-      owned.dispose()
+      if (made.status === 'fulfilled') made.value.dispose()
       throw error
     }
-    return owned
+    if (made.status === 'rejected') throw made.reason
+    return made.value
   }
 }
 

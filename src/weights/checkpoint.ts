@@ -194,14 +194,8 @@ export function someOf(names: readonly string[]): string {
   return names.length > 8 ? `${shown}; and ${names.length - 8} more` : shown
 }
 
-/** Throws `io` when a file is no longer the one its stamp was taken of, `missing-file` when it is gone. */
-export async function assertUnchanged(files: readonly StampedFile[]): Promise<void> {
-  for (const { file, stamp } of files) {
-    if (stamp !== undefined && (await fileStamp(file)).stamp !== stamp) throw changedError(file)
-  }
-}
-
-function changedError(file: string): EngineError {
+/** The error for a file that is no longer the one its stamp was taken of. */
+export function changedError(file: string): EngineError {
   return new EngineError('io', `${file}: expected the file whose header was read, got one changed while in use`, {
     file,
   })
