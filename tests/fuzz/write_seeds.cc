@@ -53,7 +53,58 @@ void WriteProgram(const std::filesystem::path& path, const Program& program) {
   Write(path, bytes);
 }
 
+struct Operand {
+  DType dtype;
+  Shape shape;
+  bool weight = false;
+};
+
+// One step from inputs to one output: what the program target compares between backends.
+void Step(const std::filesystem::path& path, Kernel kernel, const std::vector<Operand>& operands,
+          const Operand& output, const std::vector<double>& attrs,
+          const std::vector<EpilogueOp>& epilogue = {}) {
+  ProgramWriter writer;
+  std::vector<int32_t> indices;
+  for (const Operand& operand : operands) {
+    const std::string name(1, static_cast<char>('a' + indices.size()));
+    indices.push_back(I(operand.weight ? writer.Param(Packing::kGemm, operand.dtype, operand.shape)
+                                       : writer.Input(name, operand.dtype, operand.shape)));
+  }
+  const uint32_t y = writer.Output("y", output.dtype, output.shape);
+  writer.AddStep(kernel, indices, y, attrs, epilogue);
+  WriteProgram(path, writer.program);
+}
+
+void Steps(const std::filesystem::path& folder) {
+  constexpr auto kBF16 = DType::kBF16;
+  constexpr auto kF16 = DType::kF16;
+  Step(folder / "matmul", Kernel::kMatmul, {{kF32, {5, 19}}, {kBF16, {9, 19}, true}, {kF32, {9}}},
+       {kF32, {5, 9}}, {2, 32}, {{Epilogue::kGeluTanh, -1, 0}});
+  Step(folder / "conv2d", Kernel::kConv2d, {{kF32, {5, 4, 17}}, {kF32, {6, 1, 1, 17}, true}},
+       {kF16, {6, 5, 6}}, {1, 1, 1, 1, 0, 0, 1, 1, 1, 64});
+  Step(folder / "attention", Kernel::kAttention, {{kF32, {7, 8}}, {kF32, {9, 8}}, {kF32, {9, 8}}},
+       {kF32, {7, 8}}, {2, 0, 0.5, 4});
+  Step(folder / "layer_norm", Kernel::kLayerNorm, {{kF16, {3, 10}}, {kF32, {10}}, {kF32, {10}}},
+       {kF32, {3, 10}}, {1e-2});
+  Step(folder / "group_norm", Kernel::kGroupNorm, {{kBF16, {3, 2, 12}}}, {kF32, {3, 2, 12}},
+       {3, 1e-2, 4});
+  Step(folder / "rms_norm", Kernel::kRmsNorm, {{kF32, {3, 10}}, {kF32, {10}}}, {kBF16, {3, 10}},
+       {1e-2}, {{Epilogue::kScale, -1, 2}});
+  Step(folder / "softmax", Kernel::kSoftmax, {{kF32, {4, 11}}}, {kF32, {4, 11}}, {});
+  Step(folder / "elementwise", Kernel::kElementwise, {{kF32, {4, 11}}}, {kF16, {4, 11}}, {},
+       {{Epilogue::kSilu, -1, 0}});
+  Step(folder / "embedding", Kernel::kEmbedding, {{DType::kI32, {3}}, {kF16, {5, 4}}},
+       {kF32, {3, 4}}, {});
+  Step(folder / "strided_copy", Kernel::kStridedCopy, {{kF32, {4, 6}}}, {kF32, {6, 4}},
+       {0, 2, 6, 4, 1, 6});
+  Step(folder / "resize_nearest", Kernel::kResizeNearest, {{kF32, {3, 2, 5}}}, {kF32, {5, 7, 5}},
+       {});
+  Step(folder / "resize_bilinear", Kernel::kResizeBilinear, {{kF32, {3, 2, 5}}}, {kF32, {5, 7, 5}},
+       {0});
+}
+
 void Programs(const std::filesystem::path& folder) {
+  Steps(folder);
   WriteProgram(folder / "small", test::SmallProgram());
   ProgramWriter picture;
   const uint32_t x = picture.Input("x", kF32, {3, 4, 4});
