@@ -1,7 +1,7 @@
 /** Does one thing over and over; prints how much memory outside V8's heap grew after a warm-up. Needs --expose-gc. */
 const path = require('node:path')
 const { Worker } = require('node:worker_threads')
-const { bits, openChain } = require('../e2e/lifecycle/engine.cjs')
+const { bits, openEngine } = require('../e2e/lifecycle/engine.cjs')
 const programs = require('../e2e/lifecycle/programs.cjs')
 
 const dist = process.env.IRODORI_DIST ?? path.resolve(__dirname, '../../dist')
@@ -14,7 +14,7 @@ const ACTIONS = {
   engines: [
     40,
     async (backend) => {
-      const engine = await openChain({ backend, steps: 4 })
+      const engine = await openEngine({ backend, steps: 4 })
       const buffer = engine.device.allocate(2 << 20)
       bits(await engine.run())
       buffer.dispose()

@@ -9,9 +9,9 @@ import {
   openDevice,
   optionsFromMetadata,
   type Provenance,
+  readMetadata,
   readSafetensors,
   readSafetensorsIndex,
-  readMetadata,
 } from 'irodori'
 import { type Graph, graphFlops } from 'irodori/graph'
 import { MODELS, type ModelDefinition } from 'irodori/models'

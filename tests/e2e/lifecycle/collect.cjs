@@ -1,12 +1,12 @@
 /** Drops handles without disposing them; prints native bytes before and after the collector ran. Needs --expose-gc. */
-const { openChain } = require('./engine.cjs')
+const { openEngine } = require('./engine.cjs')
 
 const turns = async (count) => {
   for (let i = 0; i < count; i++) await new Promise(setImmediate)
 }
 
 async function main(backend) {
-  const keeper = await openChain({ backend, steps: 2 })
+  const keeper = await openEngine({ backend, steps: 2 })
   await keeper.run()
   global.gc()
   await turns(5)
@@ -35,7 +35,7 @@ async function main(backend) {
   // Whole engines, one still running when it is dropped.
   const rssBefore = process.memoryUsage().rss
   for (let i = 0; i < 30; i++) {
-    const engine = await openChain({ backend, steps: 8 })
+    const engine = await openEngine({ backend, steps: 8 })
     const pending = engine.run()
     if (i % 2) await pending
     if (i % 5 === 0) global.gc()

@@ -1,11 +1,11 @@
 /** Ends in the middle of a run, in the way the second argument says; workers run too when the third is "workers". */
 const { isMainThread, Worker, workerData } = require('node:worker_threads')
-const { openChain } = require('./engine.cjs')
+const { openEngine } = require('./engine.cjs')
 
 const [, , backend = workerData, way, company] = process.argv
 
 async function main() {
-  const engine = await openChain({ backend, steps: 4000 })
+  const engine = await openEngine({ backend, steps: 4000 })
   const runs = [engine.run(1), engine.run(2), engine.run(3)]
   if (!isMainThread) {
     await Promise.all(runs)

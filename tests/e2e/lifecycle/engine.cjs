@@ -1,21 +1,47 @@
-/** What the child processes run: a chain of matmuls that takes about as long as asked on the machine at hand. */
+/**
+ * What the child processes run, by the name of a backend: a chain of matmuls on it; or, for `emoji`, pictures of the
+ * bundled model, where steps are the sampler's. Both take about as long as asked on the machine at hand.
+ */
 const path = require('node:path')
 const { chain, emptyCheckpoint, noise } = require('./programs.cjs')
 
 const dist = process.env.IRODORI_DIST ?? path.resolve(__dirname, '../../../dist')
-const { DeviceWeights, loadExecutable, openDevice } = require(path.join(dist, 'bindings'))
-const { programRunnable } = require(path.join(dist, 'compile'))
 
 const TOKENS = 64
 const WIDTH = 256
+const MOST_SAMPLER_STEPS = 500
+
+/** `run(seed, signal)` gives the same bits for the same seed; `small` makes a run as short as it can be. */
+const openEngine = ({ backend, ...options }) =>
+  backend === 'emoji' ? openPictures(options) : openChain({ backend, ...options })
+
+async function openPictures({ steps, small = false }) {
+  const { loadPipeline } = require(dist)
+  const pipe = await loadPipeline('emoji')
+  const run = async (seed = 1, signal) => {
+    const prompt = seed % 2 ? 'a red apple' : '寿司'
+    const { images } = await pipe.generate({
+      prompt,
+      seed,
+      steps: Math.min(steps, MOST_SAMPLER_STEPS),
+      ...(small ? { size: 64 } : {}),
+      ...(signal ? { signal } : {}),
+    })
+    if (!small) await images[0].encode('png')
+    return images[0].data
+  }
+  return { run, dispose: () => pipe.dispose() }
+}
 
 /** Opens a device and loads a chain of that many steps. */
-async function openChain({ backend, steps, tokens = TOKENS, threads }) {
+async function openChain({ backend, steps, small = false }) {
+  const { DeviceWeights, loadExecutable, openDevice } = require(path.join(dist, 'bindings'))
+  const { programRunnable } = require(path.join(dist, 'compile'))
+  const tokens = small ? 1 : TOKENS
   const values = tokens * WIDTH
-  const device = openDevice(threads ? { device: backend, threads } : { device: backend })
+  const device = openDevice({ device: backend })
   const weights = new DeviceWeights(device, emptyCheckpoint)
   const executable = await loadExecutable(device, programRunnable(chain({ tokens, width: WIDTH, steps })), weights)
-  /** One run of one row; the same seed gives the same bits. */
   const run = async (seed = 1, signal) => {
     const y = new Float32Array(values)
     await executable.run({ rows: 1, inputs: { x: [noise(values, seed)] }, outputs: { y: [y] }, signal })
@@ -32,7 +58,7 @@ async function openChain({ backend, steps, tokens = TOKENS, threads }) {
 /** How many steps make a run of about `ms` milliseconds here. */
 async function stepsFor(backend, ms) {
   const steps = 8
-  const engine = await openChain({ backend, steps })
+  const engine = await openEngine({ backend, steps })
   await engine.run()
   const started = performance.now()
   for (let i = 0; i < 3; i++) await engine.run()
@@ -43,7 +69,10 @@ async function stepsFor(backend, ms) {
 
 /** A short name for a result's bits. */
 function bits(y) {
-  return require('node:crypto').createHash('sha256').update(new Uint8Array(y.buffer)).digest('base64')
+  return require('node:crypto')
+    .createHash('sha256')
+    .update(new Uint8Array(y.buffer, y.byteOffset, y.byteLength))
+    .digest('base64')
 }
 
-module.exports = { bits, openChain, stepsFor }
+module.exports = { bits, openEngine, stepsFor }

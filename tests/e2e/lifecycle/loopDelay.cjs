@@ -5,8 +5,8 @@ async function main(backend, seconds) {
   let ended = false
   let generating = Promise.resolve(0)
   if (backend !== 'idle') {
-    const { openChain, stepsFor } = require('./engine.cjs')
-    const engine = await openChain({ backend, steps: await stepsFor(backend, 50) })
+    const { openEngine, stepsFor } = require('./engine.cjs')
+    const engine = await openEngine({ backend, steps: await stepsFor(backend, 50) })
     await engine.run()
     generating = (async () => {
       let runs = 0

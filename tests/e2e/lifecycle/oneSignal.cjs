@@ -1,14 +1,14 @@
 /** A thousand calls on one AbortSignal, aborted and completed; prints what became of them and every warning. */
 const { getEventListeners } = require('node:events')
-const { openChain, stepsFor } = require('./engine.cjs')
+const { openEngine, stepsFor } = require('./engine.cjs')
 
 const CALLS = 1000
 
 async function main(backend) {
   const warnings = []
   process.on('warning', (warning) => warnings.push(`${warning.name}: ${warning.message}`))
-  const short = await openChain({ backend, steps: 1, tokens: 1 })
-  const long = await openChain({ backend, steps: await stepsFor(backend, 50) })
+  const short = await openEngine({ backend, steps: 1, small: true })
+  const long = await openEngine({ backend, steps: await stepsFor(backend, 50) })
 
   const completed = new AbortController()
   const done = Array.from({ length: CALLS }, () => short.run(1, completed.signal))

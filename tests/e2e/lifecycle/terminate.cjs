@@ -3,7 +3,7 @@
  * Prints how many runs were made and how many gave other bits than expected.
  */
 const { isMainThread, parentPort, Worker, workerData } = require('node:worker_threads')
-const { bits, openChain, stepsFor } = require('./engine.cjs')
+const { bits, openEngine, stepsFor } = require('./engine.cjs')
 
 const VICTIMS = 100
 
@@ -20,7 +20,7 @@ async function steady(engine, expected, ended) {
 
 async function main(backend) {
   const steps = await stepsFor(backend, 20)
-  const engine = await openChain({ backend, steps })
+  const engine = await openEngine({ backend, steps })
   const expected = []
   for (const seed of [1, 2, 3]) expected.push(bits(await engine.run(seed)))
 
@@ -62,7 +62,7 @@ async function main(backend) {
 }
 
 async function worker({ role, backend, steps, expected }) {
-  const engine = await openChain({ backend, steps })
+  const engine = await openEngine({ backend, steps })
   if (role === 'victim') {
     // More than one: some wait in the queue when the end comes.
     const runs = [engine.run(1), engine.run(2), engine.run(3)]
