@@ -53,7 +53,7 @@ describe('tensors that no network reads', () => {
     await writeSafetensors(file, { ...tensors, stray: { dtype: 'f32', shape: [1], data: new Float32Array(1) } })
     const messages: LoadMessage[] = []
     const listen = (message: unknown) => messages.push(message as LoadMessage)
-    const warnings: (readonly [string, object | undefined])[] = []
+    const warnings: (readonly [message: string, facts?: object | undefined])[] = []
     subscribe('irodori:load', listen)
     const pipe = await loadPipeline(folder, { logger: { warn: (...told) => warnings.push(told) } })
     unsubscribe('irodori:load', listen)

@@ -5,21 +5,11 @@ import path from 'node:path'
 import { afterAll } from 'vitest'
 import { type Device, type DeviceWeights, type Executable, loadExecutable } from '../../../src/bindings'
 import { type Program, programRunnable } from '../../../src/compile'
-import type { Checkpoint } from '../../../src/weights/checkpoint'
 import programs from '../../e2e/lifecycle/programs.cjs'
 
 export const BACKENDS = ['reference', 'cpu'] as const
 
-export const affine: (n: number) => Program = programs.affine
-export const lookup: (n: number, rows: number, width: number) => Program = programs.lookup
-export const chain: (options: {
-  tokens: number
-  width: number
-  steps: number
-  weight?: (step: number) => unknown
-}) => Program = programs.chain
-export const noise: (length: number, seed: number) => Float32Array = programs.noise
-export const emptyCheckpoint: Checkpoint = programs.emptyCheckpoint
+export const { affine, chain, emptyCheckpoint, lookup, noise } = programs
 
 /** Loads a program made by hand. */
 export function loadProgram(device: Device, program: Program, weights: DeviceWeights): Promise<Executable> {

@@ -16,7 +16,7 @@ afterEach(() => {
 describe('addon()', () => {
   it('is not loaded by importing the bindings', async () => {
     process.env.IRODORI_ADDON = folder.path('absent.node')
-    const bindings = await import('../../../src/bindings')
+    const bindings = await import('../../../src/bindings/index.js')
     expect(failure(() => bindings.openDevice())).toMatchObject({ code: 'unavailable-binding' })
   })
 
@@ -25,7 +25,7 @@ describe('addon()', () => {
     ['not a library', () => folder.write('text.node', 'not a library')],
   ])('says what was tried when the file is %s', async (_, file) => {
     process.env.IRODORI_ADDON = file()
-    const { addon } = await import('../../../src/bindings/load')
+    const { addon } = await import('../../../src/bindings/load.js')
     const error = failure(() => addon()) as Error & { context: Record<string, unknown> }
     expect(error).toMatchObject({ name: 'EngineError', code: 'unavailable-binding' })
     for (const fact of [process.platform, process.arch, process.versions.modules, process.env.IRODORI_ADDON]) {
@@ -43,7 +43,7 @@ describe('addon()', () => {
 
   it('can be loaded after a failure', async () => {
     process.env.IRODORI_ADDON = folder.path('absent.node')
-    const { addon } = await import('../../../src/bindings/load')
+    const { addon } = await import('../../../src/bindings/load.js')
     expect(failure(() => addon())).toMatchObject({ code: 'unavailable-binding' })
     if (before === undefined) delete process.env.IRODORI_ADDON
     else process.env.IRODORI_ADDON = before

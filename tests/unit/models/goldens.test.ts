@@ -83,7 +83,10 @@ async function evaluate(
   const bound = withTensors(model.graph, await readTensors(checkpoint.tensors.values()))
   const result: Record<string, number[]> = Object.fromEntries(model.outputs.map((port) => [port.name, []]))
   for (const row of rows) {
-    const values = interpretGraph(bound, row.inputs)
+    const arrays = Object.entries(row.inputs).flatMap(([name, value]) =>
+      'length' in value ? [[name, value] as const] : [],
+    )
+    const values = interpretGraph(bound, Object.fromEntries(arrays))
     for (const { name, output, kind } of model.outputs) {
       const { shape = [], data = new Float64Array() } = values[output] ?? {}
       const [, , channels = 1] = shape

@@ -5,13 +5,7 @@ import { makeImage } from '../../../src/images/image'
 import { EventQueue, type StreamEvent } from '../../../src/pipelines/events'
 
 const image = makeImage(new Uint8Array(3), 1, 1)
-const progress = (done: number): StreamEvent => ({
-  type: 'progress',
-  stage: 'denoise',
-  done,
-  of: 4,
-  fraction: done / 4,
-})
+const progress = (done: number): StreamEvent => ({ type: 'progress', stage: 'denoise', done, of: 4 })
 const preview = (index: number, step: number): StreamEvent => ({ type: 'preview', index, step, image })
 const picture = (index: number): StreamEvent => ({ type: 'image', index, image })
 

@@ -2,6 +2,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Stage, StreamEvent } from '../../../src/pipelines/events'
 import { Pipeline } from '../../../src/pipelines/pipeline'
@@ -139,7 +140,6 @@ describe('abort', () => {
     const { signal } = controller
     const calls = Array.from({ length: 1000 }, () => pipe.generate({ prompt: 'rocket', steps: 1, size: 16, signal }))
     await Promise.all(calls)
-    const { getEventListeners } = await import('node:events')
     expect(getEventListeners(signal, 'abort')).toEqual([])
     await new Promise((resolve) => setImmediate(resolve))
     process.off('warning', listen)

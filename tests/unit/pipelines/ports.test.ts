@@ -81,7 +81,7 @@ describe('bindInputs', () => {
       encoder_attention_mask: { dtype: 'u8', shape: [2, 4], data: Uint8Array.of(1, 1, 0, 0, 1, 1, 1, 1) },
     })
     expect(rows[0]?.inputs.x).toEqual(Float32Array.of(1, 0, -1, 0))
-    expect(rows[0]?.inputs.text?.[0]).toBe(0.5)
+    expect(rows[0]?.inputs.text).toEqual(new Float32Array(12).fill(0.5))
     expect(rows.map((row) => row.inputs.length)).toEqual([Int32Array.of(2), Int32Array.of(4)])
   })
 

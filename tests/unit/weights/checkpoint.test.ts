@@ -31,8 +31,8 @@ describe('safetensors', () => {
     const file = path.join(disk.folder, 'all.safetensors')
     await writeSafetensors(file, tensors, { made: 'here' })
     const entries = await readHeader(file)
-    for (const { begin, dtype } of entries)
-      expect(begin % { f32: 4, f16: 2, bf16: 2, i32: 4, i64: 8, u8: 1 }[dtype]).toBe(0)
+    const alignment: Record<string, number> = { f32: 4, f16: 2, bf16: 2, i32: 4, i64: 8, u8: 1 }
+    for (const { begin, dtype } of entries) expect(begin % (alignment[dtype] ?? Number.NaN)).toBe(0)
     expect(await readTensors(entries)).toEqual(tensors)
     expect(new TextDecoder().decode(encodeSafetensors(tensors, { made: 'here' }))).toContain(
       '"__metadata__":{"made":"here"}',
