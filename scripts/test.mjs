@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { buildNative, root } from './native.mjs'
+import { buildNative, findCMake, root } from './native.mjs'
 
 const skips = new Set()
 const failures = []
@@ -53,7 +53,8 @@ else {
   buildNative('build-emulated', { IRODORI_EMULATED_UNITS: 'ON', IRODORI_TESTS: 'ON' })
   await step('native unit tests, emulated units', nativeTests('build-emulated'), [])
   if (hasWideUnits()) {
-    buildNative('build', { IRODORI_TESTS: 'ON' })
+    await step('build of native unit tests', findCMake(), ['-B', 'build', '-DIRODORI_TESTS=ON'])
+    await step('build of native unit tests', findCMake(), ['--build', 'build', '--target', 'irodori_native_tests'])
     await step('native unit tests, real units', nativeTests('build'), [])
   } else skips.add('native unit tests on real AVX-512 or AMX units: this processor has none')
 }

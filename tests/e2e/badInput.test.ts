@@ -203,7 +203,7 @@ describe('generate', () => {
     ['guidance NaN', { guidance: Number.NaN }, 'invalid-option'],
     ['a size that does not divide', { size: 100 }, 'invalid-option'],
     ['an unknown sampler', { sampler: 'magic' }, 'unknown-sampler'],
-    ['a schedule the model cannot have', { schedule: 'karras' }, 'unsupported-model'],
+    ['a schedule the model cannot have', { schedule: 'leading' }, 'invalid-option'],
     ['an unknown option', { step: 4 }, 'unknown-option'],
   ])('refuses %s', async (_name, options, code) => {
     const work = pipe.generate({ ...small, ...options })
