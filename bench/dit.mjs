@@ -37,15 +37,13 @@ if (!folder) {
 }
 const [threads, blocks, runs] = [options.threads, options.blocks, options.runs].map(Number)
 
-const { loadComponent } = require(path.join(root, 'dist', 'pipelines', 'component.js'))
+const { loadComponent, readSafetensors } = require(path.join(root, 'dist', 'index.js'))
 const { modelDefinition } = require(path.join(root, 'dist', 'models', 'index.js'))
-const { graphFlops } = require(path.join(root, 'dist', 'graph', 'graph.js'))
-const { readSafetensorsIndex } = require(path.join(root, 'dist', 'bindings', 'index.js'))
-const { readTensors } = require(path.join(root, 'dist', 'weights', 'index.js'))
+const { graphFlops } = require(path.join(root, 'dist', 'graph', 'index.js'))
 const peer = createRequire(path.join(path.resolve(options.peers), 'package.json'))
 const ort = peer('onnxruntime-node')
 
-const tensors = await readTensors(await readSafetensorsIndex(path.join(folder, 'case.safetensors')))
+const tensors = await readSafetensors(path.join(folder, 'case.safetensors'))
 const latents = tensors['in.hidden_states']
 const label = tensors['in.class_labels']
 const want = tensors['out.sample'].data

@@ -90,10 +90,22 @@ def japanese_variants(item, labels):
     return {c for c in out if c != label and c not in labels}
 
 
+def read_extra():
+    """Captions added by hand, by emoji and language."""
+    with open(os.path.join(HERE, "data", "extra.json"), encoding="utf-8") as f:
+        return json.load(f)
+
+
+def asked_for(items):
+    """Index of the item, language and caption, for every caption added by hand."""
+    extra = read_extra()
+    return [(k, g, c.lower()) for k, item in enumerate(items) for g in LANGUAGES
+            for c in extra.get(item["emoji"].replace("\ufe0f", ""), {}).get(g, [])]
+
+
 def build(items):
     """One list per item of [language, caption, probability within its language, kind]."""
-    with open(os.path.join(HERE, "data", "extra.json"), encoding="utf-8") as f:
-        extra = json.load(f)
+    extra = read_extra()
     common = {g: Counter(t.lower() for i in items for t in set(i[g]["tags"])) for g in LANGUAGES}
     labels = {g: {i[g]["label"].lower() for i in items} for g in LANGUAGES}
     claimed = {g: {c for e in extra.values() for c in e.get(g, [])} for g in LANGUAGES}

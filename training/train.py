@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 
-from captions import HERE, LANGUAGES
+from captions import HERE, LANGUAGES, asked_for
 from model import (BOS, EOS, MAX_TOKENS, PAD, SCALING_FACTOR, UNK, denoise, encode_text, make_text_encoder,
                    make_transformer)
 from optim import Muon
@@ -27,7 +27,8 @@ STRANGE = 0.04  # share of captions with an unknown token put somewhere, so that
 class Batches:
     """Endless shuffled passes over the items, cut into batches whose captions have one padded length."""
 
-    def __init__(self, folder, size, seed):
+    def __init__(self, folder, size, seed, practice=0.0):
+        """`practice` is the share of pictures that are drawn from the items people ask for, by the words they use."""
         self.rng = np.random.default_rng(seed)
         self.size = size
         self.latents = torch.load(os.path.join(folder, "latents.pt")) * SCALING_FACTOR
@@ -38,14 +39,27 @@ class Batches:
             for g in LANGUAGES:
                 own = [(data["ids"][c], p) for lang, c, p, _ in rows if lang == g]
                 self.choices.append(([ids for ids, _ in own], np.cumsum([p for _, p in own])))
+        self.practice = practice
+        self.asked = [(k, data["ids"][c]) for k, _, c in asked_for(data["items"])]
         self.waiting = {SHORT: [], MAX_TOKENS: []}
         self.order = []
 
-    def caption(self, item):
+    def pair(self):
+        """An item and one of its captions as ids."""
+        if self.rng.random() < self.practice:
+            item, ids = self.asked[int(self.rng.integers(len(self.asked)))]
+            return item, self.roughen(ids)
+        if not self.order:
+            self.order = self.rng.permutation(len(self.latents)).tolist()
+        item = self.order.pop()
         if self.rng.random() < DROP:
-            return [BOS, EOS]
+            return item, [BOS, EOS]
         captions, sums = self.choices[2 * item + int(self.rng.integers(2))]
         ids = captions[min(int(np.searchsorted(sums, self.rng.random() * sums[-1])), len(captions) - 1)]
+        return item, self.roughen(ids)
+
+    def roughen(self, ids):
+        """One of a caption's splits into tokens, sometimes with an unknown word in it."""
         ids = ids[int(self.rng.integers(1, len(ids)))] if self.rng.random() < BROKEN else ids[0]
         if self.rng.random() < STRANGE:
             place = int(self.rng.integers(1, len(ids)))
@@ -54,10 +68,7 @@ class Batches:
 
     def next(self):
         while True:
-            if not self.order:
-                self.order = self.rng.permutation(len(self.latents)).tolist()
-            item = self.order.pop()
-            ids = self.caption(item)
+            item, ids = self.pair()
             length = SHORT if len(ids) <= SHORT else MAX_TOKENS
             self.waiting[length].append((item, ids))
             if len(self.waiting[length]) == self.size:
@@ -121,7 +132,7 @@ def work(rank, args, shared, modules, muon, adamw, barrier, old):
     muon.own = slice(rank, None, args.processes)
     shared.claim(rank)
     size = args.batch // args.processes
-    batches = Batches(args.data, size, [args.seed, state["step"], rank])
+    batches = Batches(args.data, size, [args.seed, state["step"], rank], args.practice)
     transformer, text_encoder = modules["transformer"], modules["text_encoder"]
 
     @torch.compile(dynamic=False)
@@ -184,7 +195,7 @@ class Keeper:
     def decide(self):
         """Whether to take one more step, and at which share of the learning rate."""
         go = not self.stopping and self.state["seconds"] < 60 * self.minutes
-        return float(go), rate(self.state["step"], self.state["seconds"] / (60 * self.minutes))
+        return float(go), self.args.rate * rate(self.state["step"], self.state["seconds"] / (60 * self.minutes))
 
     def after(self, norm, factor):
         state, args = self.state, self.args
@@ -231,6 +242,8 @@ def main():
     parser.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     parser.add_argument("--lr", type=float, default=1e-3, help="of AdamW")
     parser.add_argument("--muon-lr", type=float, default=0.02)
+    parser.add_argument("--rate", type=float, default=1.0, help="times both learning rates; above 1 to go on near the end")
+    parser.add_argument("--practice", type=float, default=0.0, help="share of pictures drawn by captions of data/extra.json")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each; they share a batch")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
