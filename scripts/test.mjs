@@ -18,7 +18,7 @@ async function step(title, command, args) {
   })
   for await (const line of createInterface({ input: child.stdout })) {
     console.log(line)
-    const skip = /(?:^|\s)(\S.*: )?skipped(?:: |, )(.+)/.exec(stripColours(line))
+    const skip = /(?:^|\s)(\S.*: )?skipped(?:: |, | family )(.+)/.exec(stripColours(line))
     if (skip) skips.add(`${skip[1] ?? ''}${skip[2]}`)
   }
   const status = await closed
