@@ -97,9 +97,9 @@ def read_extra():
 
 
 def asked_for(items):
-    """Index of the item, language and caption, for every caption added by hand."""
+    """Index of the item and caption, for every caption added by hand."""
     extra = read_extra()
-    return [(k, g, c.lower()) for k, item in enumerate(items) for g in LANGUAGES
+    return [(k, c.lower()) for k, item in enumerate(items) for g in LANGUAGES
             for c in extra.get(item["emoji"].replace("\ufe0f", ""), {}).get(g, [])]
 
 

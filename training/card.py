@@ -14,10 +14,10 @@ def read_lines(path):
         return [json.loads(line) for line in f]
 
 
-def cost(rows, processor):
+def cost(rows, processor, items):
     """One sentence from the last line of the run's log."""
     last = rows[-1]
-    pictures = last["epoch"] * 1339
+    pictures = last["epoch"] * items
     return (f"{last['seconds'] / 60:.0f} minutes ({processor}), {last['step']:,} steps, {pictures / 1e6:.2f} M pictures "
             f"({last['epoch']:.0f} times the set), loss {last['loss']:.2f}.")
 
@@ -39,9 +39,11 @@ def main():
     args = parser.parse_args()
     scores = read_lines(os.path.join(args.run, "scores.jsonl"))
     assert {row["language"] for row in scores} == set(LANGUAGES), "scores of every language, by evaluate.py"
+    with open(os.path.join(args.model, "labels.json"), encoding="utf-8") as f:
+        items = len(json.load(f)["items"])
     with open(os.path.join(HERE, "card", "MODEL_CARD.md"), encoding="utf-8") as f:
         card = f.read()
-    card = card.replace("@@COST@@", cost(read_lines(os.path.join(args.run, "log.jsonl")), args.processor))
+    card = card.replace("@@COST@@", cost(read_lines(os.path.join(args.run, "log.jsonl")), args.processor, items))
     card = card.replace("@@SCORES@@", table(scores))
     assert "@@" not in card
     with open(os.path.join(args.model, "MODEL_CARD.md"), "w", encoding="utf-8") as f:

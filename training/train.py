@@ -40,7 +40,7 @@ class Batches:
                 own = [(data["ids"][c], p) for lang, c, p, _ in rows if lang == g]
                 self.choices.append(([ids for ids, _ in own], np.cumsum([p for _, p in own])))
         self.practice = practice
-        self.asked = [(k, data["ids"][c]) for k, _, c in asked_for(data["items"])]
+        self.asked = [(k, data["ids"][c]) for k, c in asked_for(data["items"])]
         self.waiting = {SHORT: [], MAX_TOKENS: []}
         self.order = []
 
