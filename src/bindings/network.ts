@@ -106,6 +106,8 @@ export class Network {
   readonly inputs: readonly SignaturePort[]
   /** Graph outputs as a run leaves them. */
   readonly outputs: readonly SignaturePort[]
+  /** Work space of one row. */
+  readonly workBytes: number
   readonly #parts: readonly NetworkPart[]
   readonly #rowPart: NetworkPart
   readonly #known: ReadonlyMap<string, NetworkInput>
@@ -125,6 +127,7 @@ export class Network {
     this.graph = graph
     this.inputs = values.map(({ at, dtype, shape }) => ({ name: at, dtype, shape }))
     this.outputs = rowPart.executable.signature.outputs
+    this.workBytes = rowPart.executable.signature.arenaBytes
     this.#parts = parts
     this.#rowPart = rowPart
     this.#known = new Map(

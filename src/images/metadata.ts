@@ -18,8 +18,30 @@ export interface Provenance {
   readonly schedule?: ScheduleName
   readonly steps: number
   readonly guidance: number
+  /** Share of guidance rescaling; left out when it was none. */
+  readonly guidanceRescale?: number
   readonly width: number
   readonly height: number
+  /** The size that was asked for, where a second pass or enlarging made the picture larger. */
+  readonly asked?: { readonly width: number; readonly height: number }
+  /** What it was made of besides words; pictures by the start of a hash over their pixels. */
+  readonly init?: { readonly hash: string; readonly strength: number }
+  readonly mask?: { readonly hash: string; readonly blur: number }
+  readonly control?: readonly {
+    readonly hash: string
+    readonly net: string
+    readonly scale: number
+    readonly interval: readonly [start: number, end: number]
+  }[]
+  readonly hires?: {
+    readonly scale: number
+    readonly strength: number
+    readonly enlarge: 'latent' | 'picture'
+    readonly steps: number
+  }
+  readonly upscale?: number
+  /** Tiles the autoencoder worked in; left out when it worked on the whole picture. */
+  readonly tiling?: { readonly size: number; readonly overlap: number }
   /** Backend and arithmetic class that decide the bits. */
   readonly device: { readonly backend: string; readonly arithmetic: string }
   readonly dtype: string

@@ -27,6 +27,11 @@ export async function toBytes(values: Float32Array, low: number, high: number): 
   return bytes
 }
 
+/** Values of bytes: 0 is 0, 255 is 1. */
+export function fromBytes(bytes: Uint8Array): Float32Array {
+  return Float32Array.from(bytes, (byte) => byte / 255)
+}
+
 /** Cuts values to [0, 1], in place. */
 export function clampUnit(values: Float32Array): Float32Array {
   for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, values[i] ?? 0))

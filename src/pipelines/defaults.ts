@@ -4,14 +4,17 @@ import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { jsonFields, readJson } from '../weights/jsonFields'
 
-/** Defaults of a text-to-image model. */
+/** Defaults of a model. */
 export interface PipelineDefaults {
   readonly steps: number
   readonly guidance: number
   /** Side of the default picture in pixels. */
   readonly size: number
-  /** Side of what the decoder gives, before any upscaling. */
-  readonly nativeSize: number
+}
+
+/** What a folder says besides diffusers' files. */
+export interface FolderSettings {
+  readonly defaults: PipelineDefaults
   /** Tokens a prompt is padded or cut to. */
   readonly textLength: number
   /** How many times larger one pass of the upscaler makes a picture; 1 without one. */
@@ -24,13 +27,14 @@ export interface PipelineDefaults {
 
 /** What is known of a model without its `irodori.json`. */
 export interface ModelFacts {
-  readonly nativeSize: number
+  /** Side of what it draws when nothing is asked for. */
+  readonly native: number
+  /** Sides it draws are multiples of this; `undefined` when it draws the native one alone. */
+  readonly multiple: number | undefined
   readonly textLength: number
+  readonly steps: number
+  readonly guidance: number
 }
-
-/** Steps and guidance that suit most models, where a folder says nothing. */
-const STEPS = 20
-const GUIDANCE = 4.5
 
 /**
  * Reads `irodori.json`, the file beside `model_index.json` with what diffusers' files have no place for. Every field may
@@ -42,26 +46,31 @@ const GUIDANCE = 4.5
  * ```
  *
  * @param folder - of the pipeline.
- * @param facts - from the components' configs.
+ * @param facts - of its family and the components' configs.
  * @throws {@link EngineError} `invalid-config` naming file and field.
  */
-export async function readDefaults(folder: string, facts: ModelFacts): Promise<PipelineDefaults> {
+export async function readSettings(folder: string, facts: ModelFacts): Promise<FolderSettings> {
   const file = path.join(folder, 'irodori.json')
   const fields = jsonFields((await exists(file)) ? await readJson(file) : {}, file)
-  const nativeSize = fields.integer('width', { default: facts.nativeSize, min: 8, max: 4096 })
-  const height = fields.integer('height', { default: nativeSize })
-  if (height !== nativeSize) fields.fail('height', `the width, ${nativeSize}`, height)
-  if (nativeSize !== facts.nativeSize) {
-    fields.fail('width', `${facts.nativeSize}, the size of the model`, nativeSize)
+  const width = fields.integer('width', { default: facts.native, min: 8, max: 4096 })
+  const height = fields.integer('height', { default: width })
+  if (height !== width) fields.fail('height', `the width, ${width}`, height)
+  if (facts.multiple === undefined && width !== facts.native) {
+    fields.fail('width', `${facts.native}, the size of the model`, width)
+  }
+  if (facts.multiple !== undefined && width % facts.multiple !== 0) {
+    fields.fail('width', `a multiple of ${facts.multiple}`, width)
   }
   const textLength = fields.integer('maxSequenceLength', { default: facts.textLength, min: 3, max: facts.textLength })
   const upscaler = fields.has('upscaler') ? fields.string('upscaler') : undefined
   const upscale = upscaler === undefined ? 1 : await upscaleOf(path.join(folder, upscaler))
-  const defaults = {
-    steps: fields.integer('steps', { default: STEPS, min: 1, max: 1000 }),
-    guidance: fields.number('guidance', { default: GUIDANCE, min: 1, max: 50 }),
-    size: fields.integer('size', { default: nativeSize * upscale, min: nativeSize }),
-    nativeSize,
+  const size = facts.multiple === undefined ? width * upscale : width
+  const settings = {
+    defaults: {
+      steps: fields.integer('steps', { default: facts.steps, min: 1, max: 1000 }),
+      guidance: fields.number('guidance', { default: facts.guidance, min: 1, max: 50 }),
+      size: fields.integer('size', { default: size, min: width }),
+    },
     textLength,
     upscale,
     upscaler,
@@ -69,11 +78,11 @@ export async function readDefaults(folder: string, facts: ModelFacts): Promise<P
   }
   fields.inert('languages')
   fields.end()
-  return defaults
+  return settings
 }
 
 /** The factor in an upscaler's config. */
-async function upscaleOf(folder: string): Promise<number> {
+export async function upscaleOf(folder: string): Promise<number> {
   const file = path.join(folder, 'config.json')
   return jsonFields(await readJson(file), file).integer('upscale', { default: 4, min: 2, max: 8 })
 }

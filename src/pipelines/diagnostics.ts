@@ -20,8 +20,11 @@ export interface RequestMessage {
   readonly model: string
   readonly phase: 'start' | 'end' | 'error'
   readonly steps: number
+  /** Pictures. */
   readonly count: number
-  readonly size: number
+  /** Of the finished pictures; left out until it is known. */
+  readonly width?: number
+  readonly height?: number
   readonly durationMs?: number
   readonly error?: unknown
 }

@@ -1,10 +1,10 @@
 /** What a stream tells, and the queue between the work and its reader. */
 
 import type { Image } from '../images/image'
-import type { GenerateWarning, Timings } from './result'
+import type { GenerateResult } from './result'
 
 /** Part of a request. */
-export type Stage = 'text' | 'denoise' | 'decode' | 'upscale'
+export type Stage = 'encode' | 'text' | 'denoise' | 'decode' | 'upscale'
 
 /** What `stream` yields: any number of progress and preview events, every picture once, and `done` at the end. */
 export type StreamEvent =
@@ -24,12 +24,7 @@ export type StreamEvent =
       readonly image: Image
     }
   | { readonly type: 'image'; readonly index: number; readonly image: Image }
-  | {
-      readonly type: 'done'
-      readonly seed: number | bigint
-      readonly timings: Timings
-      readonly warnings: readonly GenerateWarning[]
-    }
+  | ({ readonly type: 'done' } & Omit<GenerateResult, 'images'>)
 
 /**
  * A queue that a slow reader cannot fill: a new progress event takes the place of an unread one, a new preview that of

@@ -1,6 +1,7 @@
-/** What a caller may ask of a text-to-image pipeline, and the complete request it becomes. */
+/** What a caller may ask of a pipeline, and the complete request it becomes. */
 
 import { randomInt } from 'node:crypto'
+import type { ImageInput } from '../images/readPicture'
 import { findSampler } from '../samplers/registry'
 import { SCHEDULE_NAMES, type ScheduleName } from '../samplers/schedules/request'
 import { checkSeed } from '../tensor/philox'
@@ -15,32 +16,67 @@ import {
   wordOption,
 } from '../text/givenOptions'
 import { MAX_PROMPT_CHARACTERS } from '../text/tokenizer'
+import type { PromptPair } from './conditioning'
 import type { PipelineDefaults } from './defaults'
-
-/** Where noise comes from: Philox, the same bits everywhere, or PyTorch's CPU generator, to compare with diffusers. */
-export type Rng = 'philox' | 'torch-cpu'
+import type { Rng } from './latents'
+import {
+  type ControlOptions,
+  type ControlRequest,
+  type HiresOptions,
+  type HiresRequest,
+  type InitRequest,
+  type PictureAbilities,
+  readControls,
+  readHires,
+  readInit,
+} from './pictureOptions'
+import { checkSize, type PixelSize, type SizeRules } from './sizes'
+import { readTiling, type TilingOptions, type TilingRequest } from './tiling'
 
 /** Options of `generate`. What is left out comes from the model's folder. */
 export interface GenerateOptions {
-  /** What to draw. */
-  readonly prompt: string
-  /** What to stay away from; takes the place of the empty prompt in guidance. */
-  readonly negativePrompt?: string
+  /** What to draw; of a list, every prompt gets `count` pictures, and all are made together. */
+  readonly prompt: string | readonly string[]
+  /** What to stay away from; takes the place of the empty prompt in guidance. One for all prompts, or one for each. */
+  readonly negativePrompt?: string | readonly string[]
   /** Sampler steps, 1 to 1000. */
   readonly steps?: number
-  /** Whole number from 0; picture i of `count` has the seed `seed + i`. @defaultValue random, and reported */
-  readonly seed?: number | bigint
+  /**
+   * Whole number from 0; pictures count up from it. A list has one for each prompt, from which that prompt's pictures
+   * count up. @defaultValue random, and reported
+   */
+  readonly seed?: number | bigint | readonly (number | bigint)[]
   /** How strongly the prompt is followed, 1 to 50; 1 switches guidance off and halves the work. */
   readonly guidance?: number
+  /** Share of guidance rescaling against over-exposure, 0 to 1. @defaultValue 0 */
+  readonly guidanceRescale?: number
   /** Sampler by any of its names. */
   readonly sampler?: string
   /** How noise levels are placed. */
   readonly schedule?: ScheduleName
-  /** Side of the picture in pixels. */
-  readonly size?: number
-  /** Number of pictures, 1 to 256. @defaultValue 1 */
+  /** Side of the picture in pixels, or both sides. @defaultValue the model's; of `init` where the model can draw it */
+  readonly size?: number | PixelSize
+  /** Number of pictures for each prompt; 256 at most in all. @defaultValue 1 */
   readonly count?: number
+  /** A picture to start from; scaled to the size that is drawn. */
+  readonly init?: ImageInput
+  /** Share of the noise a run from `init` starts with, above 0, at most 1. @defaultValue 0.8; 1 with a mask */
+  readonly strength?: number
+  /** Where `init` is drawn anew: white is new, black is kept to the bit. Scaled as `init`. */
+  readonly mask?: ImageInput
+  /** Pixels (standard deviation) over which new and kept fade into one another. @defaultValue 4 */
+  readonly maskBlur?: number
+  /** Hints for the ControlNets the pipeline was loaded with, in their order. */
+  readonly control?: readonly ControlOptions[]
+  /** A second pass at a larger size. */
+  readonly hires?: HiresOptions
+  /** Enlarges the finished picture so many times with the model's upscaler. @defaultValue 1 */
+  readonly upscale?: number
+  /** Whether the autoencoder works in tiles. @defaultValue where the whole picture would take too much of the memory there is */
+  readonly tiling?: boolean | TilingOptions
   readonly rng?: Rng
+  /** `latents` gives the denoiser's latents in place of pictures. @defaultValue `images` */
+  readonly output?: 'images' | 'latents'
   /** `false` writes no metadata into files; `{ prompt: true }` adds the prompts. @defaultValue all but the prompts */
   readonly metadata?: boolean | { readonly prompt?: boolean }
   readonly signal?: AbortSignal
@@ -52,35 +88,73 @@ export interface StreamOptions extends GenerateOptions {
   readonly preview?: { readonly every?: number }
 }
 
+/** One picture of a request. */
+export interface PictureRequest extends PromptPair {
+  readonly seed: bigint
+}
+
 /** A request with nothing left open. */
 export interface GenerateRequest {
-  readonly prompt: string
-  readonly negativePrompt: string
+  /** In the order of results. */
+  readonly pictures: readonly PictureRequest[]
   readonly steps: number
-  readonly seed: bigint
   readonly guidance: number
+  readonly guidanceRescale: number
   readonly sampler: string | undefined
   readonly schedule: ScheduleName | undefined
-  readonly size: number
-  readonly count: number
+  /** `undefined` where the picture it starts from decides. */
+  readonly size: PixelSize | undefined
+  readonly init: InitRequest | undefined
+  readonly control: readonly ControlRequest[]
+  readonly hires: HiresRequest | undefined
+  readonly upscale: number
+  readonly tiling: TilingRequest
   readonly rng: Rng
+  readonly output: 'images' | 'latents'
   readonly metadata: 'none' | 'settings' | 'settings and prompts'
   /** Steps between previews; 0 is none. */
   readonly previewEvery: number
   readonly signal: AbortSignal | undefined
 }
 
+/** What decides which options a model can honour. */
+export interface RequestRules {
+  readonly defaults: PipelineDefaults
+  readonly sizes: SizeRules
+  readonly abilities: ModelAbilities
+}
+
+export interface ModelAbilities extends PictureAbilities {
+  /** Whether the denoiser is told the guidance scale, and so runs without a negative prompt. */
+  readonly embedsGuidance: boolean
+  /** Whether it decodes quickly enough to show pictures on the way. */
+  readonly previews: boolean
+  /** Whether its autoencoder can work in tiles. */
+  readonly tiles: boolean
+}
+
+/** Names of the options of `generate`. */
 const GENERATE_NAMES = [
   'prompt',
   'negativePrompt',
   'steps',
   'seed',
   'guidance',
+  'guidanceRescale',
   'sampler',
   'schedule',
   'size',
   'count',
+  'init',
+  'strength',
+  'mask',
+  'maskBlur',
+  'control',
+  'hires',
+  'upscale',
+  'tiling',
   'rng',
+  'output',
   'metadata',
   'signal',
 ] as const satisfies readonly (keyof GenerateOptions)[]
@@ -88,59 +162,109 @@ const GENERATE_NAMES = [
 const MAX_STEPS = 1000
 const MAX_GUIDANCE = 50
 const MAX_COUNT = 256
-const MAX_SIZE = 1024
-const SIZE_MULTIPLE = 8
+const MAX_UPSCALE = 16
 
 /**
  * Checks options and fills in what is left out.
  *
  * @param owner - `generate` or `stream`; only the latter knows `preview`.
  * @param options - as the caller gave them.
- * @param defaults - of the model.
+ * @param rules - of the model.
  * @throws {@link EngineError} `unknown-option`, `invalid-option` or `unknown-sampler`, naming option, expected and got.
  */
-export function resolveRequest(
-  owner: 'generate' | 'stream',
-  options: unknown,
-  defaults: PipelineDefaults,
-): GenerateRequest {
+export function resolveRequest(owner: 'generate' | 'stream', options: unknown, rules: RequestRules): GenerateRequest {
+  const { defaults, sizes, abilities } = rules
   const given = checkNames(owner, options, owner === 'stream' ? [...GENERATE_NAMES, 'preview'] : GENERATE_NAMES)
   const guidance = numberOption(given, 'guidance', 1, MAX_GUIDANCE) ?? defaults.guidance
-  const count = integerOption(given, 'count', 1, MAX_COUNT) ?? 1
+  const steps = integerOption(given, 'steps', 1, MAX_STEPS) ?? defaults.steps
   const sampler = stringOption(given, 'sampler')
   if (sampler !== undefined) findSampler(sampler)
-  return {
-    prompt: readPrompt(given),
-    negativePrompt: readNegativePrompt(given, guidance),
-    steps: integerOption(given, 'steps', 1, MAX_STEPS) ?? defaults.steps,
-    seed: readSeed(given, count),
+  const init = readInit(given, abilities)
+  const hires = readHires(given, steps, MAX_STEPS, abilities)
+  if (hires && sizes.multiple === undefined)
+    throw invalidOption('hires', 'nothing (the model has one size)', given.hires)
+  const side = { width: defaults.size, height: defaults.size }
+  const output = wordOption(given, 'output', ['images', 'latents']) ?? 'images'
+  const request = {
+    pictures: readPictures(given, abilities.embedsGuidance ? 1 : guidance),
+    steps,
     guidance,
+    guidanceRescale: readRescale(given, abilities.embedsGuidance ? 1 : guidance),
     sampler,
     schedule: wordOption(given, 'schedule', SCHEDULE_NAMES),
-    size: readSize(given, defaults),
-    count,
-    rng: wordOption(given, 'rng', ['philox', 'torch-cpu']) ?? 'philox',
+    size: given.size === undefined ? (init && sizes.multiple ? undefined : side) : checkSize(given.size, sizes),
+    init,
+    control: readControls(given, abilities),
+    hires,
+    upscale: readUpscale(given, sizes),
+    tiling: readTiling(given, abilities),
+    rng: wordOption(given, 'rng', ['philox', 'torch-cpu']) ?? ('philox' as const),
+    output,
     metadata: readMetadataOption(given),
-    previewEvery: readPreview(given),
+    previewEvery: readPreview(given, abilities),
     signal: signalOption(given),
   }
+  if (output === 'latents') rejectPictureOptions(given)
+  return request
 }
 
-function readPrompt(given: GivenOptions): string {
-  const prompt = stringOption(given, 'prompt')
-  if (prompt === undefined || prompt.trim() === '') {
-    throw invalidOption('prompt', 'words that say what to draw', prompt ?? 'none')
+/** What has no effect where no picture is made of the latents. */
+function rejectPictureOptions(given: GivenOptions): void {
+  for (const option of ['upscale', 'maskBlur', 'metadata'] as const) {
+    if (given[option] !== undefined) throw invalidOption(option, 'nothing with output latents', given[option])
   }
-  checkLength('prompt', prompt)
+}
+
+/** Pictures in the order of results: all of the first prompt, then all of the second. */
+function readPictures(given: GivenOptions, guidance: number): PictureRequest[] {
+  const prompts = readPrompts(given)
+  const count = integerOption(given, 'count', 1, MAX_COUNT) ?? 1
+  if (prompts.length * count > MAX_COUNT) {
+    throw invalidOption('count', `at most ${MAX_COUNT} pictures in all`, `${prompts.length} prompts times ${count}`)
+  }
+  const negatives = readNegativePrompts(given, guidance, prompts.length)
+  const seeds = readSeeds(given, prompts.length, count)
+  return prompts.flatMap((prompt, i) =>
+    Array.from({ length: count }, (_, j) => ({
+      prompt,
+      negativePrompt: negatives[i],
+      seed: seeds[i * count + j] ?? 0n,
+    })),
+  )
+}
+
+function readPrompts({ prompt }: GivenOptions): readonly string[] {
+  if (Array.isArray(prompt) && prompt.length === 0)
+    throw invalidOption('prompt', 'at least one prompt', 'an empty list')
+  if (!Array.isArray(prompt)) return [readPrompt('prompt', prompt)]
+  return prompt.map((one: unknown, i) => readPrompt(`prompt[${i}]`, one))
+}
+
+function readPrompt(option: string, prompt: unknown): string {
+  if (prompt !== undefined && typeof prompt !== 'string') throw invalidOption(option, 'a string', prompt)
+  if (prompt === undefined || prompt.trim() === '') {
+    throw invalidOption(option, 'words that say what to draw', prompt ?? 'none')
+  }
+  checkLength(option, prompt)
   return prompt
 }
 
-function readNegativePrompt(given: GivenOptions, guidance: number): string {
-  const prompt = stringOption(given, 'negativePrompt')
-  if (prompt === undefined) return ''
-  if (guidance === 1) throw invalidOption('negativePrompt', 'none with guidance 1, which never looks at it', prompt)
-  checkLength('negativePrompt', prompt)
-  return prompt
+function readNegativePrompts(given: GivenOptions, guidance: number, prompts: number): readonly (string | undefined)[] {
+  const { negativePrompt } = given
+  if (negativePrompt === undefined) return []
+  if (guidance === 1) {
+    throw invalidOption('negativePrompt', 'none with guidance 1, which never looks at it', negativePrompt)
+  }
+  const list: readonly unknown[] = Array.isArray(negativePrompt) ? negativePrompt : Array(prompts).fill(negativePrompt)
+  if (list.length !== prompts) {
+    throw invalidOption('negativePrompt', `one, or one for each of ${prompts} prompts`, `${list.length} of them`)
+  }
+  return list.map((one, i) => {
+    const option = Array.isArray(negativePrompt) ? `negativePrompt[${i}]` : 'negativePrompt'
+    if (typeof one !== 'string') throw invalidOption(option, 'a string', one)
+    checkLength(option, one)
+    return one
+  })
 }
 
 function checkLength(option: string, prompt: string): void {
@@ -148,35 +272,40 @@ function checkLength(option: string, prompt: string): void {
   throw invalidOption(option, `at most ${MAX_PROMPT_CHARACTERS} characters`, `${prompt.length} characters`)
 }
 
+function readRescale(given: GivenOptions, guidance: number): number {
+  const rescale = numberOption(given, 'guidanceRescale', 0, 1)
+  if (rescale === undefined) return 0
+  if (guidance === 1) throw invalidOption('guidanceRescale', 'nothing with guidance 1', rescale)
+  return rescale
+}
+
 /** A seed for requests without one: any number of pictures can count up from it and stay below 2^32. */
 export function randomSeed(): number {
   return randomInt(2 ** 32 - MAX_COUNT)
 }
 
-/** The seed of the first picture; the last one's must still be a seed of the kind that was given. */
-function readSeed(given: GivenOptions, count: number): bigint {
-  const { seed } = given
-  if (seed === undefined) return BigInt(randomSeed())
-  if (typeof seed !== 'number' && typeof seed !== 'bigint') throw invalidOption('seed', 'a whole number', seed)
-  const first = checkSeed(seed)
-  checkSeed(typeof seed === 'bigint' ? seed + BigInt(count - 1) : seed + (count - 1))
-  return first
+/** Seeds of all pictures; each must be a seed of the kind that was given. */
+function readSeeds({ seed = randomSeed() }: GivenOptions, prompts: number, count: number): bigint[] {
+  if (!Array.isArray(seed)) return countUp('seed', seed, prompts * count)
+  if (seed.length !== prompts) {
+    throw invalidOption('seed', `one, or one for each of ${prompts} prompts`, `${seed.length} of them`)
+  }
+  return seed.flatMap((one: unknown, i) => countUp(`seed[${i}]`, one, count))
 }
 
-function readSize(given: GivenOptions, defaults: PipelineDefaults): number {
-  const { nativeSize, upscale } = defaults
-  const size = given.size === undefined ? defaults.size : given.size
-  if (upscale === 1) {
-    if (size === nativeSize) return nativeSize
-    throw invalidOption('size', `${nativeSize}, the only size of a model without an upscaler`, size)
-  }
-  const fits =
-    typeof size === 'number' &&
-    size >= nativeSize &&
-    size <= Math.max(MAX_SIZE, nativeSize) &&
-    size % SIZE_MULTIPLE === 0
-  if (fits) return size
-  throw invalidOption('size', `a multiple of ${SIZE_MULTIPLE} from ${nativeSize} to ${MAX_SIZE}`, size)
+function countUp(option: string, seed: unknown, count: number): bigint[] {
+  if (typeof seed !== 'number' && typeof seed !== 'bigint') throw invalidOption(option, 'a whole number', seed)
+  const first = checkSeed(seed)
+  checkSeed(typeof seed === 'bigint' ? seed + BigInt(count - 1) : seed + (count - 1))
+  return Array.from({ length: count }, (_, i) => first + BigInt(i))
+}
+
+function readUpscale(given: GivenOptions, { multiple, upscale }: SizeRules): number {
+  const factor = numberOption(given, 'upscale', 1, MAX_UPSCALE)
+  if (factor === undefined) return 1
+  if (multiple === undefined) throw invalidOption('upscale', 'nothing (size decides for this model)', factor)
+  if (upscale === 1) throw invalidOption('upscale', 'nothing (no upscaler was loaded)', factor)
+  return factor
 }
 
 function readMetadataOption(given: GivenOptions): GenerateRequest['metadata'] {
@@ -188,8 +317,9 @@ function readMetadataOption(given: GivenOptions): GenerateRequest['metadata'] {
   return prompt ? 'settings and prompts' : 'settings'
 }
 
-function readPreview(given: GivenOptions): number {
+function readPreview(given: GivenOptions, { previews }: ModelAbilities): number {
   if (given.preview === undefined) return 0
+  if (!previews) throw invalidOption('preview', 'nothing (no previewDecoder was loaded)', given.preview)
   const preview = checkNames('preview', given.preview, ['every'])
   return integerOption(preview, 'every', 1, MAX_STEPS) ?? 1
 }

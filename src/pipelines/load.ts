@@ -7,9 +7,9 @@ import { throwIfAborted } from '../errors'
 import { checkNames, integerOption, invalidOption, signalOption, wordOption } from '../text/givenOptions'
 import { resolveModel } from './bundled'
 import { publishLoad } from './diagnostics'
+import { loadModel } from './loadModel'
 import { type Logger, tellLogger } from './logger'
 import { Pipeline } from './pipeline'
-import { loadTextToImageModel } from './textToImageModel'
 
 /** Number types networks run in. */
 const DTYPES = ['f32', 'bf16', 'f16'] as const
@@ -79,7 +79,7 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
   publishLoad({ model: name, phase: 'start' })
   try {
     const opened = shared ?? openDevice({ device, instructions, threads })
-    const loaded = await loadTextToImageModel(name, folder, opened, shared === undefined, {
+    const loaded = await loadModel(name, folder, opened, shared === undefined, {
       dtype,
       signal,
       onProgress: onProgress && ((component, progress) => onProgress({ component, ...progress })),

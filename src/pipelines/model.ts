@@ -1,40 +1,98 @@
-/** What text-to-image needs of a model, whatever runs it. */
+/** What pipelines need of a model, whatever family it is of and whatever runs it. */
 
 import type { TextReader, TextState } from './conditioning'
 import type { PipelineDefaults } from './defaults'
 import type { Denoiser } from './denoise'
-import type { LatentScaling, LatentSize } from './latents'
+import type { ModelAbilities } from './generateOptions'
+import type { LatentScaling } from './latents'
+import type { FloatPicture } from './picture'
+import type { PixelSize, SizeRules } from './sizes'
+import type { Tiling, TilingRequest } from './tiling'
 
-/** A picture as networks see it: channels last, float32. */
-export interface FloatPicture {
-  /** Shape [height, width, 3]. */
-  readonly data: Float32Array
-  readonly width: number
-  readonly height: number
+/** What one run of the sampler needs of the denoiser, known before its first step. */
+export interface SessionPlan {
+  /** Of the pictures that are drawn. */
+  readonly size: PixelSize
+  /** Timesteps of the schedule. */
+  readonly times: readonly number[]
+  readonly texts: readonly TextState[]
+  /** What networks that embed the guidance scale are told. */
+  readonly guidance: number
 }
 
-/** A loaded text-to-image model. */
-export interface TextToImageModel {
+/** The denoiser made ready for one run: what depends on texts and times alone is kept until it is disposed. */
+export interface DenoiserSession extends Disposable {
+  readonly denoise: Denoiser
+}
+
+/** Latents and pictures of one autoencoder. */
+export interface PictureCodec {
+  readonly scaling: LatentScaling
+  /** The tiles it works in for pictures of a size; `undefined` for none. */
+  tiling(request: TilingRequest, size: PixelSize, signal: AbortSignal): Promise<Tiling | undefined>
+  /**
+   * Unscaled latents [h, w, C] to pictures.
+   *
+   * @param size - of the pictures.
+   */
+  decode(
+    latents: readonly Float32Array[],
+    size: PixelSize,
+    tiling: Tiling | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly FloatPicture[]>
+  /**
+   * Pictures to unscaled latents [h, w, C], or to [h, w, 2 C], the mean and the logarithm of the variance of a normal
+   * distribution; `undefined` where the model has no encoder.
+   */
+  readonly encode?: (
+    pictures: readonly FloatPicture[],
+    tiling: Tiling | undefined,
+    signal: AbortSignal,
+  ) => Promise<readonly Float32Array[]>
+}
+
+/** Bytes a pipeline holds on its device; on a shared device, all that is held there. */
+export interface PipelineMemory {
+  /** Packed weights. */
+  readonly weightsBytes: number
+  /** Kept results of sub-programs: text keys and values, time embeddings. */
+  readonly statesBytes: number
+  /** Work space. */
+  readonly arenaBytes: number
+}
+
+/** A loaded model. */
+export interface PipelineModel {
   /** The bundled model's name or the folder's. */
   readonly name: string
   /** Start of a hash over the identity of all weights. */
   readonly hash: string
   readonly device: { readonly backend: string; readonly arithmetic: string }
   readonly dtype: string
+  readonly threads: number
+  /** Tensors of its files that no network reads, `component/name`. */
+  readonly unused: readonly string[]
   readonly defaults: PipelineDefaults
+  readonly sizes: SizeRules
+  readonly abilities: ModelAbilities
   /** Parsed `scheduler_config.json`. */
   readonly schedulerConfig: unknown
-  readonly latentSize: LatentSize
-  readonly latentScaling: LatentScaling
+  /** Channels of a latent. */
+  readonly latentChannels: number
+  /** Side in pixels of what a cell of a latent becomes. */
+  readonly pixelsPerCell: number
   readonly reader: TextReader
-  readonly denoiser: Denoiser
-  /**
-   * Runs what depends on texts and times alone for a whole schedule at once, so that steps find it done; what depends on
-   * the texts is kept until the result is disposed.
-   */
-  prepare(times: readonly number[], texts: readonly TextState[], signal: AbortSignal): Promise<Disposable>
-  /** Latents [h, w, C] to pictures whose values are 0 to 1. */
-  decode(latents: readonly Float32Array[], signal: AbortSignal): Promise<readonly FloatPicture[]>
-  /** One pass of the upscaler over a picture whose values are 0 to 1, which its result may exceed; `undefined` for none. */
+  /** Names of the ControlNets that were loaded with it, each with the start of its hash. */
+  readonly controlNets: readonly string[]
+  readonly codec: PictureCodec
+  /** What shows pictures on the way, quickly; `undefined` where nothing does. */
+  readonly preview: Pick<PictureCodec, 'scaling' | 'decode'> | undefined
+  /** Makes the denoiser ready. */
+  session(plan: SessionPlan, signal: AbortSignal): Promise<DenoiserSession>
+  /** One pass of the upscaler over a picture, whose range its result may exceed; `undefined` for none. */
   readonly upscale: ((picture: FloatPicture, signal: AbortSignal) => Promise<FloatPicture>) | undefined
+  memory(): PipelineMemory
+  /** Frees networks and weights, and the device when it is the model's own. */
+  dispose(): void
 }

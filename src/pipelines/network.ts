@@ -5,7 +5,7 @@ import type { NetworkDType } from '../compile/compile'
 import { EngineError } from '../errors'
 import type { Sizes } from '../models'
 import { type ComponentModel, openComponent } from './componentModel'
-import { ComponentNetworks, type NetworkLease } from './componentNetworks'
+import { ComponentNetworks, type NetworkLease, type Shape } from './componentNetworks'
 
 /** How a pipeline's networks are loaded. */
 export interface NetworkOptions {
@@ -14,41 +14,48 @@ export interface NetworkOptions {
   readonly onProgress: ((component: string, progress: LoadProgress) => void) | undefined
 }
 
+/** Which network of a component, and what it is to give, by the framework's names. */
+export interface RunShape extends Shape {
+  readonly outputs: readonly string[]
+}
+
+/** Most of the device's memory that the work space of one run may take; more rows are run one group after the other. */
+const WORK_SPACE_SHARE = 0.125
+
 export class PipelineNetwork {
   readonly model: ComponentModel
+  readonly device: Device
   readonly #networks: ComponentNetworks
-  readonly #outputs: readonly [string]
   readonly #onProgress: NetworkOptions['onProgress']
 
-  private constructor(device: Device, model: ComponentModel, output: string, options: NetworkOptions) {
+  private constructor(device: Device, model: ComponentModel, options: NetworkOptions) {
     this.model = model
+    this.device = device
     this.#networks = new ComponentNetworks(device, model, options.dtype)
-    this.#outputs = [output]
     this.#onProgress = options.onProgress
   }
 
   /**
    * Opens a component's files; nothing is packed yet.
    *
-   * @param folder - of the pipeline.
+   * @param path - of the pipeline, of the component's own folder or of a file.
    * @param name - `transformer`, `vae.decoder`.
-   * @param className - the class it must be.
-   * @param output - the output that is asked for.
+   * @param classNames - it must be of one of them.
    * @throws {@link EngineError} `unsupported-model` for another class; what opening the files throws.
    */
   static async open(
     device: Device,
-    folder: string,
+    path: string,
     name: string,
-    className: string,
-    output: string,
+    classNames: readonly string[],
     options: NetworkOptions,
   ): Promise<PipelineNetwork> {
-    const model = await openComponent(folder, name)
+    const model = await openComponent(path, name)
     const got = model.definition.className
-    if (got === className) return new PipelineNetwork(device, model, output, options)
-    const message = `${model.place.configFile ?? name}: expected the class ${className}, got ${got}`
-    throw new EngineError('unsupported-model', message, { expected: className, got })
+    if (classNames.includes(got)) return new PipelineNetwork(device, model, options)
+    const where = model.place.configFile ?? name
+    const message = `${where}: expected the class ${classNames.join(' or ')}, got ${got}`
+    throw new EngineError('unsupported-model', message, { expected: classNames, got })
   }
 
   /** Files its weights are in. */
@@ -56,32 +63,65 @@ export class PipelineNetwork {
     return [...new Set([...this.model.checkpoint.tensors.values()].map(({ file }) => file))]
   }
 
-  /** Makes the network for sizes ready ahead of its first run, telling the pipeline's loader how far it is. */
-  async load(sizes: Sizes, signal: AbortSignal | undefined): Promise<void> {
+  /** Whether the network has an input of that name, whatever its sizes. */
+  reads(input: string): boolean {
+    return this.model.ports.inputs.some((port) => port.input === input)
+  }
+
+  /** Makes a network ready ahead of its first run, telling the pipeline's loader how far it is. */
+  async load(shape: RunShape, signal: AbortSignal | undefined): Promise<void> {
     const tell = this.#onProgress
     const onProgress = tell && ((progress: LoadProgress) => tell(this.model.name, progress))
-    using _lease = await this.#networks.lease({ sizes, outputs: this.#outputs }, { signal, onProgress })
+    using _lease = await this.#networks.lease(shape, { signal, onProgress })
   }
 
-  /** The network for sizes, held until the lease is disposed. */
-  lease(sizes: Sizes, signal: AbortSignal | undefined): Promise<NetworkLease> {
-    return this.#networks.lease({ sizes, outputs: this.#outputs }, { signal })
+  /** A network, held until the lease is disposed. */
+  lease(shape: RunShape, signal: AbortSignal | undefined): Promise<NetworkLease> {
+    return this.#networks.lease(shape, { signal })
   }
 
-  /** Runs rows whose inputs are the graph's, and stay as they are meanwhile; gives the asked output of each. */
-  async run(sizes: Sizes, rows: readonly NetworkRow[], signal: AbortSignal): Promise<Float32Array[]> {
-    using lease = await this.lease(sizes, signal)
-    const results = await lease.network.run(rows, { signal, arrays: 'lent' })
-    const [output] = this.#outputs
-    return results.map((result) => {
-      const values = result[output]
-      if (values !== undefined) return values
-      throw new EngineError('internal', `${this.model.name}: expected the output ${output}, got none`)
-    })
+  /** Work space of one row. */
+  async workBytes(shape: RunShape, signal: AbortSignal | undefined): Promise<number> {
+    using lease = await this.lease(shape, signal)
+    return lease.network.workBytes
+  }
+
+  /**
+   * Runs rows whose inputs are the graph's, and stay as they are meanwhile.
+   *
+   * @returns what was asked for, of each row, in the order of `outputs`.
+   */
+  async run(shape: RunShape, rows: readonly NetworkRow[], signal: AbortSignal): Promise<Float32Array[][]> {
+    using lease = await this.lease(shape, signal)
+    const results: Float32Array[][] = []
+    for (const some of groupsOf(rows, lease)) {
+      for (const result of await lease.network.run(some, { signal, arrays: 'lent' })) {
+        results.push(lease.model.outputs.map(({ output }) => result[output] ?? new Float32Array(0)))
+      }
+    }
+    return results
+  }
+
+  /** As {@link run}, for a network that gives one thing. */
+  async runOne(
+    sizes: Sizes,
+    output: string,
+    rows: readonly NetworkRow[],
+    signal: AbortSignal,
+  ): Promise<Float32Array[]> {
+    const results = await this.run({ sizes, outputs: [output] }, rows, signal)
+    return results.map(([values = new Float32Array(0)]) => values)
   }
 
   /** Runs under way are finished first. Idempotent. */
   dispose(): void {
     this.#networks.dispose()
   }
+}
+
+/** Rows in groups whose work space fits the device; results do not depend on it. */
+export function groupsOf<T>(rows: readonly T[], { network }: NetworkLease): T[][] {
+  const most = (network.device.info.memoryBytes * WORK_SPACE_SHARE) / Math.max(1, network.workBytes)
+  const size = Math.max(1, Math.floor(most))
+  return Array.from({ length: Math.ceil(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size))
 }

@@ -2,25 +2,16 @@
 
 import { performance } from 'node:perf_hooks'
 import { onAbort } from '../bindings/abortFanOut'
-import { abortError, EngineError } from '../errors'
+import { abortError, EngineError, throwIfAborted } from '../errors'
 import { publishRequest } from './diagnostics'
 import { EventQueue, type StreamEvent } from './events'
+import { generate } from './generate'
 import { type GenerateOptions, type GenerateRequest, resolveRequest, type StreamOptions } from './generateOptions'
+import { readInputs } from './inputs'
 import { type Logger, tellLogger } from './logger'
-import type { TextToImageModel } from './model'
+import type { PipelineMemory, PipelineModel } from './model'
 import { packageVersion } from './provenance'
 import type { GenerateResult } from './result'
-import { textToImage } from './textToImage'
-
-/** Bytes a pipeline holds on its device; on a shared device, all that is held there. */
-export interface PipelineMemory {
-  /** Packed weights. */
-  readonly weightsBytes: number
-  /** Kept results of sub-programs: text keys and values, time embeddings. */
-  readonly statesBytes: number
-  /** Work space. */
-  readonly arenaBytes: number
-}
 
 /** What a pipeline is. */
 export interface PipelineInfo {
@@ -35,22 +26,12 @@ export interface PipelineInfo {
   readonly defaults: { readonly steps: number; readonly guidance: number; readonly size: number }
 }
 
-/** What a pipeline needs of its model besides making pictures. */
-export interface PipelineModel extends TextToImageModel {
-  readonly threads: number
-  /** Tensors of its files that no network reads, `component/name`. */
-  readonly unused: readonly string[]
-  memory(): PipelineMemory
-  /** Frees networks and weights, and the device when it is the model's own. */
-  dispose(): void
-}
-
 /** Why `dispose` aborts a request. */
 const DISPOSED = Symbol('disposed')
 
 let requests = 0
 
-/** A text-to-image pipeline. Made by `loadPipeline`; several requests may run at once. */
+/** A pipeline from text, and pictures where it has an encoder, to pictures. Made by `loadPipeline`; several requests may run at once. */
 export class Pipeline {
   readonly info: PipelineInfo
   readonly #model: PipelineModel
@@ -81,7 +62,8 @@ export class Pipeline {
    * const { images } = await pipe.generate({ prompt: 'a rocket', seed: 7 })
    * await images[0].save('rocket.png')
    *
-   * @throws {@link EngineError} `invalid-option`, `unknown-option` or `unknown-sampler` for options; `disposed`.
+   * @throws {@link EngineError} `invalid-option`, `unknown-option` or `unknown-sampler` for options; `missing-file`,
+   * `unsupported-format` or `shape-mismatch` for pictures that were given; `disposed`.
    * @throws AbortError when the signal fires.
    */
   async generate(options: GenerateOptions): Promise<GenerateResult> {
@@ -106,8 +88,8 @@ export class Pipeline {
     const controller = new AbortController()
     const queue = new EventQueue()
     const work = this.#run(request, controller, (event) => queue.push(event)).then(
-      ({ seed, timings, warnings }) => {
-        queue.push({ type: 'done', seed, timings, warnings })
+      ({ images: _told, ...rest }) => {
+        queue.push({ type: 'done', ...rest })
         queue.end()
       },
       (error: unknown) => queue.end(error),
@@ -154,7 +136,7 @@ export class Pipeline {
 
   #admit(owner: 'generate' | 'stream', options: unknown): GenerateRequest {
     this.#assertOpen()
-    return resolveRequest(owner, options, this.#model.defaults)
+    return resolveRequest(owner, options, this.#model)
   }
 
   /** Runs a request under a controller that its own signal and `dispose` can fire. */
@@ -174,12 +156,15 @@ export class Pipeline {
 
   async #observe(request: GenerateRequest, controller: AbortController, tell: (event: StreamEvent) => void) {
     const id = ++requests
-    const { steps, count, size } = request
-    const about = { id, model: this.info.name, steps, count, size }
+    const { steps, size, pictures } = request
+    const about = { id, model: this.info.name, steps, count: pictures.length, ...size }
     const started = performance.now()
     publishRequest({ ...about, phase: 'start' })
     try {
-      const result = await textToImage(this.#model, request, { id, signal: controller.signal, tell })
+      const { signal } = controller
+      throwIfAborted(signal)
+      const inputs = await readInputs(request, this.#model)
+      const result = await generate(this.#model, request, inputs, { id, signal, tell })
       const durationMs = performance.now() - started
       publishRequest({ ...about, phase: 'end', durationMs })
       for (const { message, ...facts } of result.warnings) tellLogger(this.#logger, 'warn', message, facts)

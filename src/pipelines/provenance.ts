@@ -3,9 +3,12 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Provenance } from '../images/metadata'
-import type { SamplingPlan } from '../samplers/schedules/fromConfig'
 import type { GenerateRequest } from './generateOptions'
-import type { TextToImageModel } from './model'
+import type { RequestInputs } from './inputs'
+import type { PipelineModel } from './model'
+import type { Pass } from './passes'
+import type { PixelSize } from './sizes'
+import type { Tiling } from './tiling'
 
 let version: string | undefined
 
@@ -20,31 +23,69 @@ function readVersion(file: string): string {
   return version
 }
 
+/** How a picture came to the size it has. */
+export interface Finished {
+  readonly first: Pass
+  readonly tiling: Tiling | undefined
+  readonly final: PixelSize
+}
+
 /** The provenance of picture `index`, or `undefined` when metadata is switched off. */
 export function provenanceOf(
-  model: TextToImageModel,
+  model: PipelineModel,
   request: GenerateRequest,
-  plan: SamplingPlan,
+  inputs: RequestInputs,
+  { first, tiling, final }: Finished,
   index: number,
 ): Provenance | undefined {
-  if (request.metadata === 'none') return undefined
-  const { negativePrompt } = request
-  const prompts = { prompt: request.prompt, ...(negativePrompt === '' ? {} : { negativePrompt }) }
+  const picture = request.pictures[index]
+  if (request.metadata === 'none' || picture === undefined) return undefined
+  const { guidanceRescale, hires, upscale } = request
+  const { samplerName, scheduleName } = first.plan
+  const { prompt, negativePrompt, seed } = picture
   return {
     software: 'irodori',
     version: packageVersion(),
     model: { name: model.name, hash: model.hash },
-    seed: exactSeed(request.seed + BigInt(index)),
+    seed: exactSeed(seed),
     rng: request.rng,
-    sampler: plan.samplerName,
-    ...(plan.scheduleName === undefined ? {} : { schedule: plan.scheduleName }),
+    sampler: samplerName,
+    ...(scheduleName === undefined ? {} : { schedule: scheduleName }),
     steps: request.steps,
     guidance: request.guidance,
-    width: request.size,
-    height: request.size,
+    ...(guidanceRescale === 0 ? {} : { guidanceRescale }),
+    width: final.width,
+    height: final.height,
+    ...(hires || upscale !== 1 ? { asked: inputs.size } : {}),
+    ...picturesOf(model, request, inputs),
+    ...(hires ? { hires } : {}),
+    ...(upscale === 1 ? {} : { upscale }),
+    ...(tiling ? { tiling } : {}),
     device: model.device,
     dtype: model.dtype,
-    ...(request.metadata === 'settings and prompts' ? prompts : {}),
+    ...(request.metadata === 'settings and prompts'
+      ? { prompt, ...(negativePrompt === undefined ? {} : { negativePrompt }) }
+      : {}),
+  }
+}
+
+/** The pictures a request was given. */
+function picturesOf(
+  { controlNets }: PipelineModel,
+  request: GenerateRequest,
+  { init, control }: RequestInputs,
+): Pick<Provenance, 'init' | 'mask' | 'control'> {
+  const { mask } = request.init ?? {}
+  const hints = control.map(({ net, hash, scale, interval }) => ({
+    hash,
+    net: controlNets[net] ?? '',
+    scale,
+    interval,
+  }))
+  return {
+    ...(init ? { init: { hash: init.hash, strength: init.strength } } : {}),
+    ...(init?.maskHash !== undefined && mask ? { mask: { hash: init.maskHash, blur: mask.blur } } : {}),
+    ...(hints.length > 0 ? { control: hints } : {}),
   }
 }
 

@@ -3,8 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { throwIfAborted } from '../../../src/errors'
 import type { Stage } from '../../../src/pipelines/events'
-import type { FloatPicture } from '../../../src/pipelines/model'
-import type { PipelineModel } from '../../../src/pipelines/pipeline'
+import type { PictureCodec, PipelineModel } from '../../../src/pipelines/model'
+import { paddedReader } from '../../../src/pipelines/paddedText'
+import type { FloatPicture } from '../../../src/pipelines/picture'
 import type { Label } from '../../../src/text/labels'
 import { indexLabels } from '../../../src/text/nearestLabels'
 import type { Encoding } from '../../../src/text/tokenizer'
@@ -33,7 +34,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
     await sleep(1)
     throwIfAborted(signal)
   }
-  const reader = {
+  const reader = paddedReader({
     tokenizer: {
       vocabulary: 256,
       maxLength: 8,
@@ -49,7 +50,25 @@ export async function closedFormModel(): Promise<ClosedForm> {
       await call('text', rows.length, signal)
       return rows.map(({ ids }) => Float32Array.of((ids.reduce((sum, id) => sum + id, 0) % 8) / 8))
     },
+    state: (hidden) => ({ inputs: { hidden }, textLength: 8 }),
     labels: await indexLabels(labels),
+  })
+  const codec: PictureCodec = {
+    scaling: { scale: 2, shift: 0.25 },
+    tiling: async () => undefined,
+    async decode(latents, _size, _tiling, signal) {
+      await call('decode', latents.length, signal)
+      return latents.map((latent) => flat((latent[0] ?? 0) - 0.25 + 0.01 * (latent[5] ?? 0), 16))
+    },
+    // What decode undoes, whatever the picture's pixels but the first of each cell are.
+    async encode(pictures, _tiling, signal) {
+      await call('encode', pictures.length, signal)
+      return pictures.map(({ data, width }) => {
+        const side = width / CELLS
+        const cell = (i: number) => data[(Math.floor(i / CELLS) * side * width + (i % CELLS) * side) * 3] ?? 0
+        return Float32Array.from({ length: CELLS * CELLS * CHANNELS }, (_, i) => cell(Math.floor(i / CHANNELS)) + 0.25)
+      })
+    },
   }
   const form: ClosedForm = {
     calls,
@@ -63,37 +82,38 @@ export async function closedFormModel(): Promise<ClosedForm> {
       dtype: 'f32',
       threads: 1,
       unused: [],
-      defaults: {
-        steps: 4,
-        guidance: 2,
-        size: 64,
-        nativeSize: 16,
-        textLength: 8,
-        upscale: 4,
-        upscaler: 'upscaler',
-        labelsFile: undefined,
+      defaults: { steps: 4, guidance: 2, size: 64 },
+      sizes: { native: 16, multiple: undefined, upscale: 4 },
+      abilities: {
+        encodes: true,
+        readsMask: false,
+        embedsGuidance: false,
+        controlNets: 0,
+        previews: true,
+        tiles: false,
       },
       schedulerConfig: { _class_name: 'FlowMatchEulerDiscreteScheduler', num_train_timesteps: 1000, shift: 1 },
-      latentSize: { channels: CHANNELS, height: CELLS, width: CELLS },
-      latentScaling: { scale: 2, shift: 0.25 },
+      latentChannels: CHANNELS,
+      pixelsPerCell: 16 / CELLS,
       reader,
-      async prepare(_times, _texts, signal) {
+      controlNets: [],
+      codec,
+      preview: codec,
+      async session(_plan, signal) {
         throwIfAborted(signal)
         form.prepared += 1
         return {
+          async denoise(rows, stop) {
+            await call('denoise', rows.length, stop)
+            // flow = noise - x0 with x = (1 - s) x0 + s noise: flow = (x - x0) / s
+            return rows.map(({ latent, level, text }) =>
+              latent.map((x) => (x - (text.inputs.hidden?.[0] ?? 0)) / level.sigma),
+            )
+          },
           [Symbol.dispose]() {
             form.prepared -= 1
           },
         }
-      },
-      async denoiser(rows, signal) {
-        await call('denoise', rows.length, signal)
-        // flow = noise - x0 with x = (1 - s) x0 + s noise: flow = (x - x0) / s
-        return rows.map(({ latent, level, text }) => latent.map((x) => (x - (text.hidden[0] ?? 0)) / level.sigma))
-      },
-      async decode(latents, signal) {
-        await call('decode', latents.length, signal)
-        return latents.map((latent) => flat((latent[0] ?? 0) - 0.25 + 0.01 * (latent[5] ?? 0), 16))
       },
       async upscale(picture, signal) {
         await call('upscale', 1, signal)

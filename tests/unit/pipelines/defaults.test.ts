@@ -4,9 +4,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readDefaults } from '../../../src/pipelines/defaults'
+import { readSettings } from '../../../src/pipelines/defaults'
 
-const facts = { nativeSize: 64, textLength: 16 }
+const facts = { native: 64, multiple: undefined, textLength: 16, steps: 20, guidance: 4.5 }
 let folder = ''
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'irodori-defaults-'))
@@ -17,21 +17,18 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 const read = async (fields: object) => {
   await writeFile(path.join(folder, 'irodori.json'), JSON.stringify(fields))
-  return readDefaults(folder, facts)
+  return readSettings(folder, facts)
 }
 
-describe('readDefaults', () => {
+describe('readSettings', () => {
   it('fills in what is left out, without an upscaler the native size', async () => {
     expect(await read({})).toMatchObject({
-      steps: 20,
-      guidance: 4.5,
-      size: 64,
-      nativeSize: 64,
+      defaults: { steps: 20, guidance: 4.5, size: 64 },
       textLength: 16,
       upscale: 1,
     })
     await rm(path.join(folder, 'irodori.json'))
-    expect(await readDefaults(folder, facts)).toEqual(await read({}))
+    expect(await readSettings(folder, facts)).toEqual(await read({}))
   })
 
   it('takes what is there', async () => {
@@ -45,15 +42,20 @@ describe('readDefaults', () => {
       labels: 'l.json',
     }
     expect(await read(given)).toEqual({
-      steps: 8,
-      guidance: 2.5,
-      size: 128,
-      nativeSize: 64,
+      defaults: { steps: 8, guidance: 2.5, size: 128 },
       textLength: 8,
       upscale: 2,
       upscaler: 'larger',
       labelsFile: path.join(folder, 'l.json'),
     })
+  })
+
+  it('takes any size that a model of many sizes draws', async () => {
+    await writeFile(path.join(folder, 'irodori.json'), '{ "width": 96 }')
+    const many = { ...facts, multiple: 8 }
+    expect((await readSettings(folder, many)).defaults.size).toBe(96)
+    await writeFile(path.join(folder, 'irodori.json'), '{ "width": 100 }')
+    await expect(readSettings(folder, many)).rejects.toThrow(/width: expected a multiple of 8, got 100/)
   })
 
   it.each([

@@ -24,7 +24,7 @@ it.each([
 it.each([
   ['no object', 'png'],
   ['nothing', undefined],
-  ['another shape', { width: 64, height: 32, seed: 1 }],
+  ['a size without a side', { width: 64, seed: 1 }],
   ['a seed of words', { width: 64, height: 64, seed: 'seven' }],
 ])('%s is refused', (_, metadata) => {
   expect(() => optionsFromMetadata(metadata as unknown as Provenance)).toThrowError(

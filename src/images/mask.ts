@@ -1,0 +1,88 @@
+/** Masks: where a picture is drawn anew, as numbers of each pixel, and fading a new picture into an old one. */
+
+import { setImmediate } from 'node:timers/promises'
+import { type Image, makeImage } from './image'
+import type { Provenance } from './metadata'
+
+/** Above this grey a pixel is new: diffusers' half. */
+const HALF = 127.5
+
+/**
+ * 1 where a pixel is new, 0 where it is kept.
+ *
+ * @param mask - white is new; its luminance (Rec. 601, as Pillow's `L`) counts.
+ * @returns shape [H, W].
+ */
+export function binaryMask(mask: Image): Float32Array {
+  const bits = new Float32Array(mask.width * mask.height) // [H, W]
+  for (let i = 0; i < bits.length; i++) {
+    const [r = 0, g = 0, b = 0] = mask.data.subarray(i * 3, i * 3 + 3)
+    bits[i] = 0.299 * r + 0.587 * g + 0.114 * b > HALF ? 1 : 0
+  }
+  return bits
+}
+
+/** The mask of latent cells: each cell that of its upper left pixel, as PyTorch's nearest interpolation takes it. */
+export function cellMask(
+  bits: Float32Array,
+  from: { readonly width: number; readonly height: number },
+  to: { readonly width: number; readonly height: number },
+): Float32Array {
+  const cells = new Float32Array(to.width * to.height) // [h, w]
+  for (let y = 0; y < to.height; y++) {
+    const row = Math.floor((y * from.height) / to.height) * from.width
+    for (let x = 0; x < to.width; x++) {
+      cells[y * to.width + x] = bits[row + Math.floor((x * from.width) / to.width)] ?? 0
+    }
+  }
+  return cells
+}
+
+/** How a new picture lies over an old one. */
+export interface Overlay {
+  /** What is kept where the weight is 0. */
+  readonly under: Image
+  /** Weight of the new picture. Shape [H, W]; 0 to 1. */
+  readonly weights: Float32Array
+}
+
+/**
+ * The weights of a mask, blurred.
+ *
+ * @param bits - shape [H, W].
+ * @param blur - standard deviation in pixels; 0 leaves edges hard.
+ */
+export async function blurredMask(
+  bits: Float32Array,
+  { width, height }: { readonly width: number; readonly height: number },
+  blur: number,
+): Promise<Float32Array> {
+  if (blur === 0) return bits
+  const { default: sharp } = await import('sharp')
+  const grey = Uint8Array.from(bits, (bit) => bit * 255)
+  const { data, info } = await sharp(grey, { raw: { width, height, channels: 1 } })
+    .blur(Math.max(MIN_BLUR, blur))
+    .raw()
+    .toBuffer({ resolveWithObject: true })
+  return Float32Array.from(bits, (_, i) => (data[i * info.channels] ?? 0) / 255)
+}
+
+/** The least standard deviation the library takes. */
+const MIN_BLUR = 0.3
+
+/** Values handled between two turns of the event loop. */
+const PIXELS_PER_TURN = 1 << 16
+
+/** A new picture over an old one, the same size; where the weight is 0 the old one's bytes are kept. */
+export async function layOver(image: Image, { under, weights }: Overlay, metadata?: Provenance): Promise<Image> {
+  const data = new Uint8Array(image.data.length) // [H, W, 3]
+  for (let start = 0; start < weights.length; start += PIXELS_PER_TURN) {
+    if (start > 0) await setImmediate()
+    const end = Math.min(start + PIXELS_PER_TURN, weights.length)
+    for (let i = start * 3; i < end * 3; i++) {
+      const [over = 0, kept = 0] = [image.data[i], under.data[i]]
+      data[i] = Math.round(kept + (weights[Math.floor(i / 3)] ?? 1) * (over - kept))
+    }
+  }
+  return makeImage(data, image.width, image.height, metadata)
+}

@@ -1,0 +1,45 @@
+/** What a family of models is to a pipeline: data about its components, and how its prompts become text states. */
+
+import type { TextReader } from '../conditioning'
+import type { FolderSettings } from '../defaults'
+import type { PipelineNetwork } from '../network'
+import type { DenoiserParts } from '../textLeases'
+
+/** Opens components of one model. */
+export interface ModelSource {
+  /** Folder or file. */
+  readonly path: string
+  /** Values of `model_index.json` that name no component. */
+  readonly settings: Readonly<Record<string, unknown>>
+  /** @throws {@link EngineError} `unsupported-model` when it is of another class; what opening its files throws. */
+  open(component: string, classNames: readonly string[]): Promise<PipelineNetwork>
+}
+
+/** What a family found in a model. */
+export interface FamilyParts {
+  readonly denoiser: Omit<DenoiserParts, 'controlNets' | 'pixelsPerCell'>
+  /** Cells of the side that is drawn when nothing is asked for. */
+  readonly cells: number
+  /** Whether that side is the only one. */
+  readonly fixedSize: boolean
+  /** Most tokens of a prompt. */
+  readonly textLength: number
+  /** Whether the denoiser reads a mask and what is around it. */
+  readonly readsMask: boolean
+  /** Whether the denoiser is told the guidance scale. */
+  readonly embedsGuidance: boolean
+  /** Factor of latents where the autoencoder's config names none. */
+  readonly latentScale: number
+  readonly steps: number
+  readonly guidance: number
+  /** Other files that decide what pictures look like. */
+  readonly files: readonly string[]
+  /** Makes the text encoders ready and the reader of prompts. */
+  reader(settings: FolderSettings, signal: AbortSignal | undefined): Promise<TextReader>
+}
+
+export interface Family {
+  /** Classes of diffusers' pipelines that it stands for. */
+  readonly pipelineClasses: readonly string[]
+  open(source: ModelSource): Promise<FamilyParts>
+}
