@@ -6,7 +6,9 @@ import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { EngineError } from '../../src/errors'
 import { philox4x32 } from '../../src/tensor/philox'
+import { loadClipTokenizer, publishedClipTokenizer } from '../../src/text/clipTokenizer'
 import { boundaryOf, piecesOf } from '../../src/text/pieces'
+import { promptWindows } from '../../src/text/promptWindows'
 import { type Encoding, loadTokenizer, type Tokenizer } from '../../src/text/tokenizer'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'irodori-tokenizers-'))
@@ -202,6 +204,63 @@ describe.each(Object.entries(FILES))('%s', (name, definition) => {
       expect(performance.now() - started, `seed ${seed}`).toBeLessThan(10_000)
     }
     expect(loaded).toBeGreaterThan(10)
+  })
+})
+
+describe('CLIP', () => {
+  const names = ['tokenizer.json', 'vocab.json', 'merges.txt', 'tokenizer_config.json', 'special_tokens_map.json']
+  const tokens = ['!', ',</w>', 'a', 'b</w>', 'ab</w>', 'a</w>', '<|startoftext|>', '<|endoftext|>']
+  const ids = Object.fromEntries(tokens.map((token, id) => [token, id]))
+  const model = { type: 'BPE', end_of_word_suffix: '</w>', vocab: ids, merges: ['a b</w>'] }
+
+  it('damaged files give EngineErrors or sound windows', async () => {
+    let loaded = 0
+    for (let seed = 0; seed < 150; seed++) {
+      const random = randomOf(seed + 5000)
+      const one = random(2) === 0
+      const files: unknown[] = [
+        one ? { model, added_tokens: [{ id: 8, content: '<x>' }] } : undefined,
+        one ? undefined : ids,
+        '#version: 0.2\na b</w>\n',
+        { pad_token: '!', bos_token: { content: '<|startoftext|>' }, added_tokens_decoder: { 0: { content: '!' } } },
+        { pad_token: '<|endoftext|>' },
+      ]
+      const at = random(files.length)
+      files[at] = files[at] === undefined ? undefined : mutate(files[at], random)
+      for (const [i, name] of names.entries()) {
+        const content = files[i]
+        rmSync(path.join(folder, name), { force: true })
+        if (content === undefined) continue
+        writeFileSync(path.join(folder, name), name === 'merges.txt' ? String(content) : JSON.stringify(content))
+      }
+      const tokenizer = await orEngineError(() => loadClipTokenizer(folder))
+      if (tokenizer === undefined) continue
+      loaded++
+      const prompt = randomPrompt(random, 400)
+      const read = await orEngineError(() => promptWindows(tokenizer, prompt, { syntax: 'weights', maxWindows: 3 }))
+      for (const { ids: row } of read?.windows ?? []) {
+        expect(row.every((id) => id >= 0 && id < tokenizer.vocabulary)).toBe(true)
+      }
+    }
+    expect(loaded).toBeGreaterThan(50)
+  })
+
+  it('windows hold all tokens of any prompt, in order, between start and end', async () => {
+    const tokenizer = await publishedClipTokenizer('end')
+    const random = randomOf(8)
+    for (let i = 0; i < 60; i++) {
+      const prompt = `${randomPrompt(random, 900)}, ${randomPrompt(random, 300)}`
+      const { windows, tokens, truncated } = await promptWindows(tokenizer, prompt, { syntax: 'plain', maxWindows: 99 })
+      const bodies = windows.map(({ ids: row }) => [...row.subarray(1, row.indexOf(tokenizer.eos))])
+      expect(bodies.flat()).toEqual(await tokenizer.encode(prompt))
+      expect({ tokens, truncated }).toEqual({ tokens: bodies.flat().length, truncated: false })
+      for (const [at, body] of bodies.entries()) {
+        expect(windows[at]?.ids[0]).toBe(tokenizer.bos)
+        expect(windows[at]?.ids.length).toBe(77)
+        if (at < bodies.length - 1) expect(body.length).toBeGreaterThan(75 - 20)
+        if (at < bodies.length - 1 && body.length < 75) expect(body.at(-1)).toBe(tokenizer.comma)
+      }
+    }
   })
 })
 
