@@ -1,57 +1,45 @@
 /**
- * Heun's second-order method: Karras, Aittala, Aila, Laine 2022, arXiv:2206.00364, algorithm 1.
+ * Heun's second-order method, the sampler of EDM: Karras, Aittala, Aila, Laine 2022, "Elucidating the design space of
+ * diffusion-based generative models", arXiv:2206.00364, algorithms 1 (without churn) and 2 (with it).
  *
- * Two evaluations a step, one in the step to sigma = 0. The slopes are averaged in sigma / alpha on variance-preserving
- * and variance-exploding levels, in sigma on flow levels.
+ * Two evaluations a step, one in the step to sigma = 0. The slopes are averaged in the coordinates of `straight.ts`.
  */
 
 import { lincomb } from '../tensor/latent'
-import type { Level } from './level'
+import { CHURN_RULES, type ChurnOptions, churned } from './churn'
+import { firstOrder } from './firstOrder'
 import { readOptions } from './options'
 import type { Sampler } from './sampler'
-import type { Path } from './schedule'
+import { straightScale } from './straight'
+
+/** Options of {@link heun}. */
+export type HeunOptions = ChurnOptions
 
 /**
  * Heun.
  *
- * y = r x + (alpha' - r alpha) D, r = sigma' / sigma: Euler's step, D = x0 at x.
- * x' = y + g / 2 (D' - D), D' = x0 at y: what the averaged slope adds, see {@link slopeGain}.
+ * y = Euler's step, D = x0 at x; x' = y + g / 2 (D' - D), D' = x0 at y.
  *
- * @throws {@link EngineError} `unknown-option` when an option is given: there is none.
+ * With the latents over k the second slope is (y - D') / s' and the first (y - D) / s', both taken at s', so their mean
+ * moves y by (s' - s) / 2 (D - D') / s': g = k' (s / s' - 1). At pure noise, where s is infinite, the step stays Euler's.
+ *
+ * @throws {@link EngineError} `invalid-option` or `unknown-option` when an option is wrong.
  */
-export function heun(options: Readonly<Record<string, never>> = {}): Sampler {
-  readOptions('heun', options, {})
-  return function* (x, schedule) {
-    for (const [level, next] of schedule.steps()) {
-      const first = yield { x, level }
-      const r = next.sigma / level.sigma
-      x = lincomb([r, first.x], [next.alpha - r * level.alpha, first.x0])
-      const g = slopeGain(schedule.path, level, next)
-      if (g === undefined) continue
+export function heun(options: HeunOptions = {}): Sampler {
+  const churn = readOptions('heun', { ...options }, CHURN_RULES)
+  return function* (x, schedule, noise) {
+    for (const [start, next] of schedule.steps()) {
+      const hat = churned(x, start, schedule, noise, churn)
+      const { level } = hat
+      const first = yield hat
+      x = firstOrder(first, level, next)
+      const k = straightScale(schedule.path, level)
+      if (k === 0 || next.sigma === 0) continue
       const second = yield { x, level: next, inner: true }
+      const kNext = straightScale(schedule.path, next)
+      const g = kNext * ((level.sigma * kNext) / (k * next.sigma) - 1)
       x = lincomb([1, second.x], [g / 2, second.x0], [-g / 2, first.x0])
     }
     return x
-  }
-}
-
-/**
- * The factor g between a change of D and the change of the step it causes; undefined where only Euler's step exists.
- *
- * With y the end of Euler's step the second slope is (y - D') / s' and the first (y - D) / s', both taken at s', so
- * their mean moves y by (s' - s) / 2 (D - D') / s' = (s / s' - 1) / 2 (D' - D). In s = sigma / alpha the latent is
- * x / alpha, hence another factor alpha'; at alpha = 0 that s is infinite and the step stays first order.
- */
-function slopeGain(path: Path, level: Level, next: Level): number | undefined {
-  if (next.sigma === 0) return undefined
-  switch (path) {
-    case 'flow':
-      return level.sigma / next.sigma - 1
-    case 'preserving':
-    case 'exploding':
-      if (level.alpha === 0) return undefined
-      return next.alpha * ((level.sigma * next.alpha) / (level.alpha * next.sigma) - 1)
-    default:
-      return path satisfies never
   }
 }

@@ -75,6 +75,8 @@ export const PREDICTIONS: Readonly<Record<Exclude<PredictionName, 'edm'>, Predic
 export interface EdmPredictionOptions {
   /** Standard deviation of the data the network was trained on. @defaultValue 0.5 */
   readonly sigmaData?: number
+  /** The sign of c_out: `v` networks of diffusers were trained with the other one. @defaultValue 'epsilon' */
+  readonly output?: 'epsilon' | 'v'
 }
 
 /**
@@ -87,17 +89,21 @@ export interface EdmPredictionOptions {
  * @throws {@link EngineError} `invalid-option` or `unknown-option` when an option is wrong.
  */
 export function edmPrediction(options: EdmPredictionOptions = {}): Prediction {
-  const { sigmaData: d } = readOptions(
+  const { sigmaData: d, output: kind } = readOptions(
     'edmPrediction',
     { ...options },
-    { sigmaData: { default: 0.5, min: 1e-6, max: 1e6 } },
+    {
+      sigmaData: { default: 0.5, min: 1e-6, max: 1e6 },
+      output: { default: 'epsilon', words: ['epsilon', 'v'] },
+    },
   )
+  const sign = kind === 'v' ? -1 : 1
   return {
     name: 'edm',
     input: (x, { alpha, sigma }) => lincomb([1 / Math.hypot(sigma, alpha * d), x]),
     toX0(output, x, { alpha, sigma }) {
       const q = Math.hypot(sigma, alpha * d)
-      return lincomb([(alpha * d * d) / (q * q), x], [(sigma * d) / q, output])
+      return lincomb([(alpha * d * d) / (q * q), x], [(sign * sigma * d) / q, output])
     },
   }
 }

@@ -11,8 +11,25 @@ import { type Level, lambda } from './level'
  */
 export type Path = 'preserving' | 'exploding' | 'flow'
 
+/** The levels between the levels, for samplers that evaluate there. */
+export interface Curve {
+  /**
+   * The level with that {@link lambda}, continuous, its `t` between those of the training table.
+   *
+   * Where there is a training table, noise above its noisiest entry is cut to that entry.
+   */
+  at(lambda: number): Level
+  /**
+   * The level at a share of a level's time, clean data being time 0: an entry of the training table, the share of a
+   * flow level's noise, or of a variance-exploding level's sigma. Clean data stays what it is.
+   *
+   * @param share - 0 to 1.
+   */
+  atShare(level: Level, share: number): Level
+}
+
 /** The levels of one run. Data only: the same schedule serves any number of requests. */
-export interface Schedule {
+export interface Schedule extends Curve {
   readonly path: Path
   /** n + 1 levels for n steps, noise falling; the sigma of the last may be 0. */
   readonly levels: readonly Level[]
@@ -20,12 +37,6 @@ export interface Schedule {
   readonly first: number
   /** The steps from `first` on, as pairs of neighbouring levels. */
   steps(): readonly (readonly [level: Level, next: Level])[]
-  /**
-   * The level with that {@link lambda}, continuous, its `t` between those of the training table.
-   *
-   * Where there is a training table, noise above its noisiest entry is cut to that entry.
-   */
-  at(lambda: number): Level
 }
 
 /** How much lambda may fall through rounding alone between levels that are meant to be equal. */
@@ -36,10 +47,10 @@ const ROUNDING = 1e-9
  *
  * @param path - the curve.
  * @param levels - at least two, lambda never falling; only the last may be without noise.
- * @param at - levels in between.
+ * @param curve - levels in between.
  * @throws {@link EngineError} `invalid-option` when a level is not finite, holds nothing or lambda falls.
  */
-export function makeSchedule(path: Path, levels: readonly Level[], at: (lambda: number) => Level): Schedule {
+export function makeSchedule(path: Path, levels: readonly Level[], curve: Curve): Schedule {
   if (levels.length < 2) throw invalid(`expected at least 2 levels, got ${levels.length}`)
   levels.forEach((level, index) => {
     const { alpha, sigma, t } = level
@@ -55,7 +66,7 @@ export function makeSchedule(path: Path, levels: readonly Level[], at: (lambda: 
       throw invalid(`level ${index}: expected no more noise than before, got ${show(previous)}, then ${show(level)}`)
     }
   })
-  return fromIndex(path, levels, at, 0)
+  return fromIndex(path, levels, curve, 0)
 }
 
 /**
@@ -68,12 +79,12 @@ export function startAt(schedule: Schedule, index: number): Schedule {
   if (!Number.isInteger(index) || index < 0 || index > schedule.levels.length - 2) {
     throw invalid(`start: expected an integer from 0 to ${schedule.levels.length - 2}, got ${index}`)
   }
-  return fromIndex(schedule.path, schedule.levels, schedule.at, index)
+  return fromIndex(schedule.path, schedule.levels, schedule, index)
 }
 
-function fromIndex(path: Path, levels: readonly Level[], at: (lambda: number) => Level, first: number): Schedule {
+function fromIndex(path: Path, levels: readonly Level[], { at, atShare }: Curve, first: number): Schedule {
   const pairs = levels.slice(first, -1).map((level, i) => [level, levels[first + i + 1] ?? level] as const)
-  return { path, levels, first, steps: () => pairs, at }
+  return { path, levels, first, steps: () => pairs, at, atShare }
 }
 
 /** Levels in messages; JSON would hide NaN and infinities. */

@@ -97,9 +97,10 @@ export function readSchedulerConfig(config: unknown): SchedulerConfig {
   }
 }
 
-/** The error for a setting that is valid in diffusers but not done here. */
-export function unsupported(config: SchedulerConfig, what: string): EngineError {
-  return new EngineError('unsupported-model', `${config.className}: ${what} is not supported yet`, {
+/** The error for a setting that is valid in diffusers but not done here; `remedy` says what to do instead. */
+export function unsupported(config: SchedulerConfig, what: string, remedy?: string): EngineError {
+  const hint = remedy === undefined ? '' : `; ${remedy}`
+  return new EngineError('unsupported-model', `${config.className}: ${what} is not supported yet${hint}`, {
     className: config.className,
   })
 }
@@ -107,4 +108,9 @@ export function unsupported(config: SchedulerConfig, what: string): EngineError 
 /** Throws {@link unsupported} when one of the switches is on. */
 export function rejectSwitches(config: SchedulerConfig, switches: readonly string[]): void {
   for (const name of switches) if (config.boolean(name, false)) throw unsupported(config, `${name} = true`)
+}
+
+/** Whether the model is a flow model: by its class, or by a multistep class' switch. */
+export function isFlow(config: SchedulerConfig): boolean {
+  return config.className.startsWith('FlowMatch') || config.boolean('use_flow_sigmas', false)
 }

@@ -36,19 +36,31 @@ export function multistepFlowSigmas(T: number, n: number, shift: number): number
     .map((s) => shiftFlow(s, shift))
 }
 
+/** n values of s as diffusers' UniPC places them, before its shift: n + 1 points from 1 to 1 / T, the last left out. */
+export function unipcFlowSigmas(T: number, n: number): number[] {
+  return evenly(1, 1 / T, n + 1).slice(0, -1)
+}
+
 /**
- * The schedule of given noise shares; clean data is appended.
+ * The schedule of given noise shares.
  *
  * @param sigmas - s, falling, the first at most 1.
  * @param T - what the network's time is at s = 1.
  * @param whole - whether the network is told whole timesteps (cut, not rounded).
+ * @param end - s of the last level, which is appended.
  */
-export function flowSchedule(sigmas: readonly number[], T: number, whole: boolean): Schedule {
+export function flowSchedule(sigmas: readonly number[], T: number, whole: boolean, end = 0): Schedule {
   const time = (s: number) => (whole ? Math.trunc(s * T) : s * T)
   const levels: Level[] = sigmas.map((s) => flowLevel(s, time(s)))
-  return makeSchedule('flow', [...levels, flowLevel(0, 0)], (lambda) => {
-    const s = 1 / (1 + Math.exp(lambda))
-    return { alpha: 1 / (1 + Math.exp(-lambda)), sigma: s, t: s * T }
+  return makeSchedule('flow', [...levels, flowLevel(end, time(end))], {
+    at(lambda) {
+      const s = 1 / (1 + Math.exp(lambda))
+      return { alpha: 1 / (1 + Math.exp(-lambda)), sigma: s, t: s * T }
+    },
+    atShare: ({ alpha, sigma }, share) => {
+      const s = (share * sigma) / (alpha + sigma)
+      return flowLevel(s, s * T)
+    },
   })
 }
 

@@ -2,83 +2,139 @@
 
 import { invalidOption } from '../../text/givenOptions'
 import { PREDICTIONS } from '../prediction'
+import type { ScheduleName } from '../scheduleNames'
+import { HOME_CLASS } from './classes'
 import { rejectSwitches, type SchedulerConfig, unsupported } from './config'
-import { exponential } from './exponential'
-import { flowSchedule, multistepFlowSigmas, shiftFlow, stretchToTerminal, tableFlowSigmas } from './flow'
-import { karras } from './karras'
+import { CURVES, type CurveName, isCurve } from './curves'
+import {
+  flowSchedule,
+  multistepFlowSigmas,
+  shiftFlow,
+  stretchToTerminal,
+  tableFlowSigmas,
+  unipcFlowSigmas,
+} from './flow'
 import { type BuiltSchedule, rejectOptions, type SamplingOptions, type ScheduleRequest } from './request'
+import { isTablePlacing, TABLE_PLACINGS, type TablePlacing } from './tablePlacings'
 
 /** Longer runs are taken for mistakes. */
 const MAX_STEPS = 10000
 
 /** Builds the schedule of a flow model. */
 export function flowScheduleFromConfig(config: SchedulerConfig, request: ScheduleRequest): BuiltSchedule {
-  const { options, steps, sampler } = request
+  const { options, steps } = request
   if (steps > MAX_STEPS) throw invalidOption('steps', `at most ${MAX_STEPS}`, steps)
   rejectOptions(options, ['distilledSteps'], 'not a distilled timestep grid')
-  rejectSwitches(config, ['use_beta_sigmas', 'invert_sigmas', 'stochastic_sampling', 'thresholding'])
-  const matched = config.className.startsWith('FlowMatch')
-  if (!matched && config.word('prediction_type', 'flow_prediction', PREDICTION_TYPES) !== 'flow_prediction') {
-    throw unsupported(config, 'use_flow_sigmas with a prediction other than flow_prediction')
-  }
+  rejectSwitches(config, ['invert_sigmas', 'thresholding'])
   const T = config.integer('num_train_timesteps', 1000, 1, 1e6)
-  const curve = curveName(config, request)
-  const sigmas = matched ? matchedSigmas(config, request, T, curve) : multistepSigmas(config, request, T, curve)
+  const through = placing(config, request)
+  const matched = config.className.startsWith('FlowMatch')
+  const sigmas = matched ? matchedSigmas(config, request, T, through) : multistepSigmas(config, request, T, through)
   return {
-    // The multistep solvers tell whole timesteps where diffusers does; along a curve there is nothing to agree with.
-    schedule: flowSchedule(sigmas, T, !matched && curve === undefined),
+    // The multistep solvers tell whole timesteps where diffusers does; elsewhere there is nothing to agree with.
+    schedule: flowSchedule(sigmas, T, !matched && through === undefined, matched ? 0 : lastSigma(config, sigmas)),
     prediction: PREDICTIONS.flow,
     initialScale: 1,
-    samplerOptions: sampler === 'dpmpp2m' && !matched ? multistepOptions(config) : {},
   }
 }
 
-const PREDICTION_TYPES = ['flow_prediction', 'epsilon', 'v_prediction', 'sample'] as const
+/** What replaces the class' own placing: a curve on s itself, or places in the table of trained s. */
+type Through = CurveName | TablePlacing
 
-/** A curve on s itself, as FlowMatchEulerDiscreteScheduler applies it. */
-type Curve = 'karras' | 'exponential'
-
-/** Placing of FlowMatchEulerDiscreteScheduler and FlowMatchHeunDiscreteScheduler. */
+/** Placing of the FlowMatch classes. */
 function matchedSigmas(
   config: SchedulerConfig,
   request: ScheduleRequest,
   T: number,
-  curve: Curve | undefined,
+  through: Through | undefined,
 ): readonly number[] {
   const { options, steps } = request
-  const dynamic = config.boolean('use_dynamic_shifting', false)
-  if (dynamic) rejectOptions(options, ['shift'], 'the model shifts dynamically: give mu or imageTokens')
-  else rejectOptions(options, ['mu', 'imageTokens'], 'the model shifts statically: give shift')
-  const k = checkShift(options.shift ?? config.number('shift', 1))
+  const { dynamic, k } = shiftOf(config, options, 'shift')
+  if (isTablePlacing(through)) return tableSigmas(through, T, steps, k, dynamic ? 1 : k)
   const base = explicitSigmas(options, steps) ?? tableFlowSigmas(T, steps, dynamic ? 1 : k)
-  const factor = dynamic ? dynamicFactor(config, options) : k
-  let sigmas = base.map((s) => shiftFlow(s, factor))
-  const terminal = config.number('shift_terminal', 0, 0, 1)
-  if (terminal > 0) sigmas = stretchToTerminal(sigmas, terminal)
-
+  const sigmas = terminated(
+    config,
+    base.map((s) => shiftFlow(s, k)),
+  )
   const [max = 1, min = 1] = [sigmas[0], sigmas[sigmas.length - 1]]
-  return curve === undefined ? sigmas : alongCurve(curve, max, min, steps)
+  return through === undefined ? sigmas : CURVES[through](max, min, steps)
 }
+
+/** diffusers keeps UniPC's first level this far from pure noise, where lambda is infinite. */
+const FROM_PURE_NOISE = 1e-6
 
 /** Placing of the multistep solvers with `use_flow_sigmas`; a curve spans the T trained values of s, shifted. */
 function multistepSigmas(
   config: SchedulerConfig,
   request: ScheduleRequest,
   T: number,
-  curve: Curve | undefined,
+  through: Through | undefined,
 ): readonly number[] {
   const { options, steps } = request
-  rejectOptions(options, ['sigmas'], 'the solver of this config places its own')
+  if (config.word('prediction_type', 'flow_prediction', PREDICTION_TYPES) !== 'flow_prediction') {
+    throw unsupported(config, 'use_flow_sigmas with a prediction other than flow_prediction')
+  }
+  const unipc = config.className === HOME_CLASS.unipc
+  if (!unipc) rejectOptions(options, ['sigmas'], 'the solver of this config places its own')
+  const { k } = shiftOf(config, options, 'flow_shift')
+  if (isTablePlacing(through)) return tableSigmas(through, T, steps, k, k)
+  if (through !== undefined) return CURVES[through](shiftFlow(1 - 1 / T, k), shiftFlow(1 / T, k), steps)
+  if (!unipc) return multistepFlowSigmas(T, steps, k)
+  const base = explicitSigmas(options, steps) ?? unipcFlowSigmas(T, steps)
+  const sigmas = terminated(
+    config,
+    base.map((s) => shiftFlow(s, k)),
+  )
+  return sigmas.map((s) => (Math.abs(s - 1) < FROM_PURE_NOISE ? s - FROM_PURE_NOISE : s))
+}
+
+const PREDICTION_TYPES = ['flow_prediction', 'epsilon', 'v_prediction', 'sample'] as const
+
+/** s after the last step of a multistep solver: DEIS, and UniPC with `sigma_min`, end where they are. */
+function lastSigma(config: SchedulerConfig, sigmas: readonly number[]): number {
+  const last = sigmas[sigmas.length - 1] ?? 0
+  if (config.className === HOME_CLASS.deis) return last
+  if (config.word('final_sigmas_type', 'zero', ['zero', 'sigma_min']) === 'zero') return 0
+  if (config.className === HOME_CLASS.unipc) return last
+  throw unsupported(config, 'final_sigmas_type sigma_min with use_flow_sigmas')
+}
+
+/**
+ * Places in the table of trained s = i / T, i = 1 ... T, shifted by k. `normal` and `sgmUniform` are spaced between the
+ * ends of that table and shifted again, as in ComfyUI: the former is what the FlowMatch classes do anyway.
+ */
+function tableSigmas(placing: TablePlacing, T: number, n: number, k: number, tableShift: number): readonly number[] {
+  switch (placing) {
+    case 'normal':
+      return tableFlowSigmas(T, n, tableShift).map((s) => shiftFlow(s, k))
+    case 'sgmUniform':
+      return tableFlowSigmas(T, n + 1, tableShift)
+        .slice(0, n)
+        .map((s) => shiftFlow(s, k))
+    case 'simple':
+    case 'beta':
+    case 'ddimUniform':
+      return TABLE_PLACINGS[placing](T, n).map((t) => shiftFlow((t + 1) / T, k))
+    default:
+      return placing satisfies never
+  }
+}
+
+function terminated(config: SchedulerConfig, sigmas: readonly number[]): readonly number[] {
+  const terminal = config.number('shift_terminal', 0, 0, 1)
+  return terminal > 0 ? stretchToTerminal(sigmas, terminal) : sigmas
+}
+
+/** The factor of the shift, static (of that field) or dynamic. */
+function shiftOf(
+  config: SchedulerConfig,
+  options: SamplingOptions,
+  field: string,
+): { readonly dynamic: boolean; readonly k: number } {
   const dynamic = config.boolean('use_dynamic_shifting', false)
   if (dynamic) rejectOptions(options, ['shift'], 'the model shifts dynamically: give mu or imageTokens')
   else rejectOptions(options, ['mu', 'imageTokens'], 'the model shifts statically: give shift')
-  const k = dynamic ? dynamicFactor(config, options) : checkShift(options.shift ?? config.number('flow_shift', 1))
-  if (curve === undefined) return multistepFlowSigmas(T, steps, k)
-  return alongCurve(curve, shiftFlow(1 - 1 / T, k), shiftFlow(1 / T, k), steps)
-}
-
-function alongCurve(curve: Curve, max: number, min: number, steps: number): readonly number[] {
-  return curve === 'karras' ? karras(max, min, steps) : exponential(max, min, steps)
+  return { dynamic, k: dynamic ? dynamicFactor(config, options) : checkShift(options.shift ?? config.number(field, 1)) }
 }
 
 /**
@@ -102,18 +158,23 @@ function muOfTokens(config: SchedulerConfig, tokens: number | undefined): number
   return low + ((tokens - from) / (to - from)) * (high - low)
 }
 
-function curveName(config: SchedulerConfig, request: ScheduleRequest): Curve | undefined {
-  const named = request.scheduleName
-  if (named === 'karras' || named === 'exponential') return named
+function placing(config: SchedulerConfig, request: ScheduleRequest): Through | undefined {
+  const named: ScheduleName | undefined = request.scheduleName
+  if (isCurve(named) || isTablePlacing(named)) return named
   if (named !== undefined) {
-    throw invalidOption('schedule', 'karras or exponential (this is a flow model: timesteps have no spacing)', named)
+    throw invalidOption('schedule', 'a curve or a placing of ComfyUI (a flow model has no spaced timesteps)', named)
   }
-  const karras = config.boolean('use_karras_sigmas', false)
-  const switched = karras || config.boolean('use_exponential_sigmas', false)
-  if (!switched) return undefined
+  const switches = [
+    ['use_karras_sigmas', 'karras'],
+    ['use_exponential_sigmas', 'exponential'],
+    ['use_beta_sigmas', 'betaSigmas'],
+  ] as const satisfies readonly (readonly [string, CurveName])[]
+  const curve = switches.find(([field]) => config.boolean(field, false))?.[1]
   // With both switches diffusers takes its curve through the noise ratios of a training table that flow models lack.
-  if (config.boolean('use_flow_sigmas', false)) throw unsupported(config, 'a curve together with use_flow_sigmas')
-  return karras ? 'karras' : 'exponential'
+  if (curve !== undefined && config.boolean('use_flow_sigmas', false)) {
+    throw unsupported(config, 'a curve together with use_flow_sigmas')
+  }
+  return curve
 }
 
 function explicitSigmas({ sigmas }: SamplingOptions, steps: number): readonly number[] | undefined {
@@ -126,11 +187,4 @@ function explicitSigmas({ sigmas }: SamplingOptions, steps: number): readonly nu
 function checkShift(k: number): number {
   if (k > 0 && Number.isFinite(k)) return k
   throw invalidOption('shift', 'a number above 0', k)
-}
-
-function multistepOptions(config: SchedulerConfig): Readonly<Record<string, unknown>> {
-  return {
-    lowerOrderFinal: config.boolean('lower_order_final', true),
-    eulerAtFinal: config.boolean('euler_at_final', false),
-  }
 }

@@ -2,13 +2,17 @@
 
 import { invalidOption } from '../../text/givenOptions'
 import type { Prediction } from '../prediction'
-import { createSampler, findSampler, type SamplerName } from '../registry'
+import { createSampler, findSampler, type SamplerName, usesUncond } from '../registry'
 import type { Sampler } from '../sampler'
 import { type Schedule, startAt } from '../schedule'
-import { readSchedulerConfig, type SchedulerConfig, unsupported } from './config'
+import { findSchedule, type ScheduleName } from '../scheduleNames'
+import { EXPLODING_CLASSES, FLOW_CLASSES, isPreservingClass } from './classes'
+import { isFlow, readSchedulerConfig, type SchedulerConfig, unsupported } from './config'
+import { edmScheduleFromConfig } from './edmFromConfig'
 import { flowScheduleFromConfig } from './flowFromConfig'
+import { borrowedOptions, ownSampler } from './ownSampler'
 import { preservingScheduleFromConfig } from './preservingFromConfig'
-import { checkSamplingOptions, type SamplingOptions, SCHEDULE_NAMES, type ScheduleName } from './request'
+import { type BuiltSchedule, checkSamplingOptions, type SamplingOptions, type ScheduleRequest } from './request'
 
 /** Everything a run needs besides the network, the noise and the guidance. */
 export interface SamplingPlan {
@@ -20,42 +24,16 @@ export interface SamplingPlan {
   readonly prediction: Prediction
   /** Standard deviation of the latent a run without a picture starts from. */
   readonly initialScale: number
+  /** Whether the sampler needs the estimate without the prompt at every step, also where the guidance scale is 1. */
+  readonly usesUncond: boolean
 }
-
-/** The sampler each class of diffusers stands for. */
-const CLASS_SAMPLERS: Readonly<Record<string, SamplerName>> = {
-  DDIMScheduler: 'ddim',
-  EulerDiscreteScheduler: 'euler',
-  EulerAncestralDiscreteScheduler: 'eulerAncestral',
-  HeunDiscreteScheduler: 'heun',
-  DPMSolverMultistepScheduler: 'dpmpp2m',
-  LCMScheduler: 'lcm',
-  FlowMatchEulerDiscreteScheduler: 'euler',
-  FlowMatchHeunDiscreteScheduler: 'heun',
-}
-
-/** Classes whose own solver is missing here, but whose settings serve every other solver. */
-const SETTINGS_ONLY = [
-  'PNDMScheduler',
-  'DDPMScheduler',
-  'LMSDiscreteScheduler',
-  'KDPM2DiscreteScheduler',
-  'KDPM2AncestralDiscreteScheduler',
-  'DPMSolverSinglestepScheduler',
-  'DPMSolverSDEScheduler',
-  'DEISMultistepScheduler',
-  'UniPCMultistepScheduler',
-]
-
-const ALGORITHMS = ['dpmsolver++', 'dpmsolver', 'sde-dpmsolver', 'sde-dpmsolver++'] as const
-const SOLVER_TYPES = ['midpoint', 'heun', 'logrho', 'bh1', 'bh2'] as const // the last three mean midpoint
 
 /**
  * Plans a run.
  *
  * Levels, timesteps and scales are those of the diffusers class named in the config, or of the class that belongs to the
- * sampler asked for. Where DDIM is spaced unevenly (T not a multiple of the steps) diffusers' own DDIM aims at t - T / n
- * instead of at the next timestep; here every step ends where the next begins.
+ * sampler asked for. Where DDIM or PNDM is spaced unevenly (T not a multiple of the steps) diffusers' own aims at
+ * t - T / n instead of at the next timestep; here every step ends where the next begins.
  *
  * @param config - a parsed `scheduler_config.json`, see {@link parseSchedulerConfig}.
  * @param steps - a whole number from 1.
@@ -69,61 +47,38 @@ export function scheduleFromConfig(config: unknown, steps: number, options: Samp
   const strength = options.strength ?? 1
   if (!(strength > 0 && strength <= 1)) throw invalidOption('strength', 'a number above 0, at most 1', strength)
 
-  const own = ownSampler(settings)
+  if (!isPreservingClass(settings.className) && !OTHER_CLASSES.includes(settings.className)) {
+    throw unsupported(settings, 'this scheduler class')
+  }
   const found = options.sampler === undefined ? undefined : findSampler(options.sampler)
-  const samplerName = found?.name ?? own
-  if (samplerName === undefined) {
-    throw unsupported(settings, "this solver (choose another one, for example sampler: 'ddim')")
-  }
-  const request = {
-    sampler: samplerName,
-    steps,
-    strength,
-    options,
-    scheduleName: scheduleName(options, found?.schedule),
-  }
-  const flow = settings.className.startsWith('FlowMatch') || settings.boolean('use_flow_sigmas', false)
-  const { schedule, prediction, initialScale, samplerOptions } = flow
-    ? flowScheduleFromConfig(settings, request)
-    : preservingScheduleFromConfig(settings, request)
-  const first = schedule.levels[0]
-  if (prediction.name === 'epsilon' && first?.alpha === 0) {
+  const { name: samplerName, options: configured } = found
+    ? { name: found.name, options: { ...borrowedOptions(settings, found.name), ...found.options } }
+    : ownSampler(settings)
+  const scheduleName = options.schedule === undefined ? found?.schedule : findSchedule(options.schedule)
+  const request = { sampler: samplerName, own: found === undefined, steps, strength, options, scheduleName }
+  const { schedule, prediction, initialScale } = build(settings, request)
+  if (prediction.name === 'epsilon' && schedule.levels[0]?.alpha === 0) {
     throw unsupported(settings, 'epsilon prediction from pure noise (zero terminal SNR)')
   }
 
+  const onGrid = (samplerName === 'lcm' || samplerName === 'tcd') && schedule.path === 'preserving'
   return {
     samplerName,
-    scheduleName: request.scheduleName,
-    sampler: createSampler(samplerName, { ...samplerOptions, ...options.samplerOptions }),
-    schedule: samplerName === 'lcm' && !flow ? schedule : startAt(schedule, startIndex(schedule, strength)),
+    scheduleName,
+    sampler: createSampler(samplerName, { ...configured, ...options.samplerOptions }),
+    schedule: onGrid ? schedule : startAt(schedule, startIndex(schedule, strength)), // the grid knows the strength
     prediction,
     initialScale,
+    usesUncond: usesUncond(samplerName),
   }
 }
 
-function ownSampler(settings: SchedulerConfig): SamplerName | undefined {
-  const { className } = settings
-  if (SETTINGS_ONLY.includes(className)) return undefined
-  const name = Object.hasOwn(CLASS_SAMPLERS, className) ? CLASS_SAMPLERS[className] : undefined
-  if (name === undefined) throw unsupported(settings, 'this scheduler class')
-  if (name === 'dpmpp2m') checkMultistep(settings)
-  return name
-}
+const EXPLODING: readonly string[] = EXPLODING_CLASSES
+const OTHER_CLASSES: readonly string[] = [...FLOW_CLASSES, ...EXPLODING_CLASSES]
 
-/** DPMSolverMultistepScheduler is a family of solvers; the one here is the second-order one for data prediction. */
-function checkMultistep(settings: SchedulerConfig): void {
-  if (settings.integer('solver_order', 2, 1, 3) !== 2) throw unsupported(settings, 'a solver_order other than 2')
-  const algorithm = settings.word('algorithm_type', 'dpmsolver++', ALGORITHMS)
-  if (algorithm !== 'dpmsolver++') throw unsupported(settings, `algorithm_type ${algorithm}`)
-  if (settings.word('solver_type', 'midpoint', SOLVER_TYPES) === 'heun') throw unsupported(settings, 'solver_type heun')
-}
-
-function scheduleName(options: SamplingOptions, fromSampler: ScheduleName | undefined): ScheduleName | undefined {
-  if (options.schedule === undefined) return fromSampler
-  const wanted = options.schedule.toLowerCase()
-  const name = SCHEDULE_NAMES.find((candidate) => candidate === wanted)
-  if (name === undefined) throw invalidOption('schedule', `one of ${SCHEDULE_NAMES.join(', ')}`, options.schedule)
-  return name
+function build(settings: SchedulerConfig, request: ScheduleRequest): BuiltSchedule {
+  if (EXPLODING.includes(settings.className)) return edmScheduleFromConfig(settings, request)
+  return isFlow(settings) ? flowScheduleFromConfig(settings, request) : preservingScheduleFromConfig(settings, request)
 }
 
 /** Where diffusers' pipelines start from a picture; those for flow models round the other way. */

@@ -4,19 +4,15 @@ import { checkNames, invalidOption, numberOption, stringOption } from '../../tex
 import type { Prediction } from '../prediction'
 import type { SamplerName } from '../registry'
 import type { Schedule } from '../schedule'
-import { SPACINGS } from './spaced'
+import type { ScheduleName } from '../scheduleNames'
 
-/** How the levels are placed. */
-export type ScheduleName = 'leading' | 'trailing' | 'linspace' | 'karras' | 'exponential'
-
-/** Every {@link ScheduleName}. */
-export const SCHEDULE_NAMES = [...SPACINGS, 'karras', 'exponential'] as const satisfies readonly ScheduleName[]
+export { SCHEDULE_NAMES, type ScheduleName } from '../scheduleNames'
 
 /** Changes to what the config says. One without effect for the model at hand is an error. */
 export interface SamplingOptions {
   /** Sampler, by any name it is known by. @defaultValue the config's */
   readonly sampler?: string
-  /** Placing of the levels, see {@link SCHEDULE_NAMES}. @defaultValue the sampler's name or the config's */
+  /** Placing of the levels, by any name {@link findSchedule} knows. @defaultValue the sampler's name or the config's */
   readonly schedule?: string
   /** Options of the sampler, such as `eta`. */
   readonly samplerOptions?: Readonly<Record<string, unknown>>
@@ -37,6 +33,8 @@ export interface SamplingOptions {
 /** What the builders of schedules are asked for. */
 export interface ScheduleRequest {
   readonly sampler: SamplerName
+  /** Whether it is the config's own, whose class then places the levels. */
+  readonly own: boolean
   readonly steps: number
   readonly strength: number
   readonly options: SamplingOptions
@@ -48,8 +46,6 @@ export interface BuiltSchedule {
   readonly schedule: Schedule
   readonly prediction: Prediction
   readonly initialScale: number
-  /** Options of the sampler that the config sets. */
-  readonly samplerOptions: Readonly<Record<string, unknown>>
 }
 
 const NUMBERS = ['strength', 'shift', 'mu', 'imageTokens', 'distilledSteps'] as const

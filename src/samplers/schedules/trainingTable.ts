@@ -7,16 +7,20 @@
 
 import { EngineError } from '../../errors'
 import { type Level, preservingLevel } from '../level'
+import type { Curve } from '../schedule'
 
 /** How beta grows over the timesteps. */
-export type BetaSchedule = 'linear' | 'scaled_linear' | 'squaredcos_cap_v2'
+export type BetaSchedule = (typeof BETA_SCHEDULES)[number]
+
+/** Every {@link BetaSchedule}, by its name in diffusers. */
+export const BETA_SCHEDULES = ['linear', 'scaled_linear', 'squaredcos_cap_v2', 'exp', 'laplace', 'sigmoid'] as const
 
 /** What defines a table. */
 export interface TrainingTableOptions {
   readonly schedule: BetaSchedule
-  /** First beta; not used by `squaredcos_cap_v2`. */
+  /** First beta; not used by `squaredcos_cap_v2`, `exp` and `laplace`. */
   readonly betaStart: number
-  /** Last beta; not used by `squaredcos_cap_v2`. */
+  /** Last beta; not used by `squaredcos_cap_v2`, `exp` and `laplace`. */
   readonly betaEnd: number
   /** T. */
   readonly timesteps: number
@@ -29,7 +33,7 @@ export interface TrainingTableOptions {
 }
 
 /** Noise by timestep. */
-export interface TrainingTable {
+export interface TrainingTable extends Curve {
   /** T. */
   readonly timesteps: number
   /** abar_t for t = 0 to T - 1, falling. */
@@ -40,8 +44,8 @@ export interface TrainingTable {
   timeOf(ratio: number): number
   /** The level of a timestep. */
   levelAt(t: number): Level
-  /** The level with that lambda = ln(alpha / sigma); noisier than the last entry is cut to it. */
-  at(lambda: number): Level
+  /** The level of a timestep, linear in ln(sigma / alpha) between entries, as in k-diffusion: the inverse of `timeOf`. */
+  logLevelAt(t: number): Level
 }
 
 const f32 = Math.fround
@@ -87,6 +91,23 @@ export function trainingTable(options: TrainingTableOptions): TrainingTable {
     ratioAt,
     timeOf,
     levelAt: (t) => preservingLevel(ratioAt(t), t),
+    logLevelAt(t) {
+      const low = Math.min(Math.max(Math.floor(t), 0), last)
+      const weight = t - low
+      if (weight <= 0 || low === last) return preservingLevel(at(ratios, low), t)
+      const [from, to] = [at(ratios, low), at(ratios, low + 1)]
+      if (to === Number.POSITIVE_INFINITY) {
+        const alpha = (1 - weight) * alphaOf(from)
+        return { alpha, sigma: Math.sqrt(1 - alpha * alpha), t }
+      }
+      return preservingLevel(from ** (1 - weight) * to ** weight, t)
+    },
+    atShare(level, share) {
+      if (level.sigma === 0) return level
+      const t = Math.floor(f32(f32(share) * level.t)) // diffusers multiplies in float32
+      const entry = at(abar, t)
+      return { alpha: Math.sqrt(entry), sigma: Math.sqrt(f32(1 - entry)), t }
+    },
     at(lambda) {
       const ratio = Math.exp(-lambda)
       const max = at(ratios, last)
@@ -118,14 +139,30 @@ function betasOf({ schedule, betaStart, betaEnd, timesteps }: TrainingTableOptio
       return indices.map((i) => between(betaStart, betaEnd, i))
     case 'scaled_linear':
       return indices.map((i) => f32(between(Math.sqrt(betaStart), Math.sqrt(betaEnd), i) ** 2))
-    case 'squaredcos_cap_v2': {
-      // Nichol, Dhariwal 2021, arXiv:2102.09672, eq. 17: abar(u) = cos^2((u + 0.008) / 1.008 pi / 2).
-      const f = (u: number) => Math.cos((((u + 0.008) / 1.008) * Math.PI) / 2) ** 2
-      return indices.map((i) => f32(Math.min(1 - f((i + 1) / timesteps) / f(i / timesteps), 0.999)))
-    }
+    case 'squaredcos_cap_v2':
+      // Nichol, Dhariwal 2021, arXiv:2102.09672, eq. 17.
+      return betasOfCurve(timesteps, (u) => Math.cos((((u + 0.008) / 1.008) * Math.PI) / 2) ** 2)
+    case 'exp':
+      return betasOfCurve(timesteps, (u) => Math.exp(-12 * u))
+    case 'laplace':
+      // Hang, Gu, Bao, Wei, Chen, Geng, Guo 2024, arXiv:2407.03297: the log of the signal-to-noise ratio is Laplace's
+      // quantile; the root and the 1e-6 are those of diffusers.
+      return betasOfCurve(timesteps, (u) => {
+        const snr = Math.exp(-0.5 * Math.sign(0.5 - u || 1) * Math.log(1 - 2 * Math.abs(0.5 - u) + 1e-6))
+        return Math.sqrt(snr / (1 + snr))
+      })
+    case 'sigmoid':
+      return indices.map((i) => f32(betaStart + (betaEnd - betaStart) / (1 + Math.exp(-between(-6, 6, i)))))
     default:
       return schedule satisfies never
   }
+}
+
+/** beta_i = 1 - abar((i + 1) / T) / abar(i / T), at most 0.999. */
+function betasOfCurve(timesteps: number, abar: (u: number) => number): readonly number[] {
+  return Array.from({ length: timesteps }, (_, i) =>
+    f32(Math.min(1 - abar((i + 1) / timesteps) / abar(i / timesteps), 0.999)),
+  )
 }
 
 function cumulativeProduct(betas: readonly number[]): Float64Array {

@@ -72,7 +72,7 @@ export function evenSchedule(n: number): Schedule {
   return makeSchedule(
     'preserving',
     ratios.map((ratio) => preservingLevel(ratio, SD_TABLE.timeOf(ratio))),
-    SD_TABLE.at,
+    SD_TABLE,
   )
 }
 
@@ -87,8 +87,8 @@ export function evenFlow(n: number, from = 1): Schedule {
 
 /** n EDM steps from sigma 80 to 0.002, ending there (not at sigma = 0). */
 export function edmToMin(n: number): Schedule {
-  const { path, levels, at } = edmSchedule(n + 1)
-  return makeSchedule(path, levels.slice(0, -1), at)
+  const whole = edmSchedule(n + 1)
+  return makeSchedule(whole.path, whole.levels.slice(0, -1), whole)
 }
 
 /** A latent of one value. */

@@ -32,7 +32,7 @@ describe('findSampler', () => {
     expect(() => findSampler(name)).toThrowError(expect.objectContaining({ code: 'unknown-sampler' }))
   })
 
-  test.each(['', 'karras', 'eulerr', 'toString', '__proto__', 'dpm++ 3m'])('%j is unknown', (name) => {
+  test.each(['', 'karras', 'eulerr', 'toString', '__proto__', 'dpm++ 4m'])('%j is unknown', (name) => {
     expect(() => findSampler(name)).toThrowError(
       expect.objectContaining({ name: 'EngineError', code: 'unknown-sampler' }),
     )

@@ -176,10 +176,10 @@ describe('curves', () => {
 
 describe('schedules', () => {
   const levels: readonly Level[] = [flowLevel(1, 3), flowLevel(0.5, 2), flowLevel(0, 1)]
-  const at = evenFlow(2).at
+  const curve = evenFlow(2)
 
   test('steps are pairs of neighbours; a late start keeps the levels', () => {
-    const schedule = makeSchedule('flow', levels, at)
+    const schedule = makeSchedule('flow', levels, curve)
     expect(schedule.steps()).toEqual([
       [levels[0], levels[1]],
       [levels[1], levels[2]],
@@ -191,7 +191,7 @@ describe('schedules', () => {
   })
 
   test.each([-1, 2, 0.5, Number.NaN])('a start at %s is rejected', (index) => {
-    const schedule = makeSchedule('flow', levels, at)
+    const schedule = makeSchedule('flow', levels, curve)
     expect(() => startAt(schedule, index)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
   })
 
@@ -205,12 +205,12 @@ describe('schedules', () => {
     ['infinite noise', [explodingLevel(Number.POSITIVE_INFINITY, 1), flowLevel(0, 1)]],
     ['infinite time', [flowLevel(1, Number.POSITIVE_INFINITY), flowLevel(0, 1)]],
   ])('levels with %s are rejected', (_, bad) => {
-    expect(() => makeSchedule('flow', bad, at)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
+    expect(() => makeSchedule('flow', bad, curve)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
   })
 
   test('levels may hold more than variance 1: exploding, and any mixture whose noise falls', () => {
     const levels = [explodingLevel(80, 3), { alpha: 2, sigma: 3, t: 2 }, explodingLevel(0, 0)]
-    expect(makeSchedule('exploding', levels, at).steps()).toHaveLength(2)
+    expect(makeSchedule('exploding', levels, curve).steps()).toHaveLength(2)
   })
 
   test('EDM: sigma from 80 to 0.002 by rho 7, then clean; the network is told ln(sigma) / 4', () => {
