@@ -5,7 +5,6 @@
  * read through a rename table.
  */
 
-import { EngineError } from '../errors'
 import { type ActivationName, activation, relu } from '../graph/ops/activation'
 import { add } from '../graph/ops/add'
 import { clampTanh } from '../graph/ops/clampTanh'
@@ -18,6 +17,7 @@ import { jsonFields } from '../weights/jsonFields'
 import type { RenameTable } from '../weights/renames'
 import { convLayer } from './blocks/layers'
 import { rootScope, type Scope } from './blocks/scope'
+import { halfOf } from './halves'
 import { type ModelDefinition, type ModelPorts, modelGraph, type Place, type Recognised } from './model'
 import { sizeOf } from './sizes'
 
@@ -104,18 +104,6 @@ function portsOf(c: TinyConfig, at: Place): ModelPorts {
     outputs: [{ kind: 'picture', name: 'sample', output: 'sample' }],
     smallest: { height: 1, width: 1 },
   }
-}
-
-function halfOf(at: Place): 'encoder' | 'decoder' {
-  if (at.part) return at.part
-  throw new EngineError(
-    'unknown-component',
-    `${at.component}: expected ${at.component}.encoder or ${at.component}.decoder, got ${at.component}`,
-    {
-      name: at.component,
-      known: [`${at.component}.encoder`, `${at.component}.decoder`],
-    },
-  )
 }
 
 /**

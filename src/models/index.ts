@@ -5,17 +5,21 @@ import type { Graph } from '../graph/graph'
 import { recipeTensors } from '../graph/recipe'
 import { formatShape, type Shape, sameShape } from '../tensor/shape'
 import type { NeededTensor } from '../weights/checkpoint'
+import { autoencoderKl } from './autoencoderKl'
 import { autoencoderTiny } from './autoencoderTiny'
 import { clipTextModel, clipTextModelWithProjection } from './clipTextModel'
+import { controlNetModel } from './controlNetModel'
 import { ditTransformer2DModel } from './ditTransformer2DModel'
 import type { ModelDefinition, Recognised } from './model'
 import { pixartTransformer2DModel } from './pixartTransformer2DModel'
 import { srvggNetCompact } from './srvggNetCompact'
+import { unet2DConditionModel } from './unet2DConditionModel'
 
 export type {
   Axis,
   AxisName,
   DerivedInput,
+  Form,
   InputPort,
   ModelDefinition,
   ModelGraph,
@@ -23,17 +27,21 @@ export type {
   OutputPort,
   Place,
   Recognised,
+  ScaledAxis,
   Sizes,
 } from './model'
 
 /** Every network, in no particular order. */
 export const MODELS: readonly ModelDefinition[] = [
+  autoencoderKl,
   autoencoderTiny,
   clipTextModel,
   clipTextModelWithProjection,
+  controlNetModel,
   ditTransformer2DModel,
   pixartTransformer2DModel,
   srvggNetCompact,
+  unet2DConditionModel,
 ]
 
 /** diffusers' own remapping of a class that published files still name. */

@@ -6,14 +6,26 @@ import type { Value } from '../graph/value'
 import type { Shape } from '../tensor/shape'
 import type { RenameTable } from '../weights/renames'
 
-/** A size of one axis: a number fixed by the config, or the name of an axis whose size each call decides. */
-export type Axis = number | AxisName
+/** A size of one axis: a number fixed by the config, an axis whose size each call decides, or one that follows from it. */
+export type Axis = number | AxisName | ScaledAxis
+
+/** `ceil(size of · times)`: the pixels of a hint (8), a level of a UNet (1/4). */
+export interface ScaledAxis {
+  readonly of: AxisName
+  readonly times: number
+}
 
 /** Axes whose sizes a call decides: cells of the picture or latent that goes in, tokens of text. */
 export type AxisName = 'height' | 'width' | 'textLength'
 
 /** Sizes of the free axes; a graph is built for them. */
 export type Sizes = Readonly<Partial<Record<AxisName, number>>>
+
+/**
+ * Which inputs a network is built with: `plain`, or `controlled`, where residuals of a ControlNet are added to a UNet's,
+ * or to another ControlNet's. Both read the same tensors.
+ */
+export type Form = 'plain' | 'controlled'
 
 /** What all input ports have. */
 interface Port {
@@ -25,6 +37,8 @@ interface Port {
   readonly input: string
   /** Axes of one row, in the framework's order. */
   readonly axes: readonly Axis[]
+  /** The only form that has the input; inputs of a form are given all or none. @defaultValue every form */
+  readonly form?: 'controlled'
 }
 
 /**
@@ -32,10 +46,11 @@ interface Port {
  *
  * `picture`: [C, H, W] outside, [H, W, C] inside. `numbers`: as they are. `timestep`: one number, given per row or once
  * for all rows. `ids`: integers from 0 to `below` - 1; `derive` makes a further graph input from them.
- * `prefixMask`: ones and then zeros outside, their count inside; all ones when left out.
+ * `prefixMask`: ones and then zeros outside, their count inside; all ones when left out. `factors`: one number for all
+ * rows, one per row, or one per row and place; ones when left out.
  */
 export type InputPort =
-  | (Port & { readonly kind: 'picture' | 'numbers' | 'timestep' | 'prefixMask' })
+  | (Port & { readonly kind: 'picture' | 'numbers' | 'timestep' | 'prefixMask' | 'factors' })
   | (Port & { readonly kind: 'ids'; readonly below: number; readonly derive?: DerivedInput })
 
 /** A graph input, shape [1] i32, that follows from the ids of a port. */
@@ -102,8 +117,9 @@ export interface ModelDefinition {
    * network cannot take.
    *
    * @param outputs - names of the output ports to make. @defaultValue all that are not on demand
+   * @param form - `controlled` for networks whose ports have that form. @defaultValue 'plain'
    */
-  build(config: unknown, at: Place, sizes: Sizes, outputs?: readonly string[]): ModelGraph
+  build(config: unknown, at: Place, sizes: Sizes, outputs?: readonly string[], form?: Form): ModelGraph
   /** The config of weights that came without one, by names and shapes; `undefined` when they are something else. */
   recognise?(shapes: ReadonlyMap<string, Shape>): Recognised | undefined
 }

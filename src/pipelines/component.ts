@@ -199,8 +199,8 @@ export class Component {
       throw invalidOption('outputs', 'a list of names', outputs)
     }
     throwIfAborted(signal)
-    const { sizes, rows } = bindInputs(this.name, this.ports, inputs)
-    using lease = await this.#networks.lease({ sizes, outputs }, { signal })
+    const { sizes, form, rows } = bindInputs(this.name, this.ports, inputs)
+    using lease = await this.#networks.lease({ sizes, outputs, form }, { signal })
     const { network, model, inputs: wanted } = lease
     const results = await network.run(
       rows.map((row) => only(wanted, row)),

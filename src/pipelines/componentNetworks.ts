@@ -5,7 +5,7 @@ import { SharedWork } from '../bindings/sharedWork'
 import type { NetworkDType } from '../compile/compile'
 import { EngineError } from '../errors'
 import { graphInputs } from '../graph/graph'
-import type { ModelGraph, Sizes } from '../models'
+import type { Form, ModelGraph, Sizes } from '../models'
 import type { ComponentModel } from './componentModel'
 
 /** Networks that are kept when nobody uses them. */
@@ -32,10 +32,12 @@ export interface NetworkLease extends Disposable {
   readonly inputs: ReadonlySet<string>
 }
 
-/** Which network: sizes of the free axes, and the outputs where not all that are made by default. */
+/** Which network: sizes of the free axes, the outputs where not all that are made by default, and the form. */
 export interface Shape {
   readonly sizes: Sizes
   readonly outputs?: readonly string[] | undefined
+  /** @defaultValue 'plain' */
+  readonly form?: Form | undefined
 }
 
 export class ComponentNetworks {
@@ -104,22 +106,22 @@ export class ComponentNetworks {
     this.#free()
   }
 
-  #find({ sizes, outputs }: Shape, onProgress: LoadOptions['onProgress']): Shaped {
+  #find({ sizes, outputs, form }: Shape, onProgress: LoadOptions['onProgress']): Shaped {
     if (this.disposed) {
       const { name } = this.#model
       throw new EngineError('disposed', `component "${name}": expected one in use, got a disposed one`)
     }
-    const key = JSON.stringify([Object.entries(sizes).sort(), outputs ?? null])
+    const key = JSON.stringify([Object.entries(sizes).sort(), outputs ?? null, form ?? 'plain'])
     const known = this.#shaped.get(key)
     this.#shaped.delete(key)
-    const shaped = known && !known.work.cancelled ? known : this.#start(key, { sizes, outputs }, onProgress)
+    const shaped = known && !known.work.cancelled ? known : this.#start(key, { sizes, outputs, form }, onProgress)
     this.#shaped.set(key, shaped)
     return shaped
   }
 
-  #start(key: string, { sizes, outputs }: Shape, onProgress: LoadOptions['onProgress']): Shaped {
+  #start(key: string, { sizes, outputs, form }: Shape, onProgress: LoadOptions['onProgress']): Shaped {
     const { definition, config, place } = this.#model
-    const model = definition.build(config, place, sizes, outputs)
+    const model = definition.build(config, place, sizes, outputs, form)
     const options = { dtype: this.#dtype, onProgress }
     const work = new SharedWork(
       async (signal) => {

@@ -3,7 +3,7 @@
 import type { NetworkRow } from '../bindings'
 import { EngineError } from '../errors'
 import type { Graph } from '../graph/graph'
-import type { AxisName, InputPort, ModelPorts, OutputPort, Sizes } from '../models'
+import type { Axis, AxisName, Form, InputPort, ModelPorts, OutputPort, Sizes } from '../models'
 import { DTYPE_BYTES, type DType } from '../tensor/dtype'
 import { elements, formatShape, type Shape, sameShape } from '../tensor/shape'
 import type { Tensor, TensorData } from '../tensor/tensor'
@@ -19,6 +19,8 @@ export type ComponentInput = Tensor | { readonly shape: Shape; readonly data: Te
 /** Inputs as a network takes them. */
 export interface BoundInputs {
   readonly sizes: Sizes
+  /** `controlled` when inputs that only that form has were given. */
+  readonly form: Form
   readonly rows: readonly NetworkRow[]
 }
 
@@ -26,7 +28,7 @@ export interface BoundInputs {
  * Checks inputs against ports and splits them into rows.
  *
  * Throws `unknown-input`, `missing-input`, `shape-mismatch`, `dtype-mismatch`, and `invalid-argument` for values that no
- * network can take: a timestep that is no finite number, an id out of range, a mask with a gap.
+ * network can take: a timestep or factor that is no finite number, an id out of range, a mask with a gap.
  */
 export function bindInputs(
   name: string,
@@ -36,7 +38,7 @@ export function bindInputs(
   if (typeof inputs !== 'object' || inputs === null || Array.isArray(inputs) || ArrayBuffer.isView(inputs)) {
     throw new EngineError('invalid-argument', `${name}: expected inputs by name, got ${show(inputs)}`)
   }
-  const given = matchNames(name, ports.inputs, inputs)
+  const { form, given } = matchNames(name, ports.inputs, inputs)
   const sizes: Partial<Record<AxisName, number>> = {}
   let count: number | undefined
   const tensors = new Map<InputPort, Tensor>()
@@ -44,17 +46,13 @@ export function bindInputs(
     const at = `${name}: ${port.name}`
     const tensor = asTensor(at, port, value)
     tensors.set(port, tensor)
-    if (port.kind === 'timestep' && elements(tensor.shape) === 1) continue // one for all rows
+    // One for all rows; factors also one for all places.
+    if ((port.kind === 'timestep' || port.kind === 'factors') && elements(tensor.shape) === 1) continue
     const [rows] = tensor.shape
-    const expected = [
-      count ?? rows ?? 1,
-      ...port.axes.map((axis, i) => (typeof axis === 'number' ? axis : (sizes[axis] ?? tensor.shape[i + 1] ?? 1))),
-    ]
+    const axes = port.kind === 'factors' && tensor.shape.length === 1 ? [] : port.axes
+    const expected = [count ?? rows ?? 1, ...axes.map((axis, i) => axisSize(axis, sizes) ?? tensor.shape[i + 1] ?? 1)]
     if (!sameShape(tensor.shape, expected) || elements(expected) === 0) {
-      const wanted = [
-        count ?? 'rows',
-        ...port.axes.map((axis) => (typeof axis === 'number' ? axis : (sizes[axis] ?? axis))),
-      ]
+      const wanted = [count ?? 'rows', ...axes.map((axis) => axisSize(axis, sizes) ?? axisName(axis))]
       throw new EngineError(
         'shape-mismatch',
         `${at}: expected [${wanted.join(', ')}], got ${formatShape(tensor.shape)}`,
@@ -66,15 +64,16 @@ export function bindInputs(
       )
     }
     count = expected[0]
-    port.axes.forEach((axis, i) => {
-      if (typeof axis !== 'number') sizes[axis] = tensor.shape[i + 1]
+    axes.forEach((axis, i) => {
+      if (typeof axis === 'string') sizes[axis] = tensor.shape[i + 1]
     })
   }
   const rows = count ?? 1
   const values = Array.from({ length: rows }, (): Record<string, Float32Array | Int32Array> => ({}))
   for (const port of ports.inputs) {
+    if (port.form !== undefined && port.form !== form) continue
     const tensor = tensors.get(port)
-    const split = tensor ? splitRows(`${name}: ${port.name}`, port, tensor, rows) : allOnes(port, sizes, rows)
+    const split = tensor ? splitRows(`${name}: ${port.name}`, port, tensor, rows) : ones(port, sizes, rows)
     for (const [graphInput, perRow] of split) {
       perRow.forEach((value, row) => {
         const target = values[row]
@@ -82,15 +81,28 @@ export function bindInputs(
       })
     }
   }
-  return { sizes, rows: values.map((row) => ({ inputs: row })) }
+  return { sizes, form, rows: values.map((row) => ({ inputs: row })) }
 }
 
-/** Ports with what was given for them, in the order of ports. */
+/** The size of an axis, `undefined` while the call has not said it. */
+function axisSize(axis: Axis, sizes: Sizes): number | undefined {
+  if (typeof axis === 'number') return axis
+  if (typeof axis === 'string') return sizes[axis]
+  const size = sizes[axis.of]
+  return size === undefined ? undefined : Math.ceil(size * axis.times)
+}
+
+/** An axis for messages. */
+function axisName(axis: Axis): string {
+  return typeof axis === 'object' ? `${axis.of} * ${axis.times}` : `${axis}`
+}
+
+/** Ports with what was given for them, in the order of ports, and the form that has them all. */
 function matchNames(
   name: string,
   ports: readonly InputPort[],
   inputs: Readonly<Record<string, ComponentInput>>,
-): Map<InputPort, ComponentInput> {
+): { readonly form: Form; readonly given: ReadonlyMap<InputPort, ComponentInput> } {
   const known = ports.map((port) => port.name)
   const found = new Map<InputPort, { readonly as: string; readonly value: ComponentInput }>()
   for (const [as, value] of Object.entries(inputs)) {
@@ -111,23 +123,27 @@ function matchNames(
     }
     found.set(port, { as, value })
   }
-  const missing = ports.filter((port) => port.kind !== 'prefixMask' && !found.has(port)).map((port) => port.name)
+  const form = [...found.keys()].find((port) => port.form)?.form ?? 'plain'
+  const required = ports.filter(
+    ({ kind, form: only }) => kind !== 'prefixMask' && kind !== 'factors' && (only === undefined || only === form),
+  )
+  const missing = required.filter((port) => !found.has(port)).map((port) => port.name)
   if (missing.length > 0) {
-    throw new EngineError('missing-input', `${name}: expected ${known.join(', ')}, missing ${missing.join(', ')}`, {
+    const wanted = required.map((port) => port.name)
+    throw new EngineError('missing-input', `${name}: expected ${wanted.join(', ')}, missing ${missing.join(', ')}`, {
       missing,
     })
   }
-  return new Map(
-    ports.flatMap((port) => {
-      const entry = found.get(port)
-      return entry ? [[port, entry.value] as const] : []
-    }),
-  )
+  const given = ports.flatMap((port) => {
+    const entry = found.get(port)
+    return entry ? [[port, entry.value] as const] : []
+  })
+  return { form, given: new Map(given) }
 }
 
 function asTensor(at: string, port: InputPort, value: ComponentInput): Tensor {
   if (typeof value === 'number') {
-    if (port.axes.length > 0)
+    if (port.axes.length > 0 && port.kind !== 'factors')
       throw new EngineError('shape-mismatch', `${at}: expected a tensor, got the number ${value}`, { input: port.name })
     if (port.kind !== 'ids') return { dtype: 'f32', shape: [1], data: Float32Array.of(value) }
     if (!Number.isInteger(value))
@@ -138,11 +154,12 @@ function asTensor(at: string, port: InputPort, value: ComponentInput): Tensor {
     return { dtype: 'i32', shape: [1], data: Int32Array.of(value) }
   }
   if (isTensorData(value)) {
+    if (port.kind === 'factors') return { dtype: dtypeOf(at, value), shape: [value.length], data: value }
     const row = port.axes.map((axis) => {
       if (typeof axis === 'number') return axis
       throw new EngineError(
         'shape-mismatch',
-        `${at}: expected { shape, data } (the size of "${axis}" is free), got an array of ${value.length}`,
+        `${at}: expected { shape, data } (the size of "${axisName(axis)}" is free), got an array of ${value.length}`,
         {
           input: port.name,
         },
@@ -229,14 +246,16 @@ function splitRows(
     }
     case 'numbers':
       return [[port.input, cut(toFloat32(tensor))]]
+    case 'factors': {
+      const all = finite(at, port, toFloat32(tensor))
+      const [places] = port.axes
+      const whole = tensor.shape.length > 1 && all.length > 1
+      const perRow = (i: number): Float32Array =>
+        whole ? view(all, i).slice() : new Float32Array(Number(places)).fill(all[all.length === 1 ? 0 : i] ?? 1)
+      return [[port.input, Array.from({ length: rows }, (_, i) => perRow(i))]]
+    }
     case 'timestep': {
-      const all = toFloat32(tensor)
-      const bad = all.findIndex((t) => !Number.isFinite(t))
-      if (bad >= 0)
-        throw new EngineError('invalid-argument', `${at}: expected finite numbers, got ${all[bad]} at ${bad}`, {
-          input: port.name,
-          index: bad,
-        })
+      const all = finite(at, port, toFloat32(tensor))
       return [[port.input, Array.from({ length: rows }, (_, i) => Float32Array.of(all[all.length === 1 ? 0 : i] ?? 0))]]
     }
     case 'ids': {
@@ -272,11 +291,22 @@ function splitRows(
   }
 }
 
-/** A mask that was left out: every token counts. */
-function allOnes(port: InputPort, sizes: Sizes, rows: number): [string, Int32Array[]][] {
-  const [axis] = port.axes
-  const length = (typeof axis === 'number' ? axis : axis && sizes[axis]) ?? 0
-  return [[port.input, Array.from({ length: rows }, () => Int32Array.of(length))]]
+/** A mask or factors that were left out: every token counts, every factor is 1. */
+function ones({ kind, axes, input }: InputPort, sizes: Sizes, rows: number): [string, (Float32Array | Int32Array)[]][] {
+  const [axis = 0] = axes
+  const length = axisSize(axis, sizes) ?? 0
+  const row = () => (kind === 'factors' ? new Float32Array(length).fill(1) : Int32Array.of(length))
+  return [[input, Array.from({ length: rows }, row)]]
+}
+
+/** Throws `invalid-argument` for a number that is none. */
+function finite(at: string, port: InputPort, all: Float32Array): Float32Array {
+  const bad = all.findIndex((value) => !Number.isFinite(value))
+  if (bad < 0) return all
+  throw new EngineError('invalid-argument', `${at}: expected finite numbers, got ${all[bad]} at ${bad}`, {
+    input: port.name,
+    index: bad,
+  })
 }
 
 function prefixLength(at: string, mask: Float32Array): number {

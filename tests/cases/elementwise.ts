@@ -1,4 +1,4 @@
-/** Ops with one number or one slope per channel beside x. */
+/** Ops with one number or one slope per channel beside x, and those of two halves of x. */
 
 import { elementwiseReduction, type OpCases, param, VECTOR_SHAPES, x } from './case'
 
@@ -34,4 +34,14 @@ export const clampTanh: OpCases = {
   op: 'clamp_tanh',
   reduction: elementwiseReduction,
   cases: VECTOR_SHAPES.slice(0, 6).map((shape) => ({ operands: [{ ...x(...shape), spread: 4 }], attrs: { limit: 3 } })),
+}
+
+export const geglu: OpCases = {
+  op: 'geglu',
+  reduction: elementwiseReduction,
+  cases: [
+    ...VECTOR_SHAPES.map((shape) => ({ operands: [x(...shape.with(-1, 2 * (shape.at(-1) ?? 1)))] })),
+    { operands: [{ ...x(4, 6), within: 'columns' as const }], into: 'columns' as const },
+    { operands: [{ ...x(5, 34), within: 'rows' as const }] },
+  ],
 }

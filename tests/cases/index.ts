@@ -5,7 +5,7 @@ import { attention } from './attention'
 import { add, modulate, mul, mulOnePlus, sub } from './binary'
 import type { OpCases } from './case'
 import { conv2d } from './conv2d'
-import { clampTanh, leakyRelu, offset, prelu, scale } from './elementwise'
+import { clampTanh, geglu, leakyRelu, offset, prelu, scale } from './elementwise'
 import { embedding } from './embedding'
 import { groupNorm } from './groupNorm'
 import { layerNorm } from './layerNorm'
@@ -27,6 +27,7 @@ export const ALL_CASES: readonly OpCases[] = [
   conv2d,
   depthToSpace,
   embedding,
+  geglu,
   groupNorm,
   layerNorm,
   leakyRelu,

@@ -107,6 +107,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   modulate: (inputs) =>
     kernels.broadcast('add', kernels.broadcast('mul_one_plus', one(inputs), one(inputs, 2)), one(inputs, 1)),
+  geglu: (inputs, _attrs, value) => {
+    const x = one(inputs)
+    const width = value.shape.at(-1) ?? 0
+    const half = (start: number) => gather(x, start, value.shape, strides(x.shape))
+    return kernels.broadcast('mul', half(0), kernels.broadcast('gelu', half(width), 0))
+  },
   embedding: (inputs) => kernels.embedding(one(inputs), one(inputs, 1)),
   reshape: (inputs) => one(inputs),
   permute: (inputs, { order }, value) => {

@@ -1,7 +1,8 @@
-/** Layers with parameters: linear, convolution, layer norm, embedding table, each asking its scope for PyTorch's names. */
+/** Layers with parameters: linear, convolution, norms, embedding table, each asking its scope for PyTorch's names. */
 
 import { type Conv2dOptions, conv2d } from '../../graph/ops/conv2d'
 import { embedding } from '../../graph/ops/embedding'
+import { groupNorm } from '../../graph/ops/groupNorm'
 import { layerNorm } from '../../graph/ops/layerNorm'
 import { linear } from '../../graph/ops/linear'
 import { permuteRecipe, reshapeRecipe } from '../../graph/recipe'
@@ -37,6 +38,38 @@ export function convLayer(
   const recipe = permuteRecipe(scope.recipe('weight', [out, channels, kernel, kernel]), [0, 2, 3, 1])
   const weight = param(recipe, [out, kernel, kernel, channels], `${scope.path}.weight`)
   return conv2d(scope.path, x, weight, bias ? scope.tensor('bias', [out]) : undefined, options)
+}
+
+/**
+ * `nn.Conv2d` with a 1 x 1 kernel, which is a linear layer over the channels of every pixel.
+ *
+ * @param x - shape [..., I].
+ * @param out - O.
+ * @returns shape [..., O].
+ */
+export function pointwiseLayer(scope: Scope, x: Value, out: number): Value {
+  const channels = x.shape.at(-1) ?? 0
+  const recipe = reshapeRecipe(scope.recipe('weight', [out, channels, 1, 1]), [out, channels])
+  return linear(scope.path, x, param(recipe, recipe.shape, `${scope.path}.weight`), scope.tensor('bias', [out]))
+}
+
+/**
+ * `nn.GroupNorm`.
+ *
+ * @param x - shape [H, W, C].
+ * @returns shape [H, W, C].
+ */
+export function groupNormLayer(
+  scope: Scope,
+  x: Value,
+  { groups, eps }: { readonly groups: number; readonly eps: number },
+): Value {
+  const channels = x.shape.at(-1) ?? 0
+  return groupNorm(scope.path, x, groups, {
+    eps,
+    weight: scope.tensor('weight', [channels]),
+    bias: scope.tensor('bias', [channels]),
+  })
 }
 
 /**

@@ -36,8 +36,9 @@ const TOLERANCE = 1e-5
 
 const cases = goldenCases()
 
-it('finds the cases of five networks', () => {
-  expect(new Set(cases.map((golden) => golden.net))).toEqual(new Set(['taesd', 'dit', 'pixart', 'clip', 'srvgg']))
+it('finds the cases of eight networks', () => {
+  const nets = ['taesd', 'dit', 'pixart', 'clip', 'srvgg', 'vae', 'unet', 'controlnet']
+  expect(new Set(cases.map((golden) => golden.net))).toEqual(new Set(nets))
 })
 
 it('has the files that the manifests were written with', () => {
@@ -68,8 +69,8 @@ async function evaluate(
     readIndex: readHeader,
     rename: (name) => rename(name, table),
   })
-  const { sizes, rows } = bindInputs(golden.component, definition.ports(source.config, place), inputs)
-  const model = definition.build(source.config, place, sizes, wanted)
+  const { sizes, form, rows } = bindInputs(golden.component, definition.ports(source.config, place), inputs)
+  const model = definition.build(source.config, place, sizes, wanted, form)
   const found = report(checkpoint, neededTensors(model.graph))
   assertComplete(found, golden.folder)
   const full = definition.build(
