@@ -18,6 +18,7 @@ export const ERROR_CODES = [
   'unsupported-format',
   'unknown-component',
   'missing-tensor',
+  'lora-mismatch',
   'invalid-graph',
   'invalid-program',
   'unknown-sampler',

@@ -34,19 +34,48 @@ export function isRead(dtype: DType | UnreadDType): dtype is DType {
   return dtype in DTYPE_BYTES
 }
 
-/** One tensor of a file; `begin` and `end` are absolute byte offsets in it. */
+/** One tensor of a file, or a part of one; `begin` and `end` are absolute byte offsets in it. */
 export interface TensorEntry extends StampedFile {
   readonly name: string
   readonly dtype: DType | UnreadDType
   readonly shape: Shape
   readonly begin: number
   readonly end: number
+  /** The bytes are those of the transpose, `[shape[1], shape[0]]`; matrices only. */
+  readonly transposed?: boolean
 }
 
 /** Named tensors on disk. `identity` differs whenever a file was rewritten; every cache key contains it. */
 export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   readonly identity: string
+  /** What is added to some of the tensors; left out for weights as they are stored. */
+  readonly patch?: AppliedPatch
+}
+
+/** Products of two small matrices, added to tensors: what LoRAs are. */
+export interface WeightPatch {
+  /** By the name of the tensor they are added to. */
+  readonly terms: ReadonlyMap<string, readonly LowRankTerm[]>
+}
+
+/**
+ * W + scale · up · down, W being [O, ...rest], up [O, r], down [r, ...rest].
+ *
+ * With `mid` [r, r, kh, kw] and down [r, I] it is up · (mid · down), a convolution in three factors.
+ */
+export interface LowRankTerm {
+  readonly up: TensorEntry
+  readonly down: TensorEntry
+  readonly mid?: TensorEntry
+  readonly scale: number
+  /** Of the file that the factors are in. */
+  readonly identity: string
+}
+
+/** A patch on the checkpoint whose identity is `base`; tensors that it leaves alone are the base's. */
+export interface AppliedPatch extends WeightPatch {
+  readonly base: string
 }
 
 /** Parses the header of one safetensors file; the native parser, handed in so that this folder needs no addon. */
@@ -56,6 +85,8 @@ export interface OpenCheckpointOptions {
   readonly readIndex: ReadIndex
   /** The name the network asks for, or `undefined` for a tensor that no network needs. */
   readonly rename?: (name: string, file: string) => string | undefined
+  /** What a stored tensor holds, under the names the network asks for: itself, parts of it, nothing. Instead of `rename`. */
+  readonly parts?: (entry: TensorEntry) => readonly TensorEntry[]
   /** What an index file promises: tensor name to file. */
   readonly weightMap?: ReadonlyMap<string, string>
 }
@@ -84,33 +115,107 @@ export async function openCheckpoint(files: readonly string[], options: OpenChec
       }
     }
     for (const entry of entries) {
-      hash.update(`${entry.name}\0${entry.dtype}\0${entry.shape}\0${entry.begin}\0${entry.end}\n`)
-      const name = options.rename ? options.rename(entry.name, file) : entry.name
-      if (name === undefined) continue
-      if (name !== entry.name) hash.update(`as ${name}\n`) // halves of an autoencoder share files, not names
-      const known = tensors.get(name)
-      if (known) {
-        throw new EngineError(
-          'invalid-safetensors',
-          `${file}: expected one tensor "${name}", got a second one (first in ${known.file})`,
-          {
-            file,
-            tensor: name,
-          },
-        )
+      hash.update(describe(entry))
+      for (const part of partsOf(entry, options)) {
+        // Halves of an autoencoder share files, not names.
+        if (part !== entry) hash.update(`as ${describe(part)}`)
+        add(tensors, part)
       }
-      tensors.set(name, { ...entry, name })
     }
   }
   return { tensors, identity: hash.digest('hex').slice(0, 32) }
 }
 
+function partsOf(entry: TensorEntry, { parts, rename }: OpenCheckpointOptions): readonly TensorEntry[] {
+  if (parts) return parts(entry)
+  const name = rename ? rename(entry.name, entry.file) : entry.name
+  if (name === undefined) return []
+  return [name === entry.name ? entry : { ...entry, name }]
+}
+
+function describe({ name, dtype, shape, begin, end, transposed }: TensorEntry): string {
+  return `${name}\0${dtype}\0${shape}\0${begin}\0${end}${transposed ? '\0transposed' : ''}\n`
+}
+
+function add(tensors: Map<string, TensorEntry>, entry: TensorEntry): void {
+  const { name, file } = entry
+  const known = tensors.get(name)
+  if (known) {
+    throw new EngineError(
+      'invalid-safetensors',
+      `${file}: expected one tensor "${name}", got a second one (first in ${known.file})`,
+      {
+        file,
+        tensor: name,
+      },
+    )
+  }
+  tensors.set(name, entry)
+}
+
+/**
+ * The same checkpoint under the names a network asks for.
+ *
+ * @param rename - the new name, or `undefined` for a tensor that no network needs.
+ *
+ * Throws `invalid-safetensors` when two tensors get one name.
+ */
+export function renamed(checkpoint: Checkpoint, rename: (name: string) => string | undefined): Checkpoint {
+  const tensors = new Map<string, TensorEntry>()
+  const changes: string[] = []
+  for (const entry of checkpoint.tensors.values()) {
+    const name = rename(entry.name)
+    if (name !== entry.name) changes.push(`${entry.name} as ${name}`)
+    if (name !== undefined) add(tensors, name === entry.name ? entry : { ...entry, name })
+  }
+  if (changes.length === 0) return checkpoint
+  return { tensors, ...rebased(checkpoint, (identity) => combine([identity, ...changes]), rename) }
+}
+
+/**
+ * The checkpoint with a patch on it, in place of the one it may have.
+ *
+ * Throws `missing-tensor` when the patch names a tensor that is not there.
+ */
+export function patchCheckpoint(checkpoint: Checkpoint, { terms }: WeightPatch): Checkpoint {
+  const missing = [...terms.keys()].filter((name) => !checkpoint.tensors.has(name))
+  if (missing.length > 0) {
+    const message = `patch: expected tensors of the checkpoint, got ${someOf(missing)}`
+    throw new EngineError('missing-tensor', message, { missing })
+  }
+  const base = checkpoint.patch?.base ?? checkpoint.identity
+  const { tensors } = checkpoint
+  if (terms.size === 0) return { tensors, identity: base }
+  const added = [...terms].flatMap(([name, list]) =>
+    list.map(({ identity, scale, up }) => `${name}\0${identity}\0${up.name}\0${scale}`),
+  )
+  return { tensors, identity: combine([base, ...added]), patch: { base, terms } }
+}
+
+/** Identity and patch of a checkpoint whose tensors were given other names. */
+function rebased(
+  { identity, patch }: Checkpoint,
+  to: (identity: string) => string,
+  rename: (name: string) => string | undefined,
+): Omit<Checkpoint, 'tensors'> {
+  if (!patch) return { identity: to(identity) }
+  const terms = [...patch.terms].flatMap(([name, list]) => {
+    const other = rename(name)
+    return other === undefined ? [] : [[other, list] as const]
+  })
+  return { identity: to(identity), patch: { base: to(patch.base), terms: new Map(terms) } }
+}
+
 /** The same checkpoint under `prefix/`: several components can then be merged into one. */
 export function scoped(checkpoint: Checkpoint, prefix: string): Checkpoint {
-  const renamed = [...checkpoint.tensors.values()].map((entry) => ({ ...entry, name: `${prefix}/${entry.name}` }))
+  const named = [...checkpoint.tensors.values()].map((entry) => ({ ...entry, name: `${prefix}/${entry.name}` }))
   return {
-    tensors: new Map(renamed.map((entry) => [entry.name, entry])),
-    identity: combine([prefix, checkpoint.identity]),
+    tensors: new Map(named.map((entry) => [entry.name, entry])),
+    ...rebased(
+      checkpoint,
+      (identity) => combine([prefix, identity]),
+      (name) => `${prefix}/${name}`,
+    ),
   }
 }
 
@@ -126,7 +231,11 @@ export function merge(checkpoints: readonly Checkpoint[]): Checkpoint {
       tensors.set(name, entry)
     }
   }
-  return { tensors, identity: combine(checkpoints.map((checkpoint) => checkpoint.identity)) }
+  const identity = combine(checkpoints.map((checkpoint) => checkpoint.identity))
+  if (checkpoints.every(({ patch }) => patch === undefined)) return { tensors, identity }
+  const base = combine(checkpoints.map((checkpoint) => checkpoint.patch?.base ?? checkpoint.identity))
+  const terms = new Map(checkpoints.flatMap(({ patch }) => [...(patch?.terms ?? [])]))
+  return { tensors, identity, patch: { base, terms } }
 }
 
 /** A tensor that a network reads. */

@@ -4,6 +4,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { EngineError } from '../errors'
 import { type JsonObject, jsonObject, readJson } from './jsonFields'
+import { isPickle, isPickleName, pickleError } from './pickles'
 import { findWeightFiles, type WeightFiles } from './weightFiles'
 
 /** What a pipeline's index says of one component. */
@@ -59,6 +60,7 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
     })
   })
   if (found.isFile()) {
+    if (isPickleName(path) || (await isPickle(path))) throw pickleError(path)
     if (path.endsWith('.safetensors')) return { path, kind: 'file', components: new Map(), settings: {} }
     throw new EngineError(
       'unsupported-format',
@@ -125,17 +127,7 @@ export async function findComponent(
   name: string,
   options: { readonly variant?: string } = {},
 ): Promise<ComponentSource> {
-  const [stem = '', half, ...rest] = name.split('.')
-  const part: ComponentSource['part'] = half === 'encoder' || half === 'decoder' ? half : undefined
-  if (!isPlainName(stem) || rest.length > 0 || (half !== undefined && !part)) {
-    throw new EngineError(
-      'unknown-component',
-      `${model.path}: expected a component name like "transformer" or "vae.decoder", got ${JSON.stringify(name)}`,
-      {
-        name,
-      },
-    )
-  }
+  const { stem, part } = splitName(model.path, name)
   const named = { name: stem, ...(part ? { part } : {}) }
   if (model.kind === 'file') {
     return { ...named, path: model.path, configFile: model.path, weights: { files: [model.path] } }
@@ -179,6 +171,23 @@ export async function findComponent(
   }
 }
 
+/** `vae.decoder` as its folder and its half. Throws `unknown-component` for what is no such name. */
+export function splitName(
+  path: string,
+  name: string,
+): { readonly stem: string; readonly part: ComponentSource['part'] } {
+  const [stem = '', half, ...rest] = name.split('.')
+  const part: ComponentSource['part'] = half === 'encoder' || half === 'decoder' ? half : undefined
+  if (isPlainName(stem) && rest.length === 0 && (half === undefined || part)) return { stem, part }
+  throw new EngineError(
+    'unknown-component',
+    `${path}: expected a component name like "transformer" or "vae.decoder", got ${JSON.stringify(name)}`,
+    {
+      name,
+    },
+  )
+}
+
 function classOf(config: JsonObject, file: string): string {
   const { _class_name: own, architectures } = config
   if (typeof own === 'string') return own
@@ -198,7 +207,8 @@ function isPlainName(name: string): boolean {
   return /^[A-Za-z0-9_-]+$/.test(name)
 }
 
-async function exists(path: string): Promise<boolean> {
+/** Whether there is something of that path. */
+export async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,

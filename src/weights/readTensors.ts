@@ -3,6 +3,7 @@
 import { open } from 'node:fs/promises'
 import { EngineError } from '../errors'
 import type { DType } from '../tensor/dtype'
+import type { Shape } from '../tensor/shape'
 import type { Tensor } from '../tensor/tensor'
 import { isRead, type TensorEntry } from './checkpoint'
 
@@ -15,7 +16,7 @@ export async function readTensors(entries: Iterable<TensorEntry>): Promise<Recor
 
 /** Reads one tensor as it is stored. Throws `missing-file`, `unsupported-format`, and `io` when the file ends early. */
 export async function readTensor(entry: TensorEntry): Promise<Tensor> {
-  const { name, file: path, dtype, shape, begin, end } = entry
+  const { name, file: path, dtype, shape, begin, end, transposed } = entry
   if (!isRead(dtype)) {
     throw new EngineError(
       'unsupported-format',
@@ -42,10 +43,23 @@ export async function readTensor(entry: TensorEntry): Promise<Tensor> {
       }
       filled += bytesRead
     }
-    return { dtype, shape, data: view(dtype, bytes) }
+    const data = view(dtype, bytes)
+    return { dtype, shape, data: transposed ? transpose(data, shape) : data }
   } finally {
     await file.close()
   }
+}
+
+/** The matrix of that shape whose transpose is stored. */
+function transpose(stored: Tensor['data'], [rows = 0, columns = 0]: Shape): Tensor['data'] {
+  const data = stored.slice()
+  for (let row = 0; row < rows; row += 1) {
+    for (let column = 0; column < columns; column += 1) {
+      const value = stored[column * rows + row]
+      if (value !== undefined) data[row * columns + column] = value
+    }
+  }
+  return data
 }
 
 function view(dtype: DType, bytes: ArrayBuffer): Tensor['data'] {

@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { EngineError } from '../errors'
 import { jsonObject, readJson } from './jsonFields'
+import { isPickleName, pickleError } from './pickles'
 
 /** Files of one component and, for shards, which tensor lies in which. */
 export interface WeightFiles {
@@ -61,7 +62,9 @@ export async function findWeightFiles(folder: string, variant?: string): Promise
   const [single] = loose
   if (variant === undefined && single !== undefined && loose.length === 1) return { files: [join(folder, single)] }
 
-  const other = names.filter((name) => /\.(bin|pt|pth|ckpt|msgpack|h5|onnx|gguf)$/.test(name))
+  const pickles = names.filter(isPickleName)
+  if (loose.length === 0 && pickles.length > 0) throw pickleError(folder, pickles)
+  const other = names.filter((name) => /\.(msgpack|h5|onnx|gguf)$/.test(name))
   if (loose.length === 0 && other.length > 0) {
     throw new EngineError('unsupported-format', `${folder}: expected safetensors files, got ${other.join(', ')}`, {
       file: folder,
