@@ -100,15 +100,21 @@ function endOfText(ids: Int32Array, eos: number): number {
 }
 
 function portsOf(c: ClipConfig): ModelPorts {
-  const states = Array.from({ length: c.layers + 1 }, (_, index): OutputPort[] => [
-    { kind: 'numbers', name: `hidden_states.${index}`, output: `hidden_states.${index}`, onDemand: true },
-    {
-      kind: 'numbers',
-      name: `hidden_states.${index - c.layers - 1}`,
-      output: `hidden_states.${index}`,
-      onDemand: index !== c.layers - 1,
-    },
-  ]).flat()
+  // Counted from the first and from the last; after the final norm too, which pipelines apply when they skip layers.
+  const states = ['hidden_states', 'normed_hidden_states'].flatMap((list) =>
+    Array.from({ length: c.layers + 1 }, (_, index): OutputPort[] => {
+      const output = `${list}.${index}`
+      return [
+        { kind: 'numbers', name: output, output, onDemand: true },
+        {
+          kind: 'numbers',
+          name: `${list}.${index - c.layers - 1}`,
+          output,
+          onDemand: list !== 'hidden_states' || index !== c.layers - 1,
+        },
+      ]
+    }).flat(),
+  )
   return {
     inputs: [
       {
@@ -203,7 +209,8 @@ function definition(className: string, projection: boolean): ModelDefinition {
       const states = encode(text, c, ids, kvLength)
       const last = states.at(-1)
       if (!last) throw new RangeError('an encoder has states')
-      const normed = layerNormLayer(text.child('final_layer_norm'), last, { eps: c.eps }) // [L, D]
+      const finalNorm = (x: Value): Value => layerNormLayer(text.child('final_layer_norm'), x, { eps: c.eps })
+      const normed = finalNorm(last) // [L, D]
       const pooled = embedding('pooler', position, normed) // [1, D]
       const vector = (x: Value, width: number): Value => reshape('pooler', x, [width], ['D'])
       const made: Record<string, Value> = { last_hidden_state: normed, pooler_output: vector(pooled, c.width) }
@@ -215,6 +222,7 @@ function definition(className: string, projection: boolean): ModelDefinition {
       }
       states.forEach((state, index) => {
         made[`hidden_states.${index}`] = state
+        made[`normed_hidden_states.${index}`] = state === last ? normed : finalNorm(state)
       })
       return modelGraph(at.component, portsOf(c), made, outputs)
     },

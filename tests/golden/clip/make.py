@@ -26,6 +26,8 @@ def call(model, inputs):
     out = model(input_ids=inputs["input_ids"], attention_mask=inputs.get("attention_mask"), output_hidden_states=True)
     made = {"last_hidden_state": out.last_hidden_state, "hidden_states.-2": out.hidden_states[-2], "hidden_states.0": out.hidden_states[0]}
     made |= {"hidden_states.-1": out.hidden_states[-1]}
+    # What diffusers' clip_skip makes of an earlier state.
+    made |= {"normed_hidden_states.-2": getattr(model, "text_model", model).final_layer_norm(out.hidden_states[-2])}
     for name in ("pooler_output", "text_embeds"):
         if out.get(name) is not None:
             made[name] = out[name]

@@ -45,6 +45,59 @@ describe('unsupported configs', () => {
     ['CLIPTextModelWithProjection', { projection_dim: null }, 'projection_dim'],
     ['SRVGGNetCompact', { act_type: 'gelu' }, 'act_type'],
     ['SRVGGNetCompact', { num_in_ch: 1 }, 'num_out_ch'],
+    [
+      'UNet2DConditionModel',
+      { down_block_types: ['DownBlock2D', 'AttnDownBlock2D', 'DownBlock2D', 'DownBlock2D'] },
+      'down_block_types',
+    ],
+    ['UNet2DConditionModel', { down_block_types: ['DownBlock2D'] }, 'down_block_types'],
+    ['UNet2DConditionModel', { up_block_types: 'UpBlock2D' }, 'up_block_types'],
+    ['UNet2DConditionModel', { mid_block_type: null }, 'mid_block_type'],
+    ['UNet2DConditionModel', { attention_head_dim: 7 }, 'attention_head_dim'],
+    ['UNet2DConditionModel', { attention_head_dim: [8, 8] }, 'attention_head_dim'],
+    ['UNet2DConditionModel', { num_attention_heads: 8 }, 'num_attention_heads'],
+    ['UNet2DConditionModel', { cross_attention_dim: [768, 768, 768, 768] }, 'cross_attention_dim'],
+    ['UNet2DConditionModel', { only_cross_attention: [true, false, false, false] }, 'only_cross_attention'],
+    ['UNet2DConditionModel', { dual_cross_attention: true }, 'dual_cross_attention'],
+    ['UNet2DConditionModel', { norm_num_groups: 7 }, 'norm_num_groups'],
+    ['UNet2DConditionModel', { norm_num_groups: null }, 'norm_num_groups'],
+    ['UNet2DConditionModel', { act_fn: 'mish' }, 'act_fn'],
+    ['UNet2DConditionModel', { downsample_padding: 0 }, 'downsample_padding'],
+    ['UNet2DConditionModel', { transformer_layers_per_block: [1, 2] }, 'transformer_layers_per_block'],
+    ['UNet2DConditionModel', { transformer_layers_per_block: [1, 2, 0, 1] }, 'transformer_layers_per_block'],
+    [
+      'UNet2DConditionModel',
+      { transformer_layers_per_block: [[1, 1], 1, 1, 1] },
+      'reverse_transformer_layers_per_block',
+    ],
+    ['UNet2DConditionModel', { resnet_time_scale_shift: 'scale_shift' }, 'resnet_time_scale_shift'],
+    ['UNet2DConditionModel', { class_embed_type: 'projection' }, 'class_embed_type'],
+    ['UNet2DConditionModel', { num_class_embeds: 10 }, 'num_class_embeds'],
+    ['UNet2DConditionModel', { class_embeddings_concat: true }, 'class_embeddings_concat'],
+    ['UNet2DConditionModel', { encoder_hid_dim_type: 'text_proj' }, 'encoder_hid_dim_type'],
+    ['UNet2DConditionModel', { addition_embed_type: 'image' }, 'addition_embed_type'],
+    ['UNet2DConditionModel', { addition_embed_type: 'text_time' }, 'addition_time_embed_dim'],
+    ['UNet2DConditionModel', { addition_time_embed_dim: 256 }, 'addition_time_embed_dim'],
+    [
+      'UNet2DConditionModel',
+      {
+        addition_embed_type: 'text_time',
+        addition_time_embed_dim: 256,
+        projection_class_embeddings_input_dim: 1536,
+      },
+      'projection_class_embeddings_input_dim',
+    ],
+    ['UNet2DConditionModel', { time_embedding_type: 'fourier' }, 'time_embedding_type'],
+    ['UNet2DConditionModel', { time_cond_proj_dim: 0 }, 'time_cond_proj_dim'],
+    ['UNet2DConditionModel', { conv_in_kernel: 5 }, 'conv_in_kernel'],
+    ['UNet2DConditionModel', { attention_type: 'gated' }, 'attention_type'],
+    ['UNet2DConditionModel', { center_input_sample: true }, 'center_input_sample'],
+    ['UNet2DConditionModel', { conditioning_channels: 3 }, 'conditioning_channels'],
+    ['ControlNetModel', { controlnet_conditioning_channel_order: 'bgr' }, 'controlnet_conditioning_channel_order'],
+    ['ControlNetModel', { global_pool_conditions: true }, 'global_pool_conditions'],
+    ['ControlNetModel', { num_attention_heads: 7 }, 'num_attention_heads'],
+    ['ControlNetModel', { conditioning_embedding_out_channels: [] }, 'conditioning_embedding_out_channels'],
+    ['ControlNetModel', { up_block_types: [] }, 'up_block_types'],
   ])('%s %j', (className, config, field) => {
     const error = code(() => build(className, config))
     expect(error).toMatchObject({ code: 'invalid-config', context: { file: 'net/config.json', field } })
@@ -59,6 +112,20 @@ describe('unsupported configs', () => {
     [{ latent_channels: '16' }, 'latent_channels'],
   ])('AutoencoderTiny %j', (config, field) => {
     expect(code(() => build('AutoencoderTiny', config, 'decoder'))).toMatchObject({
+      code: 'invalid-config',
+      context: { field },
+    })
+  })
+
+  it.each([
+    [{ down_block_types: ['DownEncoderBlock2D', 'DownEncoderBlock2D'] }, 'down_block_types'],
+    [{ up_block_types: ['AttnUpDecoderBlock2D'] }, 'up_block_types'],
+    [{ act_fn: 'relu' }, 'act_fn'],
+    [{ norm_num_groups: 48 }, 'norm_num_groups'],
+    [{ use_quant_conv: 1 }, 'use_quant_conv'],
+    [{ mid_block_attention: true }, 'mid_block_attention'],
+  ])('AutoencoderKL %j', (config, field) => {
+    expect(code(() => build('AutoencoderKL', config, 'decoder'))).toMatchObject({
       code: 'invalid-config',
       context: { field },
     })
@@ -177,6 +244,54 @@ describe('published configs', () => {
   })
 })
 
+/** Parameters of a network: elements of every tensor it reads. */
+const parameters = (className: string, config: Record<string, unknown>, part?: 'encoder' | 'decoder'): number =>
+  neededTensors(build(className, config, part).graph).reduce(
+    (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
+    0,
+  )
+
+const XL = {
+  block_out_channels: [320, 640, 1280],
+  down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D'],
+  attention_head_dim: [5, 10, 20],
+  transformer_layers_per_block: [1, 2, 10],
+  cross_attention_dim: 2048,
+  use_linear_projection: true,
+  addition_embed_type: 'text_time',
+  addition_time_embed_dim: 256,
+  projection_class_embeddings_input_dim: 2816,
+}
+const XL_UP = { up_block_types: ['CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'UpBlock2D'] }
+const SD2 = { cross_attention_dim: 1024, attention_head_dim: [5, 10, 20, 20], use_linear_projection: true }
+const VAE = {
+  block_out_channels: [128, 256, 512, 512],
+  down_block_types: Array(4).fill('DownEncoderBlock2D'),
+  up_block_types: Array(4).fill('UpDecoderBlock2D'),
+  layers_per_block: 2,
+}
+
+describe('published sizes have their published numbers of parameters', () => {
+  it.each([
+    ['SD1.5', 'UNet2DConditionModel', { cross_attention_dim: 768 }, undefined, 859_520_964],
+    ['SD2.1', 'UNet2DConditionModel', SD2, undefined, 865_910_724],
+    ['SDXL', 'UNet2DConditionModel', { ...XL, ...XL_UP }, undefined, 2_567_463_684],
+    ['ControlNet of SD1.5', 'ControlNetModel', { cross_attention_dim: 768 }, undefined, 361_279_120],
+    ['ControlNet of SDXL', 'ControlNetModel', XL, undefined, 1_251_014_000],
+    ['VAE encoder', 'AutoencoderKL', VAE, 'encoder', 34_163_664],
+    ['VAE decoder', 'AutoencoderKL', VAE, 'decoder', 49_490_199],
+  ] as const)('%s', (_name, className, config, part, count) => {
+    expect(parameters(className, config, part) / count).toBeCloseTo(1, 5)
+  })
+
+  it("reads five numbers beside the text in XL's refiner", () => {
+    const config = { ...XL, ...XL_UP, cross_attention_dim: 1280, addition_time_embed_dim: 256 }
+    const { inputs } = build('UNet2DConditionModel', { ...config, projection_class_embeddings_input_dim: 2560 })
+    expect(inputs.find(({ name }) => name.endsWith('time_ids'))?.axes).toEqual([5])
+    expect(inputs.find(({ name }) => name.endsWith('text_embeds'))?.axes).toEqual([1280])
+  })
+})
+
 describe('input sets', () => {
   const setsOf = (className: string, config: Record<string, unknown>, path: RegExp): Set<string> =>
     new Set(
@@ -199,6 +314,44 @@ describe('input sets', () => {
     const { cross_attention_dim: _, ...config } = small
     expect(setsOf('DiTTransformer2DModel', config, /norm1\.linear$/)).toEqual(new Set(['prompt+step']))
     expect(setsOf('DiTTransformer2DModel', config, /timestep_embedder/)).toEqual(new Set(['step']))
+  })
+})
+
+describe('input sets of Stable Diffusion', () => {
+  const tiny = { ...XL, ...XL_UP, block_out_channels: [32, 64, 64], attention_head_dim: 2, cross_attention_dim: 16 }
+  const { up_block_types: _, ...encoder } = tiny
+  const sets = (className: string, config: Record<string, unknown>, path: RegExp) =>
+    new Set(
+      build(className, config)
+        .graph.values.filter((value) => path.test(value.at) && value.origin.kind === 'op')
+        .map((value) => value.set),
+    )
+
+  it('keeps text keys, sizes and time out of the latent’s work', () => {
+    expect(sets('UNet2DConditionModel', tiny, /attn2\.to_[kv]$/)).toEqual(new Set(['prompt']))
+    expect(sets('UNet2DConditionModel', tiny, /^add_embedding/)).toEqual(new Set(['prompt']))
+    expect(sets('UNet2DConditionModel', tiny, /time_emb_proj$/)).toEqual(new Set(['prompt+step']))
+    const plain = { ...tiny, addition_embed_type: null, addition_time_embed_dim: null }
+    const sd = { ...plain, projection_class_embeddings_input_dim: null }
+    expect(sets('UNet2DConditionModel', sd, /time_emb_proj$/)).toEqual(new Set(['step']))
+  })
+
+  it('embeds the hint of a ControlNet once per picture', () => {
+    expect(sets('ControlNetModel', encoder, /^controlnet_cond_embedding/)).toEqual(new Set(['image']))
+  })
+
+  it('adds residuals in the controlled form only, to the same tensors', () => {
+    const definition = modelDefinition('UNet2DConditionModel')
+    const { smallest } = definition.ports(tiny, at)
+    const [plain, controlled] = (['plain', 'controlled'] as const).map(
+      (form) => definition.build(tiny, at, smallest, undefined, form).graph,
+    )
+    const inputsOf = (g: typeof plain) =>
+      g?.values.filter(({ origin }) => origin.kind === 'input').map((v) => v.at) ?? []
+    const residuals = inputsOf(controlled).filter((name) => name.includes('residual'))
+    expect(inputsOf(plain).filter((name) => name.includes('residual'))).toEqual([])
+    expect(residuals).toHaveLength(1 + 3 * 2 + 2 + 1)
+    expect(controlled && neededTensors(controlled).length).toEqual(plain && neededTensors(plain).length)
   })
 })
 

@@ -143,6 +143,91 @@ describe('bindInputs', () => {
   })
 })
 
+describe('forms, axes that follow others, factors', () => {
+  const ports: ModelPorts = {
+    inputs: [
+      { kind: 'picture', name: 'sample', input: 'x', axes: [1, 'height', 'width'] },
+      {
+        kind: 'picture',
+        name: 'hint',
+        input: 'hint',
+        axes: [1, { of: 'height', times: 2 }, { of: 'width', times: 2 }],
+      },
+      { kind: 'factors', name: 'scale', input: 'scale', axes: [3] },
+      ...['a', 'b'].map((name) => ({
+        kind: 'picture' as const,
+        name,
+        input: name,
+        axes: [1, { of: 'height' as const, times: 0.5 }, 1] as const,
+        form: 'controlled' as const,
+      })),
+    ],
+    outputs: [],
+    smallest: {},
+  }
+  const inputs: Record<string, ComponentInput> = { sample: zeros(2, 1, 3, 1), hint: zeros(2, 1, 6, 2) }
+  const bound = (more: Record<string, ComponentInput>) => bindInputs('net', ports, { ...inputs, ...more })
+  const scales = (more: Record<string, ComponentInput>) => bound(more).rows.map((row) => row.inputs.scale)
+
+  it('knows the form from what was given', () => {
+    expect(bound({})).toMatchObject({ form: 'plain', sizes: { height: 3, width: 1 } })
+    const controlled = bound({ a: zeros(2, 1, 2, 1), b: zeros(2, 1, 2, 1) })
+    expect(controlled.form).toBe('controlled')
+    expect(Object.keys(controlled.rows[0]?.inputs ?? {})).toEqual(['x', 'hint', 'scale', 'a', 'b'])
+    expect(() => bound({ a: zeros(2, 1, 2, 1) })).toThrow(/expected sample, hint, a, b, missing b/)
+  })
+
+  it('rounds sizes that follow others up', () => {
+    expect(() => bound({ a: zeros(2, 1, 1, 1), b: zeros(2, 1, 2, 1) })).toThrow(/net: a: expected \[2, 1, 2, 1\], got/)
+    expect(() => bound({ hint: zeros(2, 1, 5, 2) })).toThrow(/net: hint: expected \[2, 1, 6, 2\], got/)
+  })
+
+  it.each([
+    [
+      'nothing',
+      {},
+      [
+        [1, 1, 1],
+        [1, 1, 1],
+      ],
+    ],
+    [
+      'a number',
+      { scale: 0.5 },
+      [
+        [0.5, 0.5, 0.5],
+        [0.5, 0.5, 0.5],
+      ],
+    ],
+    [
+      'one per row',
+      { scale: Float32Array.of(2, 3) },
+      [
+        [2, 2, 2],
+        [3, 3, 3],
+      ],
+    ],
+    [
+      'one per row and place',
+      { scale: real([2, 3], 1, 2, 3, 4, 5, 6) },
+      [
+        [1, 2, 3],
+        [4, 5, 6],
+      ],
+    ],
+  ] as [string, Record<string, ComponentInput>, number[][]][])('takes factors as %s', (_how, more, want) => {
+    expect(scales(more).map((row) => [...(row as Float32Array)])).toEqual(want)
+  })
+
+  it.each([
+    ['as many as places for two rows', { scale: Float32Array.of(1, 2, 3) }, 'shape-mismatch'],
+    ['other places', { scale: real([2, 2], 1, 2, 3, 4) }, 'shape-mismatch'],
+    ['NaN', { scale: Number.NaN }, 'invalid-argument'],
+  ] as [string, Record<string, ComponentInput>, string][])('refuses factors: %s', (_what, more, code) => {
+    expect(() => bound(more)).toThrow(expect.objectContaining({ code }))
+  })
+})
+
 it('gathers outputs with the framework’s axes', () => {
   const definition = modelDefinition('SRVGGNetCompact')
   const { graph, outputs } = definition.build(
