@@ -8,6 +8,7 @@ import { generateCommand } from './generate'
 import { inferCommand } from './infer'
 import { inspectCommand } from './inspect'
 import { errorLine } from './output'
+import { pullCommand } from './pull'
 
 /** Exit status after SIGINT, as shells report it: 128 + 2. */
 const INTERRUPTED = 130
@@ -21,7 +22,7 @@ function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${errorLine('usage', text.replace(/^error: /, ''))}\n`) })
     .showHelpAfterError(false)
-  for (const command of [generateCommand(), inferCommand(), inspectCommand(), doctorCommand()]) {
+  for (const command of [generateCommand(), inferCommand(), inspectCommand(), pullCommand(), doctorCommand()]) {
     program.addCommand(command.copyInheritedSettings(program))
   }
   return program
