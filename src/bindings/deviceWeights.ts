@@ -7,13 +7,14 @@ import { recipeTensors } from '../graph/recipe'
 import { recipeText } from '../graph/recipeText'
 import { DTYPE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
-import { assertComplete, type Checkpoint, report } from '../weights/checkpoint'
+import { assertComplete, type Checkpoint, patchCheckpoint, report, type WeightPatch } from '../weights/checkpoint'
 import { StampChecks } from '../weights/stampChecks'
 import { DTYPE_CODES, type PackHandle } from './addon'
 import type { Device } from './device'
 import { awaitNative } from './nativeCall'
 import { Owned } from './owned'
 import type { StoredPack } from './packStore'
+import { type PatchedRecipes, patchedRecipes } from './patchedRecipes'
 import { encodeRecipe } from './recipeBytes'
 
 const PACKINGS = ['plain', 'gemm'] as const
@@ -36,6 +37,9 @@ export class DeviceWeights {
   readonly checkpoint: Checkpoint
   /** Differs when the checkpoint's files do; part of every cache key. */
   readonly identity: string
+  /** Of the weights before any patch: what no patch touches is shared with them. */
+  readonly #base: string
+  readonly #patched: PatchedRecipes
   readonly #held = new Map<string, StoredPack>()
   readonly #stamps = new StampChecks()
   readonly #forks = new Set<DeviceWeights>()
@@ -46,6 +50,8 @@ export class DeviceWeights {
     this.device = device
     this.checkpoint = checkpoint
     this.identity = checkpoint.identity
+    this.#base = checkpoint.patch?.base ?? checkpoint.identity
+    this.#patched = patchedRecipes(checkpoint)
   }
 
   /**
@@ -58,8 +64,9 @@ export class DeviceWeights {
     this.#check()
     const needed = params.flatMap(({ recipe }) => recipeTensors(recipe))
     assertComplete(report(this.checkpoint, needed), 'weights')
-    const keys = params.map(packKey)
-    const distinct = new Map(params.map((param, index) => [keys[index] ?? '', param]))
+    const patched = params.map((param) => ({ ...param, recipe: this.#patched.recipe(param.recipe) }))
+    const keys = patched.map(packKey)
+    const distinct = new Map(patched.map((param, index) => [keys[index] ?? '', param]))
     const totalBytes = [...distinct.values()].reduce((sum, param) => sum + packBytes(param), 0)
     let doneBytes = 0
     const join = async (key: string, { work, sizeBytes }: StoredPack) => {
@@ -102,6 +109,19 @@ export class DeviceWeights {
     return fork
   }
 
+  /**
+   * The same weights with a patch on them, LoRAs for instance: packs that it does not touch are shared, others are made
+   * anew from the files. They start from the weights as they are stored, whatever patch these have.
+   *
+   * @param patch - `undefined` takes the patch off.
+   *
+   * Throws `missing-tensor` for a patch of other weights, `disposed`.
+   */
+  patch(patch: WeightPatch | undefined): DeviceWeights {
+    this.#check()
+    return new DeviceWeights(this.device, patchCheckpoint(this.checkpoint, patch ?? { terms: new Map() }))
+  }
+
   /** Gives the packs up; executables that were bound to them, and other weights, keep theirs. Idempotent. */
   dispose(): void {
     this.#disposed = true
@@ -136,7 +156,7 @@ export class DeviceWeights {
   }
 
   #hold(key: string, param: ParamSpec): StoredPack {
-    const pack = this.device.packs.hold(`${this.identity} ${key}`, packBytes(param), this, (signal) =>
+    const pack = this.device.packs.hold(`${this.#base} ${key}`, packBytes(param), this, (signal) =>
       this.#make(param, signal),
     )
     if (this.#held.get(key) === pack) return pack
@@ -148,7 +168,7 @@ export class DeviceWeights {
   }
 
   async #make(param: ParamSpec, signal: AbortSignal): Promise<Owned<PackHandle>> {
-    const { bytes, files } = encodeRecipe(param.recipe, this.checkpoint)
+    const { bytes, files } = encodeRecipe(param.recipe, this.#patched.find)
     const { handle } = this.device
     const making = awaitNative(
       (native, cancel) =>

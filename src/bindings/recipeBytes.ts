@@ -3,12 +3,12 @@
 import { EngineError } from '../errors'
 import type { Recipe } from '../graph/recipe'
 import type { Shape } from '../tensor/shape'
-import { type Checkpoint, isRead, type StampedFile } from '../weights/checkpoint'
+import { isRead, type StampedFile, type TensorEntry } from '../weights/checkpoint'
 import { DTYPE_CODES } from './addon'
 
 const MAGIC = 0x43525249
 const VERSION = 1
-const OP = { tensor: 0, literal: 1, slice: 2, concat: 3, reshape: 4, permute: 5 } as const
+const OP = { tensor: 0, literal: 1, slice: 2, concat: 3, reshape: 4, permute: 5, addLowRank: 6 } as const
 
 export interface EncodedRecipe {
   readonly bytes: Uint8Array
@@ -16,8 +16,11 @@ export interface EncodedRecipe {
   readonly files: readonly StampedFile[]
 }
 
+/** Where the tensors of a name lie. */
+export type FindTensor = (name: string) => TensorEntry | undefined
+
 /** Encodes a recipe with its tensors looked up. Throws `missing-tensor` and `unsupported-format`. */
-export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRecipe {
+export function encodeRecipe(recipe: Recipe, find: FindTensor): EncodedRecipe {
   const writer = new Writer()
   const files: StampedFile[] = []
   writer.u32(MAGIC)
@@ -28,7 +31,7 @@ export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRec
   function write(node: Recipe): void {
     switch (node.kind) {
       case 'tensor': {
-        const entry = checkpoint.tensors.get(node.name)
+        const entry = find(node.name)
         if (!entry)
           throw new EngineError('missing-tensor', `expected tensor "${node.name}", found none`, { tensor: node.name })
         if (!isRead(entry.dtype)) {
@@ -45,7 +48,8 @@ export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRec
         writer.i64(entry.begin)
         writer.i64(entry.end)
         writer.u8(DTYPE_CODES.indexOf(entry.dtype))
-        writer.shape(node.shape)
+        writer.shape(entry.transposed ? node.shape.toReversed() : node.shape)
+        if (entry.transposed) permute([1, 0])
         return
       }
       case 'literal':
@@ -73,13 +77,24 @@ export function encodeRecipe(recipe: Recipe, checkpoint: Checkpoint): EncodedRec
         return
       case 'permute':
         write(node.of)
-        writer.u8(OP.permute)
-        writer.u32(node.order.length)
-        for (const axis of node.order) writer.u32(axis)
+        permute(node.order)
+        return
+      case 'addLowRank':
+        write(node.of)
+        write(node.up)
+        write(node.down)
+        writer.u8(OP.addLowRank)
+        writer.f32(node.scale)
         return
       default:
         node satisfies never
     }
+  }
+
+  function permute(order: readonly number[]): void {
+    writer.u8(OP.permute)
+    writer.u32(order.length)
+    for (const axis of order) writer.u32(axis)
   }
 }
 
@@ -99,6 +114,11 @@ class Writer {
   u32(value: number): void {
     this.#room(4)
     this.#length = this.#buffer.writeUInt32LE(value, this.#length)
+  }
+
+  f32(value: number): void {
+    this.#room(4)
+    this.#length = this.#buffer.writeFloatLE(value, this.#length)
   }
 
   i64(value: number): void {

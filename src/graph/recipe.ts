@@ -5,8 +5,8 @@ import { elements, formatShape, type Shape, sameShape } from '../tensor/shape'
 
 /**
  * A small expression over scoped checkpoint tensors (`transformer/proj_out.weight`), evaluated in float32 once per
- * device and packing. Every node knows its shape. New ways to make a parameter (fold, quantise, add low-rank) are new
- * members of this union.
+ * device and packing. Every node knows its shape. New ways to make a parameter (fold, quantise) are new members of this
+ * union.
  */
 export type Recipe =
   | { readonly kind: 'tensor'; readonly name: string; readonly shape: Shape }
@@ -21,6 +21,14 @@ export type Recipe =
   | { readonly kind: 'concat'; readonly parts: readonly Recipe[]; readonly axis: number; readonly shape: Shape }
   | { readonly kind: 'reshape'; readonly of: Recipe; readonly shape: Shape }
   | { readonly kind: 'permute'; readonly of: Recipe; readonly order: readonly number[]; readonly shape: Shape }
+  | {
+      readonly kind: 'addLowRank'
+      readonly of: Recipe
+      readonly up: Recipe
+      readonly down: Recipe
+      readonly scale: number
+      readonly shape: Shape
+    }
 
 /** The checkpoint tensor of that scoped name, with the shape the network expects. */
 export function tensorRecipe(name: string, shape: Shape): Recipe {
@@ -90,6 +98,57 @@ export function permuteRecipe(of: Recipe, order: readonly number[]): Recipe {
   return { kind: 'permute', of, order, shape: order.map((axis) => of.shape[axis] ?? 0) }
 }
 
+/**
+ * `of + scale · up · down`, of `[O, ...rest]`, up `[O, r]`, down `[r, ...rest]`: a LoRA on a matrix or a kernel.
+ *
+ * Hu et al. 2021 (arXiv:2106.09685), eq. 3, with alpha / r in `scale`.
+ */
+export function addLowRankRecipe(of: Recipe, up: Recipe, down: Recipe, scale: number): Recipe {
+  const [rows, rank] = up.shape
+  const fits =
+    up.shape.length === 2 &&
+    rows === of.shape[0] &&
+    rank === down.shape[0] &&
+    sameShape(down.shape.slice(1), of.shape.slice(1))
+  if (!fits) {
+    throw new EngineError(
+      'shape-mismatch',
+      `addLowRank: expected [O, r] and [r, ...] for ${formatShape(of.shape)}, got ${formatShape(up.shape)} and ${formatShape(down.shape)}`,
+    )
+  }
+  return { kind: 'addLowRank', of, up, down, scale, shape: of.shape }
+}
+
+/** The recipe with something else in place of its tensors; nodes whose tensors stay are the same objects. */
+export function replaceTensors(
+  recipe: Recipe,
+  replace: (tensor: Recipe & { readonly kind: 'tensor' }) => Recipe,
+): Recipe {
+  switch (recipe.kind) {
+    case 'tensor':
+      return replace(recipe)
+    case 'literal':
+      return recipe
+    case 'concat': {
+      const parts = recipe.parts.map((part) => replaceTensors(part, replace))
+      return parts.every((part, index) => part === recipe.parts[index]) ? recipe : { ...recipe, parts }
+    }
+    case 'slice':
+    case 'reshape':
+    case 'permute': {
+      const of = replaceTensors(recipe.of, replace)
+      return of === recipe.of ? recipe : { ...recipe, of }
+    }
+    case 'addLowRank': {
+      const [of, up, down] = [recipe.of, recipe.up, recipe.down].map((one) => replaceTensors(one, replace))
+      const same = of === recipe.of && up === recipe.up && down === recipe.down
+      return same || !of || !up || !down ? recipe : { ...recipe, of, up, down }
+    }
+    default:
+      return recipe satisfies never
+  }
+}
+
 /** The checkpoint tensors a recipe reads, in its order, with the shapes it expects them to have. */
 export function recipeTensors(recipe: Recipe): { readonly name: string; readonly shape: Shape }[] {
   switch (recipe.kind) {
@@ -103,6 +162,8 @@ export function recipeTensors(recipe: Recipe): { readonly name: string; readonly
     case 'reshape':
     case 'permute':
       return recipeTensors(recipe.of)
+    case 'addLowRank':
+      return [recipe.of, recipe.up, recipe.down].flatMap(recipeTensors)
     default:
       return recipe satisfies never
   }

@@ -35,6 +35,8 @@ function compose(recipe: Recipe): string {
       return `reshape(${formatShape(recipe.shape)}; ${recipeText(recipe.of)})`
     case 'permute':
       return `permute(${formatShape(recipe.order)}; ${recipeText(recipe.of)})`
+    case 'addLowRank':
+      return `addLowRank(${recipe.scale}; ${[recipe.of, recipe.up, recipe.down].map(recipeText).join(', ')})`
     default:
       return recipe satisfies never
   }

@@ -14,14 +14,14 @@ import {
 import {
   assertComplete,
   type Checkpoint,
-  type ComponentSource,
-  findComponent,
+  type ModelComponent,
   type NameReport,
-  openCheckpoint,
-  openModelFolder,
+  openModel,
+  openModelComponent,
+  type PredictionType,
   rename,
+  renamed,
   report,
-  type TensorEntry,
 } from '../weights'
 import { resolveModel } from './bundled'
 
@@ -41,8 +41,7 @@ export interface ComponentModel {
 /** A component whose class is known, before any network is built. */
 interface Identified {
   readonly path: string
-  readonly source: ComponentSource
-  readonly indexes: ReadonlyMap<string, readonly TensorEntry[]>
+  readonly source: ModelComponent
   readonly definition: ModelDefinition
   readonly config: unknown
   /** The halves its files hold, `vae.decoder`; `undefined` where it is one network. */
@@ -51,6 +50,8 @@ interface Identified {
 
 export interface OpenComponentOptions {
   readonly variant?: string
+  /** What the denoiser of a single file predicts, where its tensors do not tell. */
+  readonly prediction?: PredictionType
   readonly signal?: AbortSignal
 }
 
@@ -100,44 +101,47 @@ export async function openHalves(
   return Promise.all(halves.map((half) => matchWeights(identified, `${name}.${half}`, half)))
 }
 
-async function identify(path: string, name: string, options: OpenComponentOptions): Promise<Identified> {
-  const folder = await openModelFolder(path.endsWith('.safetensors') ? path : resolveModel(path).folder)
-  if (folder.kind === 'file' && options.variant !== undefined) {
-    const message = `${path}: expected no variant for a single file, got "${options.variant}"`
-    throw new EngineError('invalid-option', message, { option: 'variant' })
-  }
-  const source = await findComponent(folder, name, options)
-  // Headers are read once: a file without a config is recognised by them.
-  const indexes = new Map<string, readonly TensorEntry[]>()
-  for (const file of source.weights.files) {
-    indexes.set(file, await readSafetensorsIndex(file, { signal: options.signal }))
-  }
+async function identify(
+  path: string,
+  name: string,
+  { variant, prediction, signal }: OpenComponentOptions,
+): Promise<Identified> {
+  const readIndex = (file: string) => readSafetensorsIndex(file, { signal })
+  const where = path.endsWith('.safetensors') ? path : resolveModel(path).folder
+  const model = await openModel(where, { readIndex, ...(prediction ? { prediction } : {}) })
+  const source = await openModelComponent(model, name, { readIndex, ...(variant === undefined ? {} : { variant }) })
   if (source.className !== undefined) {
     const { config } = source
-    const definition = modelDefinition(source.className, config)
-    return { path, source, indexes, definition, config, halves: definition.parts }
+    const definition = definitionOf(source.className, config, source.configFile)
+    return { path, source, definition, config, halves: definition.parts }
   }
-  const found = recogniseModel(new Map([...indexes.values()].flat().map((entry) => [entry.name, entry.shape])))
-  if (found) return { path, source, indexes, ...found, halves: found.parts }
+  const { tensors } = source.checkpoint
+  const found = recogniseModel(new Map([...tensors].map(([tensor, { shape }]) => [tensor, shape])))
+  if (found) return { path, source, ...found, halves: found.parts }
   const message = `${path}: expected a folder with config.json, or a file of a known network, got neither`
   throw new EngineError('unsupported-model', message, { file: path })
 }
 
+/** The class's network; for others the error names the file. */
+function definitionOf(className: string, config: ModelComponent['config'], file: string): ModelDefinition {
+  try {
+    return modelDefinition(className, config)
+  } catch (cause) {
+    if (!(cause instanceof EngineError)) throw cause
+    throw new EngineError(cause.code, `${file}: ${cause.message}`, { ...cause.context, file, cause })
+  }
+}
+
 /** Opens the checkpoint under the network's names and checks that it has what the network reads. */
 async function matchWeights(
-  { source, indexes, definition, config }: Identified,
+  { source, definition, config }: Identified,
   name: string,
   part: 'encoder' | 'decoder' | undefined,
 ): Promise<ComponentModel> {
-  const { files, weightMap } = source.weights
   const place: Place = { component: source.name, configFile: source.configFile, ...(part ? { part } : {}) }
   const ports = definition.ports(config, place)
   const table = definition.renames(config, place)
-  const checkpoint = await openCheckpoint(files, {
-    readIndex: async (file) => indexes.get(file) ?? [],
-    rename: (tensor) => rename(tensor, table),
-    ...(weightMap ? { weightMap } : {}),
-  })
+  const checkpoint = renamed(source.checkpoint, (tensor) => rename(tensor, table))
   const outputs = ports.outputs.map((port) => port.name)
   const { graph: smallest } = definition.build(config, place, ports.smallest, outputs)
   const found = report(checkpoint, neededTensors(smallest))
