@@ -9,8 +9,6 @@ import { authorization, type FileHash, type HubAccess, hubError, reasonOf } from
 
 /** Attempts in a row that bring no byte. */
 const FRUITLESS_ATTEMPTS = 5
-/** A connection that is silent for so long is given up. */
-const SILENCE_MS = 30_000
 const READ_BYTES = 1 << 20
 
 export interface BlobSource {
@@ -25,6 +23,8 @@ export interface TransferOptions {
   readonly access: HubAccess
   /** The wait before the first fruitless attempt is repeated; then it doubles. @defaultValue 1000 */
   readonly retryMs?: number | undefined
+  /** A connection that is silent for so long is given up and made anew. @defaultValue 30000 */
+  readonly silenceMs?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** Bytes that are there, those of earlier attempts included. */
   readonly onBytes?: ((bytes: number) => void) | undefined
@@ -140,11 +140,11 @@ async function fillUp(transfer: Transfer, source: BlobSource, options: TransferO
 async function ask(
   transfer: Transfer,
   source: BlobSource,
-  { access, signal }: TransferOptions,
+  { access, silenceMs = 30_000, signal }: TransferOptions,
   onChunk: (bytes: number) => void,
 ): Promise<void> {
   const silence = new AbortController()
-  const timer = setTimeout(() => silence.abort(new Error(`silence for ${SILENCE_MS / 1000} s`)), SILENCE_MS).unref()
+  const timer = setTimeout(() => silence.abort(new Error(`silence for ${silenceMs} ms`)), silenceMs).unref()
   const stop = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal
   try {
     const response = await fetch(source.url, {

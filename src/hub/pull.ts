@@ -24,6 +24,8 @@ export interface PullOptions extends WantedFiles {
   readonly environment?: Environment | undefined
   /** First wait before a failed request is repeated, in milliseconds. @defaultValue 1000 */
   readonly retryMs?: number | undefined
+  /** How long a server may be silent before it is asked again, in milliseconds. @defaultValue 30000 */
+  readonly silenceMs?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** Called as bytes arrive. */
   readonly onProgress?: ((progress: PullProgress) => void) | undefined
@@ -138,7 +140,7 @@ async function fetchFile(
   file: HubFile,
   onBytes: (bytes: number) => void,
 ): Promise<number | undefined> {
-  const { signal, retryMs } = options
+  const { signal, retryMs, silenceMs } = options
   const pointer = path.join(snapshot, ...file.path.split('/'))
   const blob = path.join(folder, 'blobs', file.hash.hex)
   const isThere = () => isFileOf(blob, file.sizeBytes)
@@ -159,7 +161,7 @@ async function fetchFile(
       const where = file.path.split('/').map(encodeURIComponent).join('/')
       const url = `${access.endpoint}/${repo}/resolve/${commit}/${where}`
       const source = { url, what: `${repo}: ${file.path}`, sizeBytes: file.sizeBytes, hash: file.hash }
-      return downloadBlob(blob, source, { access, retryMs, signal, onBytes })
+      return downloadBlob(blob, source, { access, retryMs, silenceMs, signal, onBytes })
     },
     signal,
   )

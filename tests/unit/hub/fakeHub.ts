@@ -22,6 +22,8 @@ export interface Asked {
 export interface Mischief {
   /** Connections to cut, each after so many bytes. */
   readonly cut?: number[]
+  /** Instead of cutting, say nothing more. */
+  readonly silent?: boolean
   /** Statuses to answer with first. */
   readonly statuses?: number[]
   /** Send other bytes than the listing says. */
@@ -158,7 +160,7 @@ async function send(
   request: IncomingMessage,
   response: ServerResponse,
   content: Buffer | undefined,
-  { cut, corrupt, longer, ignoreRange, pauseMs }: Mischief,
+  { cut, silent, corrupt, longer, ignoreRange, pauseMs }: Mischief,
   entry: Asked,
 ): Promise<void> {
   if (content === undefined) {
@@ -182,8 +184,8 @@ async function send(
     entry.sent += piece.length
     if (pauseMs) await sleep(pauseMs)
   }
-  if (end < body.length) response.destroy()
-  else response.end()
+  if (end === body.length) response.end()
+  else if (!silent) response.destroy()
 }
 
 async function listen(server: Server): Promise<string> {

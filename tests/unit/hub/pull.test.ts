@@ -174,6 +174,17 @@ describe('a transfer', () => {
     expect(sentOf(UNET)).toHaveLength(2)
   })
 
+  it('does not wait for a server that has fallen silent', async () => {
+    hub.mischief.set(UNET, { cut: [100_000, 0], silent: true })
+    const { receivedBytes } = await get({ include: [UNET], silenceMs: 300 })
+    expect(receivedBytes).toBe(big.length)
+    expect(sentOf(UNET).length).toBe(3)
+    hub.mischief.set('README.md', { cut: [0, 0, 0, 0, 0], silent: true })
+    await expect(get({ include: ['README.md'], silenceMs: 50 })).rejects.toThrow(
+      /got 0 and then silence for 50 ms, 5 times/,
+    )
+  })
+
   it('waits out a server that is busy', async () => {
     hub.mischief.set(UNET, { statuses: [503, 429, 500] })
     await expect(get({ include: [UNET] })).resolves.toMatchObject({ receivedBytes: big.length })
