@@ -4,7 +4,11 @@
  * arXiv:2211.01095, algorithm 2 and its appendix; third order and eta as in k-diffusion (`sample_dpmpp_3m_sde`).
  *
  * What differs: e^-h is written as alpha sigma' / (alpha' sigma), so pure noise (lambda = -inf) and clean data
- * (lambda = inf) need no special values. In diffusers' third-order stochastic step the 1/2 of phi_3 has the wrong sign;
+ * (lambda = inf) need no special values.
+ *
+ * Two traps upstream. D2 estimates half of h^2 D'', so by its formula the third order lacks a factor 2: as published, and
+ * as kept here and everywhere, it converges with order 2 and a small constant (UniPC of order 3 without its corrector is
+ * the same solver with the factor). And in diffusers' third-order stochastic step the 1/2 of phi_3 has the wrong sign;
  * here, as in k-diffusion, it has the right one (its order is tested).
  */
 

@@ -2,8 +2,9 @@
 
     python tests/golden/samplers/make.py
 
-needs torch, diffusers and numpy, writes schedulers.json, torchRandom.json and MANIFEST.json beside itself. What is kept
-of each evaluation is the network's input after `scale_model_input`, that is x = alpha x0 + sigma noise, and its timestep.
+needs torch, diffusers, numpy and scipy, writes schedulers.json, solvers.json, torchRandom.json and MANIFEST.json beside
+itself. schedulers.json has one case for every peculiarity; solvers.json has every sampler with every placing that
+diffusers has for it, ten steps each. What is kept of each evaluation is the network's input after `scale_model_input`, that is x = alpha x0 + sigma noise, and its timestep.
 """
 
 import base64
@@ -14,30 +15,55 @@ import platform
 
 import diffusers
 import numpy as np
+import scipy
 import torch
 from diffusers import (
     DDIMScheduler,
+    DDPMScheduler,
+    DEISMultistepScheduler,
     DPMSolverMultistepScheduler,
+    DPMSolverSinglestepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FlowMatchHeunDiscreteScheduler,
+    FlowMatchLCMScheduler,
     HeunDiscreteScheduler,
+    KDPM2AncestralDiscreteScheduler,
+    KDPM2DiscreteScheduler,
     LCMScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    TCDScheduler,
+    UniPCMultistepScheduler,
 )
+from diffusers.schedulers.scheduling_utils import AysSchedules
 
 HERE = pathlib.Path(__file__).parent
 SHAPE = (1, 4, 4, 4)
 SEED = 20240607
 
 # The analytic network: out_i = p x_i + q sin(2 x_i + i) + 0.1 cos(0.003 t + 0.7 i), float64, rounded to float32.
-NETWORK = {"epsilon": (0.95, 0.1), "v_prediction": (0.0, 0.4), "sample": (0.3, 0.3), "flow": (0.8, 0.3)}
+NETWORK = {
+    "epsilon": (0.95, 0.1),
+    "v_prediction": (0.0, 0.4),
+    "sample": (0.3, 0.3),
+    "flow": (0.8, 0.3),
+    "edm": (0.3, 0.3),
+    "edm_v": (-0.3, -0.3),
+}
 
 SD = dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
 SD_DDIM = dict(**SD, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
 SD_V0 = dict(**SD, prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing")
 COSINE = dict(beta_schedule="squaredcos_cap_v2")
 FLUX_10 = [1 - i / 10 for i in range(10)]
+
+FLOW = dict(use_flow_sigmas=True, prediction_type="flow_prediction")
+PLMS = dict(**SD, skip_prk_steps=True, steps_offset=1)
+SDE = dict(**SD, algorithm_type="sde-dpmsolver++")
 
 # name: (class, config, steps, extra arguments of set_timesteps, extra arguments of step, strength)
 CASES = {
@@ -144,7 +170,148 @@ CASES = {
     "flow euler karras": (FlowMatchEulerDiscreteScheduler, dict(shift=3.0, use_karras_sigmas=True), 6),
     "flow euler strength": (FlowMatchEulerDiscreteScheduler, dict(shift=3.0), 10, {}, {}, 0.75),
     "flow heun": (FlowMatchHeunDiscreteScheduler, dict(shift=3.0), 6),
+    "flow euler beta": (FlowMatchEulerDiscreteScheduler, dict(shift=3.0, use_beta_sigmas=True), 6),
+    "flow euler exponential": (FlowMatchEulerDiscreteScheduler, dict(shift=2.0, use_exponential_sigmas=True), 6),
+    "flow euler stochastic": (FlowMatchEulerDiscreteScheduler, dict(shift=3.0, stochastic_sampling=True), 6),
+    "flow lcm": (FlowMatchLCMScheduler, dict(shift=3.0), 5),
+    "ddpm large": (DDPMScheduler, dict(clip_sample=False, variance_type="fixed_large"), 8),
+    "ddpm sigmoid": (DDPMScheduler, dict(clip_sample=False, beta_schedule="sigmoid"), 6),
+    "ddpm laplace log": (
+        DDPMScheduler,
+        dict(clip_sample=False, beta_schedule="laplace", variance_type="fixed_small_log", prediction_type="sample"),
+        6,
+    ),
+    "ddpm zero-snr v": (DDPMScheduler, dict(**SD_V0, clip_sample=False), 6),
+    "heun exp": (HeunDiscreteScheduler, dict(beta_schedule="exp", prediction_type="v_prediction"), 5),
+    "pndm 1": (PNDMScheduler, PLMS, 1),
+    "pndm 2": (PNDMScheduler, PLMS, 2),
+    "pndm v alpha to one": (PNDMScheduler, dict(**PLMS, prediction_type="v_prediction", set_alpha_to_one=True), 10),
+    "euler continuous v": (
+        EulerDiscreteScheduler,
+        dict(
+            **SD,
+            prediction_type="v_prediction",
+            timestep_type="continuous",
+            use_karras_sigmas=True,
+            sigma_min=0.002,
+            sigma_max=700.0,
+        ),
+        6,
+    ),
+    "euler ays": (EulerDiscreteScheduler, SD, 10, {"ays": "StableDiffusionSigmas"}),
+    "euler ays sdxl": (EulerDiscreteScheduler, SD, 10, {"ays": "StableDiffusionXLSigmas"}),
+    "ddim of first order": (DPMSolverMultistepScheduler, dict(**SD, solver_order=1), 6),
+    "ddim of first order stochastic": (DPMSolverMultistepScheduler, dict(**SDE, solver_order=1), 6),
+    "dpmpp2m heun 16": (DPMSolverMultistepScheduler, dict(**SD, solver_type="heun", final_sigmas_type="sigma_min"), 16),
+    "dpmpp2mSde heun": (DPMSolverMultistepScheduler, dict(**SDE, solver_type="heun"), 8),
+    "dpmpp2mSde sigma_min zero-snr": (
+        DPMSolverMultistepScheduler,
+        dict(**SD_V0, algorithm_type="sde-dpmsolver++", final_sigmas_type="sigma_min"),
+        6,
+    ),
+    "dpmpp3m 16": (DPMSolverMultistepScheduler, dict(**SD, solver_order=3), 16),
+    "dpmpp3m heun sigma_min": (
+        DPMSolverMultistepScheduler,
+        dict(**SD, solver_order=3, solver_type="heun", final_sigmas_type="sigma_min"),
+        16,
+    ),
+    "dpmpp3m flow": (DPMSolverMultistepScheduler, dict(**FLOW, flow_shift=2.0, solver_order=3), 8),
+    "dpmpp2s odd": (DPMSolverSinglestepScheduler, SD, 7),
+    "dpmpp2s heun sigma_min": (
+        DPMSolverSinglestepScheduler,
+        dict(**SD, solver_type="heun", final_sigmas_type="sigma_min"),
+        8,
+    ),
+    "dpmpp2s lower sigma_min": (
+        DPMSolverSinglestepScheduler,
+        dict(**SD, lower_order_final=True, final_sigmas_type="sigma_min"),
+        8,
+    ),
+    "dpmpp2s flow": (DPMSolverSinglestepScheduler, dict(**FLOW, flow_shift=2.0), 6),
+    "unipc bh1": (UniPCMultistepScheduler, dict(**SD, solver_type="bh1", final_sigmas_type="sigma_min"), 8),
+    "unipc 3": (UniPCMultistepScheduler, dict(**SD, solver_order=3), 10),
+    "unipc 3 bh1 sigma_min": (
+        UniPCMultistepScheduler,
+        dict(**SD, solver_order=3, solver_type="bh1", final_sigmas_type="sigma_min", lower_order_final=False),
+        8,
+    ),
+    "unipc karras sigma_min limits": (
+        UniPCMultistepScheduler,
+        dict(**SD, use_karras_sigmas=True, final_sigmas_type="sigma_min", sigma_min=0.1, sigma_max=10.0),
+        8,
+    ),
+    "unipc zero-snr v": (UniPCMultistepScheduler, SD_V0, 8),
+    "unipc strength": (UniPCMultistepScheduler, SD, 10, {}, {}, 0.6),
+    "unipc flow": (UniPCMultistepScheduler, dict(**FLOW, flow_shift=3.0), 8),
+    "unipc flow dynamic terminal": (
+        UniPCMultistepScheduler,
+        dict(**FLOW, use_dynamic_shifting=True, shift_terminal=0.1, final_sigmas_type="sigma_min"),
+        8,
+        {"mu": 0.8},
+    ),
+    "deis 3": (DEISMultistepScheduler, dict(**SD, solver_order=3), 16),
+    "deis flow": (DEISMultistepScheduler, dict(**FLOW, flow_shift=3.0), 8),
+    "lms leading v": (
+        LMSDiscreteScheduler,
+        dict(**SD, timestep_spacing="leading", steps_offset=1, prediction_type="v_prediction"),
+        7,
+    ),
+    "tcd 4": (TCDScheduler, {}, 4),
+    "tcd 1": (TCDScheduler, {}, 1),
+    "tcd eta 0": (TCDScheduler, {}, 4, {}, {"eta": 0.0}),
+    "tcd eta 1 v": (TCDScheduler, dict(prediction_type="v_prediction"), 5, {}, {"eta": 1.0}),
+    "tcd strength": (TCDScheduler, {}, 3, {"strength": 0.5}, {"eta": 0.5}),
+    "edm euler": (EDMEulerScheduler, {}, 8),
+    "edm euler exponential": (EDMEulerScheduler, dict(sigma_schedule="exponential", sigma_data=0.9, sigma_max=50.0), 6),
+    "edm dpmpp2m v": (EDMDPMSolverMultistepScheduler, dict(prediction_type="v_prediction"), 8),
+    "edm dpmpp3m repeated end": (
+        EDMDPMSolverMultistepScheduler,
+        dict(solver_order=3, final_sigmas_type="sigma_min", rho=5.0),
+        16,
+    ),
+    "edm dpmpp2mSde": (EDMDPMSolverMultistepScheduler, dict(algorithm_type="sde-dpmsolver++"), 6),
 }
+
+SPACINGS = {name: {"timestep_spacing": name} for name in ("linspace", "leading", "trailing")}
+CURVES = {name: {f"use_{name}_sigmas": True} for name in ("karras", "exponential", "beta")}
+LU = {"lu": {"use_lu_lambdas": True}}
+
+# name: (class, config, placings); what PNDM does with uneven timesteps is a mistake, see scheduleFromConfig.
+SOLVERS = {
+    "ddim": (DDIMScheduler, SD_DDIM, {k: v for k, v in SPACINGS.items() if k != "linspace"}),
+    "ddpm": (DDPMScheduler, dict(**SD, clip_sample=False), SPACINGS),
+    "pndm": (PNDMScheduler, PLMS, {k: v for k, v in SPACINGS.items() if k != "linspace"}),
+    "euler": (EulerDiscreteScheduler, SD, SPACINGS | CURVES),
+    "eulerAncestral": (EulerAncestralDiscreteScheduler, SD, SPACINGS),
+    "heun": (HeunDiscreteScheduler, SD, SPACINGS | CURVES),
+    "lms": (LMSDiscreteScheduler, SD, SPACINGS | CURVES),
+    "dpm2": (KDPM2DiscreteScheduler, SD, SPACINGS | CURVES),
+    "dpm2Ancestral": (KDPM2AncestralDiscreteScheduler, SD, SPACINGS | CURVES),
+    "dpmpp2m": (DPMSolverMultistepScheduler, SD, SPACINGS | CURVES | LU),
+    "dpmpp3m": (DPMSolverMultistepScheduler, dict(**SD, solver_order=3), SPACINGS | CURVES | LU),
+    "dpmpp2mSde": (DPMSolverMultistepScheduler, SDE, SPACINGS | CURVES | LU),
+    "dpmpp2s": (DPMSolverSinglestepScheduler, SD, {"linspace": {}} | CURVES),
+    "unipc": (UniPCMultistepScheduler, SD, SPACINGS | CURVES),
+    "deis": (DEISMultistepScheduler, SD, SPACINGS | CURVES),
+}
+SOLVER_CASES = {
+    f"{name} {placing}": (cls, config | setting, 10)
+    for name, (cls, config, placings) in SOLVERS.items()
+    for placing, setting in placings.items()
+}
+
+STOCHASTIC = (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchLCMScheduler,
+    KDPM2AncestralDiscreteScheduler,
+    LCMScheduler,
+    TCDScheduler,
+)
 
 
 def encode(values) -> str:
@@ -165,15 +332,20 @@ def run(cls, config, steps, timestep_args=None, step_args=None, strength=1.0):
     flow = cls.__name__.startswith("FlowMatch")
     grid = dict(timestep_args)
     strength = grid.get("strength", strength)
+    aligned = grid.pop("ays", None)
+    if aligned:
+        grid["sigmas"] = AysSchedules[aligned]
     scheduler.set_timesteps(**({} if "sigmas" in grid else {"num_inference_steps": steps}), **grid)
     kind = "flow" if flow or config.get("use_flow_sigmas") else config.get("prediction_type", "epsilon")
-    if cls in (DDIMScheduler, EulerAncestralDiscreteScheduler, LCMScheduler):
+    if cls.__name__.startswith("EDM"):
+        kind = "edm_v" if kind == "v_prediction" else "edm"
+    if cls in STOCHASTIC:
         step_args["generator"] = generator = torch.Generator("cpu").manual_seed(SEED)
     else:
         generator = torch.Generator("cpu").manual_seed(SEED)
 
     start = 0
-    if strength < 1 and cls is not LCMScheduler:
+    if strength < 1 and cls not in (LCMScheduler, TCDScheduler):
         start = int(steps - steps * strength) if flow else steps - int(steps * strength)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(start)  # by index: looking timesteps up goes wrong where two are equal
@@ -199,7 +371,8 @@ def run(cls, config, steps, timestep_args=None, step_args=None, strength=1.0):
         "strength": strength,
         "eta": step_args.get("eta"),
         "mu": grid.get("mu"),
-        "sigmas": grid.get("sigmas"),
+        "sigmas": None if aligned else grid.get("sigmas"),
+        "schedule": {"StableDiffusionSigmas": "ays", "StableDiffusionXLSigmas": "aysSdxl"}.get(aligned),
         "network": kind,
         "timesteps": times,
         "inputs": inputs,
@@ -224,6 +397,7 @@ def write(name: str, value) -> None:
 
 def main() -> None:
     write("schedulers.json", {name: run(*case) for name, case in CASES.items()})
+    write("solvers.json", {name: run(*case) for name, case in SOLVER_CASES.items()})
     write("torchRandom.json", random_cases())
     digest = lambda name: hashlib.sha256((HERE / name).read_bytes()).hexdigest()
     write(
@@ -235,6 +409,7 @@ def main() -> None:
                 "torch": torch.__version__,
                 "diffusers": diffusers.__version__,
                 "numpy": np.__version__,
+                "scipy": scipy.__version__,
             },
             "capability": torch.backends.cpu.get_cpu_capability(),
             "seed": SEED,
@@ -242,11 +417,12 @@ def main() -> None:
             "network": NETWORK,
             "tolerance": {
                 "schedulers.json": 1e-4,
-                "why": "largest absolute difference over largest absolute value of a latent: diffusers computes levels and "
-                "steps in float32 (relative 6e-8 each, up to 40 evaluations, amplified where 1 - abar is small)",
+                "solvers.json": 1e-4,
+                "why": "relative L2 of a latent: diffusers computes levels and steps in float32 (relative 6e-8 each, up to 40 "
+                "evaluations, amplified where 1 - abar is small)",
                 "torchRandom.json": 0,
             },
-            "sha256": {name: digest(name) for name in ("schedulers.json", "torchRandom.json")},
+            "sha256": {name: digest(name) for name in ("schedulers.json", "solvers.json", "torchRandom.json")},
         },
     )
 

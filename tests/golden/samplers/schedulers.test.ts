@@ -16,14 +16,15 @@ interface Golden {
   readonly eta: number | null
   readonly mu: number | null
   readonly sigmas: readonly number[] | null
-  readonly network: 'epsilon' | 'v_prediction' | 'sample' | 'flow'
+  readonly schedule: string | null
+  readonly network: 'epsilon' | 'v_prediction' | 'sample' | 'flow' | 'edm' | 'edm_v'
   readonly timesteps: readonly number[]
   readonly inputs: readonly string[]
   readonly result: string
 }
 
 const read = (name: string) => JSON.parse(readFileSync(join(__dirname, name), 'utf8'))
-const goldens: Readonly<Record<string, Golden>> = read('schedulers.json')
+const goldens: Readonly<Record<string, Golden>> = { ...read('schedulers.json'), ...read('solvers.json') }
 const manifest: {
   readonly seed: number
   readonly shape: readonly number[]
@@ -32,7 +33,14 @@ const manifest: {
 } = read('MANIFEST.json')
 const tolerance = manifest.tolerance['schedulers.json']
 
-const PREDICTIONS = { epsilon: 'epsilon', v_prediction: 'v', sample: 'x0', flow: 'flow' } as const
+const PREDICTIONS = {
+  epsilon: 'epsilon',
+  v_prediction: 'v',
+  sample: 'x0',
+  flow: 'flow',
+  edm: 'edm',
+  edm_v: 'edm',
+} as const
 
 function decode(base64: string): HostLatent {
   const bytes = Buffer.from(base64, 'base64')
@@ -49,14 +57,12 @@ function network(kind: Golden['network'], x: HostLatent, t: number): HostLatent 
 }
 
 function expectClose(got: HostLatent, want: HostLatent, where: string): void {
-  const largest = Math.max(...want.data.map(Math.abs))
-  let worst = { index: -1, error: 0 }
-  want.data.forEach((value, index) => {
-    const error = Math.abs(value - (got.data[index] ?? Number.NaN)) / largest
-    if (!(error <= worst.error)) worst = { index, error }
-  })
-  const values = `want ${want.data[worst.index]}, got ${got.data[worst.index]}`
-  expect(worst.error, `${where}[${worst.index}]: ${values}`).toBeLessThanOrEqual(tolerance)
+  const squares = (values: Float32Array) => values.reduce((sum, value) => sum + value * value, 0)
+  const difference = want.data.map((value, i) => value - (got.data[i] ?? Number.NaN))
+  const error = Math.sqrt(squares(difference) / squares(want.data))
+  const worst = difference.reduce((at, value, i) => (Math.abs(value) > Math.abs(difference[at] ?? 0) ? i : at), 0)
+  const values = `relative L2 ${error}; at ${worst} want ${want.data[worst]}, got ${got.data[worst]}`
+  expect(error, `${where}: ${values}`).toBeLessThanOrEqual(tolerance)
 }
 
 describe.each(Object.entries(goldens))('%s', (_, golden) => {
@@ -64,31 +70,31 @@ describe.each(Object.entries(goldens))('%s', (_, golden) => {
     strength: golden.strength,
     ...(golden.mu !== null && { mu: golden.mu }),
     ...(golden.sigmas !== null && { sigmas: golden.sigmas }),
+    ...(golden.schedule !== null && { schedule: golden.schedule }),
     ...(golden.eta !== null && { samplerOptions: { eta: golden.eta } }),
   })
   const noise = torchNoise(manifest.seed, manifest.shape)
-  const start = decode(golden.inputs[0] ?? '')
 
-  test('starts from the same latent', () => {
+  /** The latent a run starts from, as the pipelines make it. */
+  function start(): HostLatent {
     const first = plan.schedule.levels[plan.schedule.first]
-    expect(first).toBeDefined()
-    if (first === undefined) return
+    if (first === undefined) throw new Error('no level')
     const picture = (i: number) => -1 + (2 * i) / (noise.initial.data.length - 1)
-    const own =
-      golden.strength < 1
-        ? noise.initial.data.map((z, i) => first.alpha * picture(i) + first.sigma * z)
-        : noise.initial.data.map((z) => plan.initialScale * z)
-    expectClose(hostLatent(own, manifest.shape), start, 'start')
-  })
+    const values = noise.initial.data.map((z, i) =>
+      golden.strength < 1 ? first.alpha * picture(i) + first.sigma * z : plan.initialScale * z,
+    )
+    return hostLatent(values, manifest.shape)
+  }
 
   test('asks for the same latents at the same timesteps and ends with the same result', () => {
     expect(plan.prediction.name).toBe(PREDICTIONS[golden.network])
     const timesteps: number[] = []
-    const result = runSampler(plan.sampler, start, plan.schedule, noise.between, ({ x, level }, index) => {
-      const seen = asHost(x)
+    const result = runSampler(plan.sampler, start(), plan.schedule, noise.between, ({ x: opaque, level }, index) => {
+      const x = asHost(opaque)
+      const seen = plan.prediction.input(x, level)
       expectClose(seen, decode(golden.inputs[index] ?? ''), `input ${index}`)
       timesteps.push(level.t)
-      return { x, x0: plan.prediction.toX0(network(golden.network, seen, level.t), seen, level) }
+      return { x, x0: plan.prediction.toX0(network(golden.network, seen, level.t), x, level) }
     })
     expect(timesteps).toHaveLength(golden.timesteps.length)
     timesteps.forEach((t, i) => {
