@@ -1,53 +1,138 @@
-"""Writes the figures of a run into the model card: what training cost, and the scores that evaluate.py measured."""
+"""Writes the model card in both languages from what prepare.py, train.py and evaluate.py measured."""
 
 import argparse
 import json
 import os
 
-from captions import HERE, LANGUAGES
+from batches import read_lines
+from paths import HERE, MODEL, RUNS
 
-NAMES = {"en": "English", "ja": "Japanese"}
-
-
-def read_lines(path):
-    with open(path, encoding="utf-8") as f:
-        return [json.loads(line) for line in f]
-
-
-def cost(rows, processor, items):
-    """One sentence from the last line of the run's log."""
-    last = rows[-1]
-    pictures = last["epoch"] * items
-    return (f"{last['seconds'] / 60:.0f} minutes ({processor}), {last['step']:,} steps, {pictures / 1e6:.2f} M pictures "
-            f"({last['epoch']:.0f} times the set), loss {last['loss']:.2f}.")
+NAMES = {"seen": ("seen pairs of item and style", "見た品物とスタイルの組"), "pairs": ("held-out pairs", "見ていない組"),
+         "colours": ("held-out colours", "見ていない色"), "words": ("held-out wordings", "見ていない言い回し"),
+         "real seen": ("real pictures, seen", "実物（学習に使用）"), "real held out": ("real pictures, held out: the ceiling", "実物（未使用）：上限")}
+LANGUAGES = {"en": ("English", "英語"), "ja": ("Japanese", "日本語"), None: ("", "")}
+PARTS = {"transformer": ("denoiser", "デノイザー"), "text_encoder": ("text encoder", "テキストエンコーダー"),
+         "vae": ("picture encoder and decoder", "画像エンコーダーとデコーダー"), "upscaler": ("upscaler", "拡大器")}
+TITLES = {"en": 0, "ja": 1}
 
 
-def table(scores):
-    """Top-1 and top-5 by kind of caption, steps and language, as Markdown."""
-    lines = ["| captions | steps | language | n | top-1 | top-5 |", "|---|---|---|---|---|---|"]
+def read_json(*path):
+    with open(os.path.join(*path), encoding="utf-8") as f:
+        return json.load(f)
+
+
+def percent(value):
+    return f"{100 * value:.1f} %"
+
+
+def data_table(report, at):
+    head = ("| pictures | licence |", "| 絵の数 | ライセンス |")[at]
+    lines = [head, "|---|---|"] + [f"| {n:,} | {licence} |" for licence, n in sorted(report["byLicence"].items())]
+    counts = ", ".join(f"{g}: {n:,}" for g, n in report["captions"].items())
+    return "\n".join(lines) + "\n\n" + (f"Captions: {counts}.", f"説明文：{counts}。")[at]
+
+
+def parts_table(model, at):
+    """Classes and sizes of the networks, from the files themselves."""
+    from safetensors import safe_open
+
+    lines = [("| part | class | parameters | MB |", "| 部分 | クラス | パラメーター | MB |")[at], "|---|---|---|---|"]
+    for folder, names in PARTS.items():
+        config = read_json(model, folder, "config.json")
+        files = [f for f in os.listdir(os.path.join(model, folder)) if f.endswith(".safetensors")]
+        count, size = 0, 0
+        for file in files:
+            path = os.path.join(model, folder, file)
+            size += os.path.getsize(path)
+            with safe_open(path, "np") as f:
+                for key in f.keys():
+                    n = 1
+                    for side in f.get_slice(key).get_shape():
+                        n *= side
+                    count += n
+        kind = config.get("_class_name") or config["architectures"][0]
+        lines.append(f"| {names[at]} | `{kind}` | {count / 1e6:.2f} M | {size / 1e6:.1f} |")
+    return "\n".join(lines)
+
+
+def cost(run, args):
+    """Minutes, pictures and money of a run, from the last line of its log."""
+    last = read_lines(os.path.join(run, "log.jsonl"))[-1]
+    hours = last["seconds"] / 3600
+    return {"hours": hours, "steps": last["step"], "pictures": last["pictures"], "loss": last["loss"],
+            "flops": last["flops"], "money": hours * args.price}
+
+
+def cost_text(c, args, at):
+    money = f"${c['money']:.2f}"
+    return (f"Flow matching, {c['hours']:.1f} hours on {args.processor}: {c['steps']:,} steps, {c['pictures'] / 1e6:.2f} M pictures, "
+            f"{c['flops'] / 1e15:.2f} PFLOP, loss {c['loss']:.2f}; {money} at ${args.price} an hour.",
+            f"フローマッチング。{args.processor} で {c['hours']:.1f} 時間、{c['steps']:,} ステップ、{c['pictures'] / 1e6:.2f} M 枚、"
+            f"{c['flops'] / 1e15:.2f} PFLOP、損失 {c['loss']:.2f}。1 時間 ${args.price} として {money}。")[at]
+
+
+def score_table(scores, at):
+    lines = [("| asked for | steps | language | n | top-1 | top-5 |", "| 頼んだもの | ステップ | 言語 | n | top-1 | top-5 |")[at],
+             "|---|---|---|---|---|---|"]
     for row in scores:
-        lines.append(f"| {row['kind']}s | {row['steps']} | {NAMES[row['language']]} | {row['n']:,} "
-                     f"| {100 * row['top1']:.1f} % | {100 * row['top5']:.1f} % |")
+        if row["group"] in NAMES:
+            language = LANGUAGES[row.get("language")][at]
+            lines.append(f"| {NAMES[row['group']][at]} | {row.get('steps', '')} | {language} | {row['n']:,} "
+                         f"| {percent(row['top1'])} | {percent(row['top5'])} |")
+    for row in scores:
+        if row["group"] == "copies":
+            lines.append((f"\nCopies among drawings of held-out pairs, {row['steps']} steps: {percent(row['share'])}.",
+                          f"\n見ていない組の絵のうち写し（{row['steps']} ステップ）：{percent(row['share'])}。")[at])
+        if row["group"] == "diversity":
+            lines.append((f"\nMean distance (1 - cosine of the scorer's vectors) of 16 seeds of one prompt: {row['seeds']:.3f}; of different "
+                          f"prompts: {row['prompts']:.3f}.",
+                          f"\n同じ言葉・16 シードの絵の平均距離（1 - コサイン）：{row['seeds']:.3f}、違う言葉：{row['prompts']:.3f}。")[at])
+    return "\n".join(lines)
+
+
+def shapes_text(path, at):
+    """The comparison of widths and depths at equal time, if there was one: rows of width, layers, minutes, loss."""
+    if not os.path.exists(path):
+        return ""
+    rows = read_json(path)
+    lines = [("Widths and depths at equal time:", "幅と深さの比較（同じ時間）：")[at], "",
+             ("| width × blocks | parameters | minutes | pictures | loss |", "| 幅 × 層 | パラメーター | 分 | 絵の数 | 損失 |")[at],
+             "|---|---|---|---|---|"]
+    lines += [f"| {r['width']} × {r['layers']} | {r['parameters'] / 1e6:.1f} M | {r['minutes']} | {r['pictures']:,} | {r['loss']} |"
+              for r in rows]
     return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=os.path.join(os.path.dirname(HERE), "models", "emoji"))
-    parser.add_argument("--run", default=os.path.join(HERE, "runs", "emoji"))
+    parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--run", default=os.path.join(RUNS, "emoji"))
+    parser.add_argument("--data", default=os.path.join(RUNS, "data"))
     parser.add_argument("--processor", required=True, help="what the run was made on, for the card")
+    parser.add_argument("--price", type=float, required=True, help="dollars an hour of that machine")
     args = parser.parse_args()
-    scores = read_lines(os.path.join(args.run, "scores.jsonl"))
-    assert {row["language"] for row in scores} == set(LANGUAGES), "scores of every language, by evaluate.py"
-    with open(os.path.join(args.model, "labels.json"), encoding="utf-8") as f:
-        items = len(json.load(f)["items"])
-    with open(os.path.join(HERE, "card", "MODEL_CARD.md"), encoding="utf-8") as f:
-        card = f.read()
-    card = card.replace("@@COST@@", cost(read_lines(os.path.join(args.run, "log.jsonl")), args.processor, items))
-    card = card.replace("@@SCORES@@", table(scores))
-    assert "@@" not in card
-    with open(os.path.join(args.model, "MODEL_CARD.md"), "w", encoding="utf-8") as f:
-        f.write(card)
+    report, scores = read_json(args.data, "report.json"), read_lines(os.path.join(args.run, "scores.jsonl"))
+    spent = cost(args.run, args)
+    left = report["leftOut"]
+    own = os.path.exists(os.path.join(RUNS, "upscaler", "upscaler")) and read_json(args.model, "upscaler", "config.json")["num_out_ch"] == 4
+    values = {"SIDE": read_json(args.model, "irodori.json")["width"], "MONEY": f"${spent['money']:.2f}",
+              "ITEMS": f"{len(read_json(HERE, 'data', 'scorer.json')['items']):,}"}
+    for language, at in TITLES.items():
+        values[f"DATA.{language}"] = data_table(report, at)
+        values[f"FILTER.{language}"] = ", ".join(f"{v} {k}" for k, v in left.items()) or ("nothing else", "ほかになし")[at]
+        values[f"PARTS.{language}"] = parts_table(args.model, at)
+        values[f"OWN.{language}"] = ((", the upscaler", "、拡大器")[at]) if own else ""
+        values[f"COST.{language}"] = cost_text(spent, args, at)
+        values[f"SHAPES.{language}"] = shapes_text(os.path.join(args.run, "shapes.json"), at)
+        values[f"SCORES.{language}"] = score_table(scores, at)
+        name = "MODEL_CARD.md" if language == "en" else f"MODEL_CARD.{language}.md"
+        with open(os.path.join(HERE, "card", name), encoding="utf-8") as f:
+            card = f.read()
+        for key, value in values.items():
+            card = card.replace(f"@@{key}@@", str(value))
+        assert "@@" not in card
+        with open(os.path.join(args.model, name), "w", encoding="utf-8") as f:
+            f.write(card)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import torch
 
-from model import EOS, MAX_TOKENS, denoise, encode_text, make_text_encoder, make_transformer
+from networks import LATENT_CHANNELS, MAX_TOKENS, Shape, denoise, encode_text, make_text_encoder, make_transformer, target_tokens
+from tokens import EOS
 
 
 def compare(transformer, text_encoder):
@@ -15,20 +16,27 @@ def compare(transformer, text_encoder):
         ids[row, n - 1] = EOS
         ids[row, n:] = 0
         mask[row, n:] = 0
-    x, s = torch.randn(3, 16, 8, 8), torch.tensor([0.1, 0.5, 0.97])
+    side = transformer.config.sample_size
+    x, s = torch.randn(3, LATENT_CHANNELS, side, side), torch.tensor([0.1, 0.5, 0.97])
     with torch.no_grad():
         want = text_encoder(ids, attention_mask=mask.long())[0]
         got = encode_text(text_encoder, ids)
         text = ((want - got) * mask[..., None]).abs().max().item()
         want = transformer(x, want, timestep=1000 * s, encoder_attention_mask=mask).sample
-        return text, ((denoise(transformer, x, s, got, mask) - want).norm() / want.norm()).item()
+        every = torch.arange((side // 2) ** 2).expand(3, -1)
+        tokens = denoise(transformer, x, s, got, mask, every, 1)
+        image = max((denoise(transformer, x, s, got, mask) - want).norm() / want.norm(),
+                    (tokens - target_tokens(want, every)).norm() / want.norm())
+        return text, image.item()
 
 
 if __name__ == "__main__":
-    torch.manual_seed(1)
-    transformer, text_encoder = make_transformer(), make_text_encoder(500)
-    for p in (*transformer.parameters(), *text_encoder.parameters()):
-        torch.nn.init.normal_(p, std=0.05)
-    text, image = compare(transformer, text_encoder)
-    print("text", text, "denoiser", image)
-    assert text < 1e-5 and image < 1e-5
+    for latent in (8, 16):
+        torch.manual_seed(1)
+        shape = Shape(500, latent=latent)
+        transformer, text_encoder = make_transformer(shape), make_text_encoder(shape)
+        for p in (*transformer.parameters(), *text_encoder.parameters()):
+            torch.nn.init.normal_(p, std=0.05)
+        text, image = compare(transformer, text_encoder)
+        print(latent, "text", text, "denoiser", image)
+        assert text < 1e-5 and image < 1e-5

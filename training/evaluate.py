@@ -1,4 +1,10 @@
-"""Draws with an exported model: top-1 and top-5 over every trained label, and contact sheets to look at."""
+"""Scores an exported model with the frozen scorer, on what it has seen and on what was held out of training.
+
+A drawing is right (top-1) when the scorer's nearest item is the one asked for, of all items; top-5 when among five.
+Groups: `seen` pairs of item and style; `pairs` never shown together; `colours` of items never shown; `words` that were never
+a caption (English and Japanese, no style named). `real` is the scorer on the held-out pictures themselves: the ceiling.
+`copies` is the share of drawings of held-out pairs that are nearer to a training picture than its own training views are.
+"""
 
 import argparse
 import json
@@ -7,131 +13,178 @@ import time
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, PixArtTransformer2DModel
-from PIL import Image, ImageDraw, ImageFont
-from transformers import AutoTokenizer, CLIPTextModel
+import torch.nn.functional as F
 
-from captions import HERE, LANGUAGES
-from model import MAX_TOKENS, denoise, encode_text
-
-SAMPLERS = {"euler": {"solver_order": 1}, "dpmpp2m": {"solver_order": 2}}
-FONTS = ("/usr/share/fonts/opentype/ipafont-gothic/ipag.ttf", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
+from batches import read_lines
+from draw import Model, sheet
+from paths import MODEL, RUNS
+from prepare import moved
+from scorer import load_scorer, to_input
 
 
-class Model:
+def read_json(*path):
+    with open(os.path.join(*path), encoding="utf-8") as f:
+        return json.load(f)
+
+
+def labelled(row):
+    """Whether a picture is of an item as it is: its first caption is the item's label."""
+    return all(rows[0][2] == "label" for rows in row["captions"].values())
+
+
+class Data:
     def __init__(self, folder):
-        sub = lambda name: os.path.join(folder, name)
-        self.tokenizer = AutoTokenizer.from_pretrained(sub("tokenizer"))
-        self.text_encoder = CLIPTextModel.from_pretrained(sub("text_encoder"), dtype=torch.float32)
-        self.transformer = PixArtTransformer2DModel.from_pretrained(sub("transformer"), torch_dtype=torch.float32)
-        self.vae = AutoencoderTiny.from_pretrained(sub("vae"), torch_dtype=torch.float32)
-        self.scheduler = DPMSolverMultistepScheduler.from_pretrained(sub("scheduler"))
+        self.folder = folder
+        self.rows = read_lines(os.path.join(folder, "rows.jsonl"))
+        self.pixels = np.load(os.path.join(folder, "pixels.npy"), mmap_mode="r")
+        self.train = read_json(folder, "split.json")["train"]
+        path = os.path.join(folder, "styles.json")
+        self.styles = read_json(path) if os.path.exists(path) else None
+        self.labels = {}  # item -> language -> label, of base pictures
+        for row in self.rows:
+            if labelled(row):
+                self.labels.setdefault(row["item"], {g: c[0][0] for g, c in row["captions"].items()})
 
-    def encode(self, prompts):
-        tokens = self.tokenizer(prompts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
-        return encode_text(self.text_encoder, tokens["input_ids"]), tokens["attention_mask"].float()
+    def base(self, held_out):
+        """Indices of pictures of base items as they are."""
+        return [k for k, r in enumerate(self.rows) if r.get("heldOut", False) == held_out and labelled(r)]
+
+    def styled(self, text, style, language):
+        if self.styles is None or style not in self.styles["styles"]:
+            return text
+        word = self.styles["styles"][style][language][0]
+        return self.styles["forms"][language][0].format(style=word, caption=text)
+
+    def small(self, indices):
+        """Pictures at 64x64, colours on white. Shape [n, 64, 64, 3] bytes."""
+        part = np.stack([self.pixels[k] for k in indices])[..., :3]
+        return part.reshape(len(part), 64, 2, 64, 2, 3).mean((2, 4)).round().astype(np.uint8)
+
+
+class Judge:
+    def __init__(self):
+        self.model, items = load_scorer()
+        self.place = {item: k for k, item in enumerate(items)}
 
     @torch.inference_mode()
-    def draw(self, prompts, steps, guidance=2.5, sampler="dpmpp2m", shift=1.0, seed=0, batch=128):
-        """Pictures as an array of bytes [n, 64, 64, 3]; every prompt has noise of its own from the seed."""
-        noise = torch.randn(len(prompts), 16, 8, 8, generator=torch.Generator().manual_seed(seed))
-        pictures = []
-        for start in range(0, len(prompts), batch):
-            part = prompts[start : start + batch]
-            scheduler = DPMSolverMultistepScheduler.from_config(
-                self.scheduler.config, flow_shift=shift, **SAMPLERS[sampler])
-            scheduler.set_timesteps(steps)
-            context, mask = self.encode(part + [""] * len(part))
-            x = noise[start : start + batch]
-            for t in scheduler.timesteps:
-                s = torch.full((2 * len(part),), t.item() / 1000)
-                yes, no = denoise(self.transformer, torch.cat([x, x]), s, context, mask).chunk(2)
-                x = scheduler.step(no + guidance * (yes - no), t, x).prev_sample
-            y = self.vae.decode(x / self.vae.config.scaling_factor).sample.clamp(-1, 1)
-            pictures.append(((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
-        return np.concatenate(pictures)
+    def score(self, pictures, wanted):
+        """Top-1 and top-5 of pictures, of which each may show any of the wanted items."""
+        ranks = []
+        for start in range(0, len(pictures), 256):
+            cosines = self.model(to_input(pictures[start : start + 256]))
+            for row, items in zip(cosines, wanted[start : start + 256]):
+                best = max(row[self.place[i]].item() for i in items)
+                others = row.clone()
+                others[[self.place[i] for i in items]] = -2
+                ranks.append(int((others > best).sum()))
+        ranks = np.array(ranks)
+        return {"n": len(ranks), "top1": round(float((ranks == 0).mean()), 4), "top5": round(float((ranks < 5).mean()), 4)}
+
+    @torch.inference_mode()
+    def vectors(self, pictures):
+        return torch.cat([self.model.vectors(to_input(pictures[k : k + 256])) for k in range(0, len(pictures), 256)])
 
 
-def thumbnails(pictures):
-    """16x16 means, flat."""
+def blurred(pictures):
+    """What copies are told by: 16x16 means. Shape [n, 768]."""
     n = len(pictures)
-    return pictures.reshape(n, 16, 4, 16, 4, 3).mean((2, 4)).reshape(n, -1).astype(np.float32)
+    return torch.from_numpy(pictures.reshape(n, 16, 4, 16, 4, 3).mean((2, 4)).reshape(n, -1).astype(np.float32))
 
 
-def ranks(drawn, real, wanted):
-    """How many other items' thumbnails are nearer to each drawing than the wanted item's."""
-    a, b = thumbnails(drawn), thumbnails(real)
-    distance = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)[None]
-    own = distance[np.arange(len(a)), wanted]
-    return (distance < own[:, None]).sum(1)
+def copies(drawn, data):
+    """Share of drawings nearer to some training picture than the mean of that picture's moved views is."""
+    real = blurred(data.small(data.train))
+    rng = np.random.default_rng(0)
+    limits = torch.zeros(len(real))
+    views = 4
+    for start in range(0, len(real), 512):
+        part = np.stack([data.pixels[k] for k in data.train[start : start + 512]])
+        x = torch.from_numpy(part).permute(0, 3, 1, 2).float() / 255
+        for _ in range(views):
+            y = 255 * moved(x, rng.uniform(1.0, 1.14), *rng.uniform(-0.06, 0.06, 2))[:, :3]
+            thumbs = F.avg_pool2d(y, 8).permute(0, 2, 3, 1).flatten(1)
+            limits[start : start + 512] += (thumbs - real[start : start + 512]).norm(dim=1) / views
+    distances = torch.cdist(blurred(drawn), real)
+    nearest = distances.min(1)
+    return {"share": round(float((nearest.values < limits[nearest.indices]).float().mean()), 4), "n": len(drawn)}
 
 
-def sheet(prompts, pictures, path, columns=8, cell=128):
-    font = next((ImageFont.truetype(f, 12) for f in FONTS if os.path.exists(f)), ImageFont.load_default())
-    rows = -(-len(prompts) // columns)
-    page = Image.new("RGB", (columns * cell, rows * (cell + 16)), "white")
-    pen = ImageDraw.Draw(page)
-    for k, (prompt, picture) in enumerate(zip(prompts, pictures)):
-        x, y = k % columns * cell, k // columns * (cell + 16)
-        page.paste(Image.fromarray(picture).resize((cell, cell), Image.LANCZOS), (x, y))
-        pen.text((x + 4, y + cell), prompt[:20], fill="black", font=font)
-    page.save(path)
+def questions(data, every):
+    """By group: language, prompt and the items it may show."""
+    groups = {"seen": [], "pairs": []}
+    rng = np.random.default_rng(3)
+    seen = rng.permutation(data.base(False))[: 1200 // every]
+    for name, indices in (("seen", seen), ("pairs", data.base(True))):
+        for k in indices:
+            row = data.rows[k]
+            for g in row["captions"]:
+                groups[name].append((g, data.styled(data.labels[row["item"]][g], row.get("style"), g), [row["item"]]))
+    path = os.path.join(data.folder, "questions.json")  # further groups: rows of language, prompt, items
+    if os.path.exists(path):
+        groups |= {name: [(g, text, items) for g, text, items in rows] for name, rows in read_json(path).items()}
+    return groups
+
+
+def diversity(model, judge, data, steps):
+    """Mean distance (1 - cosine) of the scorer's vectors of 16 drawings of one prompt, and of those of different prompts."""
+    labels = [names["en"] for names in list(data.labels.values())[:: max(1, len(data.labels) // 24)]]
+    drawn = model.draw([label for label in labels for _ in range(16)], steps)
+    vectors = judge.vectors(drawn).view(len(labels), 16, -1)
+    same = 1 - (vectors @ vectors.transpose(1, 2)).sum((1, 2)).sub(16).div(16 * 15).mean()
+    heads = vectors[:, 0]
+    n = len(labels)
+    return {"seeds": round(same.item(), 4), "prompts": round((1 - ((heads @ heads.T).sum() - n) / (n * (n - 1))).item(), 4),
+            "n": n}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=os.path.join(os.path.dirname(HERE), "models", "emoji"))
-    parser.add_argument("--data", default=os.path.join(HERE, "runs", "data"))
-    parser.add_argument("--steps", type=int, nargs="*", default=[4, 20])
-    parser.add_argument("--samplers", nargs="*", default=["dpmpp2m"], choices=list(SAMPLERS))
-    parser.add_argument("--shift", type=float, nargs="*", default=[1.0])
-    parser.add_argument("--guidance", type=float, nargs="*", default=[2.5])
-    parser.add_argument("--every", type=int, default=1, help="score every n-th label only")
-    parser.add_argument("--kind", default="label", choices=["label", "variant", "tag", "emoji"],
-                        help="which captions to score; of the others than labels one per item and language")
-    parser.add_argument("--sheet", help="draw prompts (a JSON list, or the scored labels) into this PNG instead of scoring")
-    parser.add_argument("--prompts", help="JSON file with a list of prompts for the sheet")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--data", default=os.path.join(RUNS, "data"))
+    parser.add_argument("--steps", type=int, nargs="*", default=[4, 8, 20])
+    parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--every", type=int, default=1, help="ask every n-th question only")
+    parser.add_argument("--groups", nargs="*", help="these groups only, without copies and diversity")
+    parser.add_argument("--sheet", help="draw prompts into this PNG instead of scoring")
+    parser.add_argument("--prompts", nargs="*", default=[], help="prompts of the sheet")
     parser.add_argument("--append", help="also append every score to this file, which card.py reads")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     model = Model(args.model)
-    with open(os.path.join(args.data, "captions.json"), encoding="utf-8") as f:
-        data = json.load(f)
-    chosen = {g: [] for g in LANGUAGES}
-    for k in range(0, len(data["items"]), args.every):
-        for g in LANGUAGES:
-            own = [c for lang, c, _, kind in data["captions"][k] if lang == g and kind == args.kind]
-            if own:
-                chosen[g].append((own[k % len(own)], k))
     if args.sheet:
-        prompts = [c for g in LANGUAGES for c, _ in chosen[g]]
-        if args.prompts:
-            with open(args.prompts, encoding="utf-8") as f:
-                prompts = json.load(f)
-        pictures = model.draw(prompts, args.steps[0], args.guidance[0], args.samplers[0], args.shift[0], args.seed)
-        sheet(prompts, pictures, args.sheet)
+        sheet(args.prompts, model.draw(args.prompts, args.steps[0], args.guidance, args.seed), args.sheet)
         return
-    real = np.load(os.path.join(args.data, "pixels.npy"))
-    for sampler in args.samplers:
+
+    def tell(row):
+        line = json.dumps(row, ensure_ascii=False)
+        print(line, flush=True)
+        if args.append:
+            with open(args.append, "a", encoding="utf-8") as f:
+                f.write(line + "\n")
+
+    data, judge = Data(args.data), Judge()
+    for name, held_out in (("real seen", False), ("real held out", True)):
+        indices = data.base(held_out)[:: args.every]
+        if indices:
+            tell({"group": name, **judge.score(data.small(indices), [[data.rows[k]["item"]] for k in indices])})
+    for name, asked in questions(data, args.every).items():
+        if args.groups and name not in args.groups:
+            continue
+        asked = asked if name == "seen" else asked[:: args.every]
         for steps in args.steps:
-            for shift in args.shift:
-                for guidance in args.guidance:
-                    for g in LANGUAGES:
-                        start = time.monotonic()
-                        prompts = [c for c, _ in chosen[g]]
-                        drawn = model.draw(prompts, steps, guidance, sampler, shift, args.seed)
-                        rank = ranks(drawn, real, np.array([k for _, k in chosen[g]]))
-                        row = json.dumps({"sampler": sampler, "steps": steps, "shift": shift, "guidance": guidance,
-                                          "kind": args.kind, "language": g, "n": len(rank),
-                                          "top1": round(float((rank == 0).mean()), 4),
-                                          "top5": round(float((rank < 5).mean()), 4),
-                                          "seconds": round(time.monotonic() - start, 1)})
-                        print(row, flush=True)
-                        if args.append:
-                            with open(args.append, "a", encoding="utf-8") as f:
-                                f.write(row + "\n")
+            started = time.monotonic()
+            drawn = model.draw([text for _, text, _ in asked], steps, args.guidance, args.seed)
+            spent = round(time.monotonic() - started, 1)
+            for g in sorted({g for g, _, _ in asked}):
+                own = [k for k, (lang, _, _) in enumerate(asked) if lang == g]
+                tell({"group": name, "language": g, "steps": steps, "guidance": args.guidance, "seed": args.seed,
+                      **judge.score(drawn[own], [asked[k][2] for k in own]), "seconds": spent})
+            if name == "pairs" and not args.groups:
+                tell({"group": "copies", "steps": steps, **copies(drawn, data)})
+    if not args.groups:
+        tell({"group": "diversity", "steps": args.steps[-1], **diversity(model, judge, data, args.steps[-1])})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the trained model as a plain diffusers folder, with upscaler, labels and notices beside it."""
+"""Writes the trained model as a plain diffusers folder, with upscaler, labels and styles beside it."""
 
 import argparse
 import json
@@ -9,23 +9,22 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 from transformers import PreTrainedTokenizerFast
 
-from captions import HERE, LANGUAGES
+from batches import read_lines
 from check_model import compare
-from model import MAX_TOKENS, SCALING_FACTOR, make_text_encoder, make_transformer
-from taesd import SHIPPED, load_taesd
+from networks import MAX_TOKENS, Shape, make_text_encoder, make_transformer
+from paths import HERE, MODEL, RUNS
+from taesd import SCALING_FACTOR, load_taesd
 
-ROOT = os.path.dirname(HERE)
 SCHEDULER = {"num_train_timesteps": 1000, "prediction_type": "flow_prediction", "use_flow_sigmas": True,
              "flow_shift": 1.0, "solver_order": 2, "algorithm_type": "dpmsolver++", "solver_type": "midpoint",
              "lower_order_final": True, "final_sigmas_type": "zero"}
 UPSCALER = {"_class_name": "SRVGGNetCompact", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_conv": 16,
             "upscale": 4, "act_type": "prelu"}
-DEFAULTS = {"steps": 8, "guidance": 2.5, "width": 64, "height": 64, "maxSequenceLength": MAX_TOKENS,
-            "upscaler": "upscaler", "labels": "labels.json", "languages": list(LANGUAGES)}
 INDEX = {"_class_name": "PixArtAlphaPipeline", "_diffusers_version": "0.42.1",
          "scheduler": ["diffusers", "DPMSolverMultistepScheduler"], "text_encoder": ["transformers", "CLIPTextModel"],
          "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
          "transformer": ["diffusers", "PixArtTransformer2DModel"], "vae": ["diffusers", "AutoencoderTiny"]}
+LABELLED = ("label", "variant", "tag", "synonym", "narrower")  # kinds of caption that name a thing
 
 
 def write_json(path, value, compact=False):
@@ -43,7 +42,8 @@ def edit_json(path, **changes):
 
 def save_networks(checkpoint, out):
     """Both trained networks in float16; configs say float32 so that libraries compute in float32 unless asked."""
-    transformer, text_encoder = make_transformer(), make_text_encoder(checkpoint["vocabulary"])
+    shape = Shape(**checkpoint["shape"])
+    transformer, text_encoder = make_transformer(shape), make_text_encoder(shape)
     for prefix, module in (("transformer.", transformer), ("text_encoder.", text_encoder)):
         with torch.no_grad():
             for name, p in module.named_parameters():
@@ -67,26 +67,42 @@ def save_tokenizer(path, out):
     edit_json(os.path.join(folder, "tokenizer_config.json"), tokenizer_class="PreTrainedTokenizerFast")
 
 
-def save_labels(data, path):
-    """Per item its code point and, per language, the label first and then every other caption it was trained on."""
-    rows = []
-    for item, captions in zip(data["items"], data["captions"]):
-        row = {"codepoint": item["codepoint"]}
-        for g in LANGUAGES:
-            own = [c for lang, c, _, kind in captions if lang == g and kind != "emoji"]
-            row[g] = [item[g]["label"], *(c for c in own if c != item[g]["label"].lower())]
-        rows.append(row)
-    write_json(path, {"items": rows}, compact=True)
+def save_labels(rows, path):
+    """Per item and language its label first and then every other caption it was trained on; without colours and pairs."""
+    items = {}
+    for index, row in enumerate(rows):
+        if row.get("heldOut"):
+            continue
+        own = items.setdefault(str(row.get("item", index)), {})
+        for g, captions in row["captions"].items():
+            own.setdefault(g, {}).update({c: None for c, _, kind in captions if kind in LABELLED})
+    kept = [{"id": key, **{g: list(c) for g, c in own.items()}} for key, own in items.items() if all(own.values())]
+    write_json(path, {"items": kept}, compact=True)
+    return sorted({g for own in kept for g in own} - {"id"})
+
+
+def read_styles(data):
+    """What a picture can be asked to look like: by name, the words that say so, and how a prompt is put with them."""
+    path = os.path.join(data, "styles.json")
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as f:
+        styles = json.load(f)
+    languages = list(styles["forms"])
+    return {"styles": {"default": styles["styles"][styles["default"]]["name"],
+                       "forms": {g: styles["forms"][g][0].replace("{caption}", "{prompt}") for g in languages},
+                       "words": {s["name"]: {g: s[g][0] for g in languages} for s in styles["styles"].values()}}}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", default=os.path.join(HERE, "runs", "emoji"))
-    parser.add_argument("--data", default=os.path.join(HERE, "runs", "data"))
-    parser.add_argument("--vae", default=SHIPPED, help="folder with the autoencoder, as exported or as published")
-    parser.add_argument("--upscaler", default=os.path.join(ROOT, "models", "emoji", "upscaler", "model.safetensors"),
+    parser.add_argument("--run", default=os.path.join(RUNS, "emoji"))
+    parser.add_argument("--data", default=os.path.join(RUNS, "data"))
+    parser.add_argument("--vae", default=os.path.join(MODEL, "vae"), help="autoencoder, as exported or as published")
+    parser.add_argument("--upscaler", default=os.path.join(MODEL, "upscaler", "model.safetensors"),
                         help="realesr-animevideov3-x4.safetensors")
-    parser.add_argument("--out", default=os.path.join(ROOT, "models", "emoji"))
+    parser.add_argument("--card", default=os.path.join(HERE, "card"), help="folder with notices that go along")
+    parser.add_argument("--out", default=MODEL)
     args = parser.parse_args()
     out = args.out + ".new"
     shutil.rmtree(out, ignore_errors=True)
@@ -100,10 +116,12 @@ def main():
     shutil.copyfile(args.upscaler, os.path.join(out, "upscaler", "model.safetensors"))
     write_json(os.path.join(out, "upscaler", "config.json"), UPSCALER)
     write_json(os.path.join(out, "model_index.json"), INDEX)
-    write_json(os.path.join(out, "irodori.json"), DEFAULTS)
-    with open(os.path.join(args.data, "captions.json"), encoding="utf-8") as f:
-        save_labels(json.load(f), os.path.join(out, "labels.json"))
-    shutil.copytree(os.path.join(HERE, "card"), out, dirs_exist_ok=True)
+    languages = save_labels(read_lines(os.path.join(args.data, "rows.jsonl")), os.path.join(out, "labels.json"))
+    side = 8 * checkpoint["shape"]["latent"]
+    write_json(os.path.join(out, "irodori.json"),
+               {"steps": 8, "guidance": 2.5, "width": side, "height": side, "maxSequenceLength": MAX_TOKENS,
+                "upscaler": "upscaler", "labels": "labels.json", "languages": languages, **read_styles(args.data)})
+    shutil.copytree(args.card, out, dirs_exist_ok=True)
     for folder, _, files in os.walk(out):
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)

@@ -1,173 +1,214 @@
-"""Prepares the data: item list from the manifest, latents and thumbnails from the pictures, captions and tokenizer."""
+"""Prepares a folder of pictures for training: filters it, keeps the pixels, encodes them once, makes the tokenizer.
+
+The folder holds `captions.jsonl`, one picture a line:
+
+    {"file": "cat.png", "captions": {"en": ["a cat", "tabby"], "ja": ["猫"]}, "licence": "CC0-1.0", "source": "…"}
+
+A caption may also be [text, share, kind]. Optional: "item" (pictures of one thing are balanced and split together),
+"style" (a key of the folder's `styles.json`, whose words are put into captions), "weight" (how often it is shown),
+"heldOut": true (never trained on). `questions.json`, if there is one, is what evaluate.py asks besides.
+"""
 
 import argparse
-import colorsys
 import json
+import multiprocessing
 import os
+import shutil
+from collections import Counter
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
-from captions import HERE, build
-from taesd import SHIPPED, load_taesd
+from paths import MODEL, RUNS
+from taesd import load_taesd
+from tokens import encode_lengths, train_tokenizer
 
-DATA = os.path.join(HERE, "data", "emoji.jsonl")
-STYLE = "fluent3d"
-SIZE = 64
-COPIES = 5
+SIDE = 128
+SMALLEST = 64  # pixels of the shorter side
+ALIKE = 1.5  # mean difference of 16x16 thumbnails, of 255, below which two pictures are one
 
 
-def write_items(manifest, path):
-    """Keeps what training needs of the manifest: base items of one style, without symbols, flags and skin tones."""
-    with open(manifest, encoding="utf-8") as f:
-        source = json.load(f)
-    licence = source["styles"][STYLE]["licence"]
-    rows = []
-    for item in source["items"]:
-        if item["skinVariantOf"] or STYLE not in item["images"] or item["group"] in ("symbols", "flags", None):
+def read_rows(folder):
+    with open(os.path.join(folder, "captions.jsonl"), encoding="utf-8") as f:
+        return [json.loads(line) for line in f if line.strip()]
+
+
+def weighted(captions):
+    """Captions as [text, share, kind]: of plain ones the first is the label and has 60 %."""
+    if not captions or not isinstance(captions[0], str):
+        return captions
+    rest = max(1, len(captions) - 1)
+    return [[c.lower(), (1.0 if len(captions) == 1 else 0.6) if k == 0 else 0.4 / rest, "label" if k == 0 else "variant"]
+            for k, c in enumerate(captions)]
+
+
+def on_white(picture):
+    """A square RGBA picture as [SIDE, SIDE, 4] bytes: colours as shown on white, and opacity."""
+    side = max(picture.size)
+    canvas = Image.new("RGBA", (side, side))
+    canvas.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    white = Image.new("RGBA", (side, side), (255, 255, 255, 255))
+    white.alpha_composite(canvas)
+    white.putalpha(canvas.getchannel("A"))
+    kind = Image.BOX if side % SIDE == 0 else Image.LANCZOS
+    shown = Image.merge("RGB", white.split()[:3]).resize((SIDE, SIDE), kind)
+    return np.dstack([np.asarray(shown), np.asarray(canvas.getchannel("A").resize((SIDE, SIDE), kind))])
+
+
+def read_pictures(folder, rows):
+    """Pixels of the pictures that are fit, their rows, and the reasons for which the others are not."""
+    pixels = np.empty((len(rows), SIDE, SIDE, 4), np.uint8)
+    kept, reasons = [], Counter()
+    for row in rows:
+        try:
+            picture = Image.open(os.path.join(folder, row["file"])).convert("RGBA")
+        except OSError:
+            reasons["unreadable"] += 1
             continue
-        rows.append({"codepoint": item["codepoint"], "emoji": item["emoji"], "group": item["group"],
-                     "file": item["images"][STYLE], "licence": licence,
-                     **{g: {"label": item[g]["label"], "tags": item[g]["tags"]} for g in ("en", "ja")}})
+        if min(picture.size) < SMALLEST:
+            reasons["too small"] += 1
+        elif not any(row.get("captions", {}).values()):
+            reasons["no caption"] += 1
+        elif not row.get("licence"):
+            reasons["no licence"] += 1
+        else:
+            pixels[len(kept)] = on_white(picture)
+            kept.append(row)
+    return pixels[: len(kept)], kept, reasons
+
+
+def duplicates(pixels, rows):
+    """Indices of later pictures of one item that look like an earlier one, and how many pairs of items look alike."""
+    small = torch.from_numpy(pixels.reshape(-1, 16, SIDE // 16, 16, SIDE // 16, 4).mean((2, 4), dtype=np.float32))
+    small = small.flatten(1)
+    squares, limit = small.square().sum(1), (1.7 * ALIKE) ** 2 * small.shape[1]  # a coarse bound, then the exact mean
+    drop, alike = set(), 0
+    for start in range(0, len(small), 512):
+        part = small[start : start + 512]
+        near = squares[start : start + 512, None] - 2 * part @ small.T + squares[None] < limit
+        for a, b in near.nonzero().tolist():
+            if b >= start + a or b in drop:
+                continue
+            if (part[a] - small[b]).abs().mean() < ALIKE:
+                item = rows[start + a].get("item")
+                if item is None or item == rows[b].get("item") and rows[b].get("style") == rows[start + a].get("style"):
+                    drop.add(start + a)
+                    break
+                alike += 1
+    return drop, alike
+
+
+def moved(pictures, scale, dx, dy):
+    """Shrunk and shifted by parts of the side; white and nothing outside. [B, 4, H, W] in [0, 1]."""
+    theta = torch.tensor([[[scale, 0, dx], [0, scale, dy]]]).float().expand(len(pictures), 2, 3)
+    colours, opacity = 1 - pictures[:, :3], pictures[:, 3:]
+    grid = F.affine_grid(theta, pictures.shape, align_corners=False)
+    y = F.grid_sample(torch.cat([colours, opacity], 1), grid, align_corners=False)
+    return torch.cat([1 - y[:, :3], y[:, 3:]], 1)
+
+
+ENCODED = 32  # pictures encoded at a time
+
+
+@torch.inference_mode()
+def encode_part(vae, pixels, start, copies, size):
+    """Latents [n, copies, C, h, w] in float16 of the pictures from `start`: each as it is, then moved by a little."""
+    rng = np.random.default_rng(start)
+    part = torch.from_numpy(np.array(pixels[start : start + ENCODED])).permute(0, 3, 1, 2).float() / 255
+    views = [part] + [moved(part, rng.uniform(1.0, 1.14), *rng.uniform(-0.06, 0.06, 2)) for _ in range(copies - 1)]
+    x = torch.stack([F.interpolate(v, (size, size), mode="area")[:, :3] for v in views], 1).flatten(0, 1) * 2 - 1
+    if len(part) < ENCODED:  # one shape, compiled once
+        x = torch.cat([x, x.new_zeros(ENCODED * copies - len(x), *x.shape[1:])])
+    z = vae(x)[: len(part) * copies]
+    return z.view(len(part), copies, *z.shape[1:]).half()
+
+
+def encode_share(pixels, folder, copies, size, rank, ranks, out):
+    """Every so many-th part of the pictures, in a process of one thread: two threads of one wait for each other."""
+    torch.set_num_threads(1)
+    autoencoder = load_taesd(folder)
+    vae = torch.compile(lambda x: autoencoder.encode(x).latents)
+    store = np.load(pixels, mmap_mode="r")
+    target = np.lib.format.open_memmap(out, mode="r+")
+    starts = range(rank * ENCODED, len(store), ranks * ENCODED)
+    for done, start in enumerate(starts):
+        part = encode_part(vae, store, start, copies, size)
+        target[start : start + len(part)] = part.numpy()
+        if rank == 0 and done % 50 == 0:
+            print(f"encoded {ranks * done * ENCODED} of {len(store)}", flush=True)
+
+
+def write_json(path, value):
     with open(path, "w", encoding="utf-8") as f:
+        json.dump(value, f, ensure_ascii=False)
+        f.write("\n")
+
+
+def prepare_pictures(folder, out):
+    pixels, rows, reasons = read_pictures(folder, read_rows(folder))
+    drop, alike = duplicates(pixels, rows)
+    reasons["near-duplicate"] = len(drop)
+    kept = [k for k in range(len(rows)) if k not in drop]
+    rows = [rows[k] for k in kept]
+    for row in rows:
+        row["captions"] = {g: weighted(c) for g, c in row["captions"].items() if c}
+    np.save(os.path.join(out, "pixels.npy"), pixels[kept])
+    for name in ("styles.json", "questions.json"):
+        if os.path.exists(os.path.join(folder, name)):
+            shutil.copyfile(os.path.join(folder, name), os.path.join(out, name))
+    report = {"pictures": len(rows), "heldOut": sum(r.get("heldOut", False) for r in rows),
+              "leftOut": {k: v for k, v in reasons.items() if v}, "drawnAlike": alike,
+              "byLicence": Counter(r["licence"] for r in rows), "byStyle": Counter(r.get("style", "") for r in rows),
+              "captions": {g: len({c for r in rows for c, _, _ in r["captions"].get(g, [])})
+                           for g in sorted({g for r in rows for g in r["captions"]})}}
+    write_json(os.path.join(out, "report.json"), report)
+    write_json(os.path.join(out, "split.json"),
+               {"train": [k for k, r in enumerate(rows) if not r.get("heldOut")],
+                "heldOut": [k for k, r in enumerate(rows) if r.get("heldOut")]})
+    with open(os.path.join(out, "rows.jsonl"), "w", encoding="utf-8") as f:
         for row in rows:
             f.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
-    return len(rows)
+    print(json.dumps(report, ensure_ascii=False, indent=1))
 
 
-def read_items():
-    with open(DATA, encoding="utf-8") as f:
-        return [json.loads(line) for line in f]
-
-
-def dominant_colour(picture):
-    """The one colour word that at least 55 % of the opaque pixels deserve, or None."""
-    pixels = np.asarray(picture.resize((48, 48), Image.LANCZOS)).reshape(-1, 4)
-    votes = {}
-    pixels = pixels[pixels[:, 3] > 128]
-    for r, g, b, _ in pixels:
-        h, s, v = colorsys.rgb_to_hsv(r / 255, g / 255, b / 255)
-        h *= 360
-        if v < 0.25:
-            name = "black"
-        elif s < 0.15:
-            name = "white" if v > 0.82 else None
-        elif h < 15 or h >= 345:
-            name = "pink" if s < 0.55 and v > 0.8 else "brown" if v < 0.55 else "red"
-        elif h < 40:
-            name = "orange" if s > 0.6 and v > 0.8 else "brown" if v < 0.75 else None
-        elif h < 65:
-            name = "yellow" if v > 0.6 else None
-        elif h < 165:
-            name = "green"
-        elif h < 255:
-            name = "blue"
-        elif h < 295:
-            name = "purple"
-        else:
-            name = "pink"
-        votes[name] = votes.get(name, 0) + 1
-    votes.pop(None, None)
-    if not votes:
-        return None
-    best = max(votes, key=votes.get)
-    return best if votes[best] >= 0.55 * len(pixels) else None
-
-
-def compose(picture, scale=1.0, dx=0.0, dy=0.0):
-    """The picture on white at 64x64, shrunk and shifted by whole parts of the large original."""
-    side = max(picture.size)
-    canvas = Image.new("RGBA", (side, side), (255, 255, 255, 255))
-    w, h = (max(1, round(v * scale)) for v in picture.size)
-    small = picture if scale == 1.0 else picture.resize((w, h), Image.LANCZOS)
-    canvas.alpha_composite(small, (max(0, round((side - w) / 2 + dx * side)), max(0, round((side - h) / 2 + dy * side))))
-    return canvas.convert("RGB").resize((SIZE, SIZE), Image.LANCZOS)
-
-
-def train_tokenizer(captions, path):
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-
-    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", fuse_unk=False))
-    kana = [normalizers.Replace(chr(c), chr(c - 0x60)) for c in range(ord("ァ"), ord("ヶ") + 1)]
-    marks = Regex(r"""[!?,;"'`@$%^&_=\[\]{}|\\/>、。…「」『』]""")  # punctuation that no caption contains
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("\ufe0f", ""),
-         normalizers.Replace(marks, " "), normalizers.Strip(), *kana])
-    # A word, a run of kana, a run of kanji, a number; anything else stands alone.
-    words = Regex(r"[\u3041-\u3096\u30fc]+|[\u4e00-\u9fff\u3005]+|[a-zà-ÿ]+|[0-9]+|[^\s]")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(words, "isolated")])
-    tokenizer.decoder = decoders.Fuse()
-    letters = [chr(c) for c in range(0x3041, 0x3097)] + list("abcdefghijklmnopqrstuvwxyz0123456789")
-    trainer = trainers.BpeTrainer(vocab_size=5120, min_frequency=3, special_tokens=["[PAD]", "[BOS]", "[EOS]", "[UNK]"],
-                                  initial_alphabet=letters, max_token_length=10, show_progress=False)
-    tokenizer.train_from_iterator(captions, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[BOS] $A [EOS]", pair="[BOS] $A $B [EOS]", special_tokens=[("[BOS]", 1), ("[EOS]", 2)])
-    tokenizer.save(path)
-    return tokenizer
-
-
-def encode_captions(tokenizer, captions):
-    """Token ids of every caption: row 0 the plain reading, then three with merges left out at random."""
-    plain = [e.ids for e in tokenizer.encode_batch(captions)]
-    tokenizer.model.dropout = 0.15
-    broken = [[e.ids for e in tokenizer.encode_batch(captions)] for _ in range(3)]
-    tokenizer.model.dropout = None
-    return [[row[k] for row in [plain, *broken]] for k in range(len(captions))]
+def prepare_latents(out, folder, copies, size, processes):
+    pixels, path = os.path.join(out, "pixels.npy"), os.path.join(out, f"latents-{size}.npy")
+    count = len(np.load(pixels, mmap_mode="r"))
+    channels = load_taesd(folder).config.latent_channels
+    target = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(count, copies, channels, size // 8, size // 8))
+    shares = [multiprocessing.Process(target=encode_share, args=(pixels, folder, copies, size, rank, processes, path))
+              for rank in range(processes)]
+    for share in shares:
+        share.start()
+    for share in shares:
+        share.join()
+        if share.exitcode:
+            raise SystemExit("encoding failed")
+    plain = np.asarray(target[:, 0], np.float32)
+    print("latents", target.shape, "mean", round(float(plain.mean()), 3), "deviation", round(float(plain.std()), 3))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--manifest", help="write data/emoji.jsonl anew from this manifest")
-    parser.add_argument("--pictures", help="folder with the WebP files (…/@lobehub/fluent-emoji-3d/assets)")
-    parser.add_argument("--vae", default=SHIPPED, help="folder with the autoencoder, as exported or as published")
-    parser.add_argument("--out", default=os.path.join(HERE, "runs", "data"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="pictures and captions.jsonl; left out, only latents are made anew")
+    parser.add_argument("--out", default=os.path.join(RUNS, "data"))
+    parser.add_argument("--vae", default=os.path.join(MODEL, "vae"), help="autoencoder, as exported or as published")
+    parser.add_argument("--size", type=int, nargs="*", default=[64], help="pixels of the pictures that are encoded")
+    parser.add_argument("--copies", type=int, default=2, help="views of each picture, the first as it is")
+    parser.add_argument("--vocabulary", type=int, default=8192, help="pieces of the tokenizer at most")
+    parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     args = parser.parse_args()
-    if args.manifest:
-        print("items", write_items(args.manifest, DATA))
-    if not args.pictures:
-        return
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
     os.makedirs(args.out, exist_ok=True)
-    items = read_items()
-    pixels = []
-    for item in items:
-        picture = Image.open(os.path.join(args.pictures, item["file"])).convert("RGBA")
-        item["colour"] = dominant_colour(picture)
-        pixels.append(compose(picture))
-        for _ in range(COPIES - 1):
-            pixels.append(compose(picture, rng.uniform(0.88, 1.0), *rng.uniform(-0.03, 0.03, 2)))
-    pixels = np.stack([np.asarray(p) for p in pixels]).reshape(len(items), COPIES, SIZE, SIZE, 3)
-    vae = load_taesd(args.vae)
-    latents = []
-    with torch.inference_mode():
-        for row in pixels:
-            x = torch.from_numpy(row).permute(0, 3, 1, 2).float() / 127.5 - 1
-            latents.append(vae.encode(x).latents)
-        latents = torch.stack(latents)
-        some = latents[::20, 0]
-        back = vae.decode(some).sample.clamp(-1, 1)
-        want = torch.from_numpy(pixels[::20, 0].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
-        psnr = -10 * torch.log10(((back - want) / 2).pow(2).mean((1, 2, 3)))
-    torch.save(latents, os.path.join(args.out, "latents.pt"))
-    np.save(os.path.join(args.out, "pixels.npy"), pixels[:, 0])
-    flat = latents.transpose(0, 2).reshape(16, -1)
-    print("latents", tuple(latents.shape), "round trip PSNR", psnr.mean().item(), psnr.min().item(), psnr.max().item())
-    print("mean", [round(v, 3) for v in flat.mean(1).tolist()])
-    print("std", [round(v, 3) for v in flat.std(1).tolist()], "overall", flat.std().item(), flat.pow(2).mean().sqrt().item())
-
-    captions = build(items)
-    texts = sorted({c for rows in captions for _, c, _, _ in rows})
-    tokenizer = train_tokenizer(texts, os.path.join(args.out, "tokenizer.json"))
-    ids = dict(zip(texts, encode_captions(tokenizer, texts)))
-    with open(os.path.join(args.out, "captions.json"), "w", encoding="utf-8") as f:
-        json.dump({"items": items, "captions": captions, "ids": ids}, f, ensure_ascii=False)
-    lengths = [len(v[0]) for v in ids.values()]
-    print("captions", len(texts), "vocabulary", tokenizer.get_vocab_size(), "mean length", np.mean(lengths),
-          "at most 8:", np.mean(np.array(lengths) <= 8), "longest", max(lengths))
+    if args.folder:
+        prepare_pictures(args.folder, args.out)
+        rows = [json.loads(line) for line in open(os.path.join(args.out, "rows.jsonl"), encoding="utf-8")]
+        texts = sorted({c for r in rows for captions in r["captions"].values() for c, _, _ in captions})
+        tokenizer = train_tokenizer(texts, os.path.join(args.out, "tokenizer.json"), args.vocabulary)
+        print("tokenizer", tokenizer.get_vocab_size(), "pieces;", encode_lengths(tokenizer, texts))
+    for size in args.size:
+        prepare_latents(args.out, args.vae, args.copies, size, args.processes)
 
 
 if __name__ == "__main__":

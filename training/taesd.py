@@ -5,7 +5,10 @@ import os
 from diffusers import AutoencoderTiny
 from safetensors.torch import load_file
 
-SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "models", "emoji", "vae")
+from paths import MODEL
+
+SCALING_FACTOR = 1.3  # one number for all 16 channels: 1 / root mean variance of the latents of emoji
+SHIPPED = os.path.join(MODEL, "vae")
 CONFIG = dict(latent_channels=16, encoder_block_out_channels=(64, 64, 64, 64), decoder_block_out_channels=(64, 64, 64, 64),
               num_encoder_blocks=(1, 3, 3, 3), num_decoder_blocks=(3, 3, 3, 1))
 

@@ -1,7 +1,12 @@
-"""Trains denoiser and text encoder together by flow matching; stops when a budget of minutes is used up."""
+"""Trains denoiser and text encoder together by flow matching; stops when a budget of minutes is used up, and goes on later.
+
+The text encoder first learns alone, for `--words` minutes, to agree with a sentence encoder (teacher.py), and goes on
+agreeing while both are trained.
+"""
 
 import argparse
 import ctypes
+import dataclasses
 import json
 import math
 import multiprocessing
@@ -11,82 +16,20 @@ import time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from captions import HERE, LANGUAGES, asked_for
-from model import (BOS, EOS, MAX_TOKENS, PAD, SCALING_FACTOR, UNK, denoise, encode_text, make_text_encoder,
-                   make_transformer)
+from batches import Batches
+from networks import PATCH, Shape, denoise, encode_text, make_text_encoder, make_transformer, target_tokens
 from optim import Muon
+from paths import RUNS
+from taesd import SCALING_FACTOR
 
-SHORT = 8
-DROP = 0.1
-PLAIN = 0.6  # share of pictures shown as they are; the others are the shrunk and shifted copies
-BROKEN = 0.15  # share of captions read with merges left out, so that unknown spellings are not unknown tokens
-STRANGE = 0.04  # share of captions with an unknown token put somewhere, so that it means nothing
+TEACHING = 0.5  # weight of the lessons' loss
 
 
-class Batches:
-    """Endless shuffled passes over the items, cut into batches whose captions have one padded length."""
-
-    def __init__(self, folder, size, seed, practice=0.0):
-        """`practice` is the share of pictures that are drawn from the items people ask for, by the words they use."""
-        self.rng = np.random.default_rng(seed)
-        self.size = size
-        self.latents = torch.load(os.path.join(folder, "latents.pt")) * SCALING_FACTOR
-        with open(os.path.join(folder, "captions.json"), encoding="utf-8") as f:
-            data = json.load(f)
-        self.choices = []
-        for rows in data["captions"]:
-            for g in LANGUAGES:
-                own = [(data["ids"][c], p) for lang, c, p, _ in rows if lang == g]
-                self.choices.append(([ids for ids, _ in own], np.cumsum([p for _, p in own])))
-        self.practice = practice
-        self.asked = [(k, data["ids"][c]) for k, c in asked_for(data["items"])]
-        self.waiting = {SHORT: [], MAX_TOKENS: []}
-        self.order = []
-
-    def pair(self):
-        """An item and one of its captions as ids."""
-        if self.rng.random() < self.practice:
-            item, ids = self.asked[int(self.rng.integers(len(self.asked)))]
-            return item, self.roughen(ids)
-        if not self.order:
-            self.order = self.rng.permutation(len(self.latents)).tolist()
-        item = self.order.pop()
-        if self.rng.random() < DROP:
-            return item, [BOS, EOS]
-        captions, sums = self.choices[2 * item + int(self.rng.integers(2))]
-        ids = captions[min(int(np.searchsorted(sums, self.rng.random() * sums[-1])), len(captions) - 1)]
-        return item, self.roughen(ids)
-
-    def roughen(self, ids):
-        """One of a caption's splits into tokens, sometimes with an unknown word in it."""
-        ids = ids[int(self.rng.integers(1, len(ids)))] if self.rng.random() < BROKEN else ids[0]
-        if self.rng.random() < STRANGE:
-            place = int(self.rng.integers(1, len(ids)))
-            ids = [*ids[:place], UNK, *ids[place:]]
-        return ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], EOS]
-
-    def next(self):
-        while True:
-            item, ids = self.pair()
-            length = SHORT if len(ids) <= SHORT else MAX_TOKENS
-            self.waiting[length].append((item, ids))
-            if len(self.waiting[length]) == self.size:
-                break
-        rows, self.waiting[length] = self.waiting[length], []
-        copies = self.rng.integers(1, self.latents.shape[1], size=self.size)
-        copies[self.rng.random(self.size) < PLAIN] = 0
-        x0 = self.latents[torch.tensor([i for i, _ in rows]), torch.from_numpy(copies)]
-        ids = torch.full((self.size, length), PAD)
-        for row, (_, tokens) in zip(ids, rows):
-            row[: len(tokens)] = torch.tensor(tokens)
-        mask = torch.arange(length)[None] < torch.tensor([len(t) for _, t in rows])[:, None]
-        return x0, ids, mask.float()
-
-
-def rate(step, done):
-    """Share of the full learning rate: 120 steps of warm-up, 30 % of the time flat, then a cosine to zero."""
-    falling = min(max((done - 0.3) / 0.7, 0.0), 1.0)
+def rate(step, done, flat):
+    """Share of the full learning rate: 120 steps of warm-up, a flat part of the time, then a cosine to zero."""
+    falling = min(max((done - flat) / (1 - flat), 0.0), 1.0)
     return min(1.0, (step + 1) / 120) * 0.5 * (1 + math.cos(math.pi * falling))
 
 
@@ -106,7 +49,8 @@ class Shared:
         total = sum(p.numel() for p in self.named.values())
         self.weights = torch.empty(total).share_memory_()
         self.grads = torch.zeros(ranks, total).share_memory_()
-        self.numbers = torch.zeros(2 + ranks, dtype=torch.float64).share_memory_()  # go on, rate, losses
+        self.numbers = torch.zeros(3, dtype=torch.float64).share_memory_()  # go on, rate, seconds
+        self.losses = torch.zeros(ranks, 2).share_memory_()
         self.places, at = {}, 0
         for p in self.named.values():
             self.places[p] = slice(at, at + p.numel())
@@ -120,7 +64,40 @@ class Shared:
             p.grad = self.grads[rank, place].view(p.shape)
 
 
-def work(rank, args, shared, modules, muon, adamw, barrier, old):
+class Losses:
+    """What a process minimises; its tensors are its own, its weights are shared."""
+
+    def __init__(self, args, shape, modules):
+        self.transformer, self.text_encoder, self.pupil = (modules[k] for k in ("transformer", "text_encoder", "pupil"))
+        self.mixing, self.cells = args.mixing, (shape.latent // PATCH) ** 2
+        self.kept = round(self.cells * (1 - args.mask))
+
+    def lesson(self, states, ends, vectors):
+        """1 - cosine between the last token's state, projected, and the teacher's vector."""
+        said = self.pupil(states[torch.arange(len(ends)), ends])
+        return (1 - F.cosine_similarity(said, vectors)).mean()
+
+    @torch.compile(dynamic=False)
+    def words(self, ids, ends, vectors):
+        return self.lesson(encode_text(self.text_encoder, ids), ends, vectors)
+
+    @torch.compile(dynamic=False)
+    def pictures(self, x0, noise, s, ids, mask, keep, taught_ids, taught_ends, vectors):
+        w = s[:, None, None, None]
+        states = encode_text(self.text_encoder, ids if taught_ids is None else torch.cat([ids, taught_ids]))
+        x, context = (1 - w) * x0 + w * noise, states[: len(ids)]
+        if keep is None:
+            loss = (denoise(self.transformer, x, s, context, mask) - (noise - x0)).square().mean()
+        else:
+            got = denoise(self.transformer, x, s, context, mask, keep, self.mixing)
+            loss = (got - target_tokens(noise - x0, keep)).square().mean()
+        if taught_ids is None:
+            return loss, loss.detach(), loss.detach() * 0
+        taught = self.lesson(states[len(ids) :], taught_ends, vectors)
+        return loss + TEACHING * taught, loss.detach(), taught.detach()
+
+
+def work(rank, args, shape, shared, modules, muon, adamw, barrier, old):
     """What each process does: half the batch, then half the matrices; process 0 also keeps time, average and log."""
     if rank:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with process 0
@@ -132,26 +109,33 @@ def work(rank, args, shared, modules, muon, adamw, barrier, old):
     muon.own = slice(rank, None, args.processes)
     shared.claim(rank)
     size = args.batch // args.processes
-    batches = Batches(args.data, size, [args.seed, state["step"], rank], args.practice)
-    transformer, text_encoder = modules["transformer"], modules["text_encoder"]
+    lessons = args.lessons // args.processes
+    batches = Batches(args.data, os.path.join(args.data, f"latents-{args.size}.npy"), size,
+                      [args.seed, state["step"], rank], lessons)
+    losses = Losses(args, shape, modules)
+    keeper = Keeper(args, shape, shared, muon, adamw, state, old, len(batches.train)) if rank == 0 else None
 
-    @torch.compile(dynamic=False)
-    def loss_of(x0, noise, s, ids, mask):
-        w = s[:, None, None, None]
-        context = encode_text(text_encoder, ids)
-        velocity = denoise(transformer, (1 - w) * x0 + w * noise, s, context, mask)
-        return (velocity - (noise - x0)).square().mean()
+    def forward():
+        """The loss and its two parts, of pictures and of lessons."""
+        if shared.numbers[2] < 60 * args.words:
+            parts = [batches.lesson(8) for _ in range(8)]
+            ids, ends, vectors = (torch.cat(p) for p in zip(*parts))
+            loss = losses.words(ids, ends, vectors)
+            return loss, torch.zeros(()), loss.detach()
+        x0, ids, ends, mask, taught = batches.next()
+        s = torch.sigmoid(torch.randn(size) + args.noise_mean)
+        keep = torch.rand(size, losses.cells).argsort(1)[:, : losses.kept] if args.mask else None
+        return losses.pictures(x0 * SCALING_FACTOR, torch.randn_like(x0), s, ids, mask, keep, *(taught or (None,) * 3))
 
-    keeper = Keeper(args, shared, muon, adamw, state, old, len(batches.latents)) if rank == 0 else None
+    shared.numbers[2] = state["seconds"]
+    barrier.wait()
     while True:
-        x0, ids, mask = batches.next()
-        s = torch.sigmoid(torch.randn(size) + 0.3)
         shared.grads[rank].zero_()
-        loss = loss_of(x0, torch.randn_like(x0), s, ids, mask)
+        loss, pictures, taught = forward()
         loss.backward()
-        shared.numbers[2 + rank] = loss.item()
+        shared.losses[rank] = torch.stack([pictures, taught])
         if keeper:
-            shared.numbers[0], shared.numbers[1] = keeper.decide()
+            shared.numbers[:2] = torch.tensor(keeper.decide(), dtype=torch.float64)
         barrier.wait()
         go, factor = shared.numbers[:2].tolist()
         if not go:
@@ -167,20 +151,30 @@ def work(rank, args, shared, modules, muon, adamw, barrier, old):
             adamw.step()
             shared.claim(rank)
         muon.step(factor, lambda p: mean[shared.places[p]].view(p.shape))
-        barrier.wait()
         if keeper:
             keeper.after(norm, factor)
+            shared.numbers[2] = state["seconds"]
+        barrier.wait()
     if keeper:
         keeper.save()
         print("stopped after", state["step"], "steps,", round(state["seconds"]), "seconds,", state["pictures"],
               "pictures", flush=True)
 
 
+def flops_of(shape, named, mask, mixing):
+    """About how many operations a picture costs, forward and backward: six per matrix element and token it meets."""
+    cells = (shape.latent // PATCH) ** 2
+    inner = sum(p.numel() for k, p in named.items() if k.startswith("transformer.transformer_blocks") and p.ndim == 2)
+    words = sum(p.numel() for k, p in named.items() if k.startswith("text_encoder.") and "encoder.layers" in k and p.ndim == 2)
+    seen = cells * (mixing + (shape.layers - mixing) * (1 - mask)) / shape.layers if mask else cells
+    return 6 * (inner * seen + words * 8)
+
+
 class Keeper:
     """The clock, the moving average, the log and the checkpoints."""
 
-    def __init__(self, args, shared, muon, adamw, state, old, items):
-        self.items = items
+    def __init__(self, args, shape, shared, muon, adamw, state, old, items):
+        self.items, self.shape = items, shape
         self.args, self.shared, self.muon, self.adamw, self.state = args, shared, muon, adamw, state
         self.control = os.path.join(args.run, "control.json")  # {"minutes": n} here moves the end of the run
         self.minutes = read_minutes(self.control, args.minutes)
@@ -189,18 +183,22 @@ class Keeper:
         self.stopping = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.append(True))
+        self.flops = flops_of(shape, shared.named, args.mask, args.mixing)
         self.last_save, self.clock = time.monotonic(), None
         self.window, self.window_start = [], state["seconds"]
 
     def decide(self):
         """Whether to take one more step, and at which share of the learning rate."""
         go = not self.stopping and self.state["seconds"] < 60 * self.minutes
-        return float(go), self.args.rate * rate(self.state["step"], self.state["seconds"] / (60 * self.minutes))
+        go = go and (self.args.steps is None or self.state["step"] < self.args.steps)
+        done = self.state["seconds"] / (60 * self.minutes)
+        return float(go), self.args.rate * rate(self.state["step"], done, self.args.flat)
 
     def after(self, norm, factor):
         state, args = self.state, self.args
         state["step"] += 1
-        state["pictures"] += args.batch
+        if self.state["seconds"] >= 60 * args.words:
+            state["pictures"] += args.batch
         if state["step"] % 10 == 0:
             state["updates"] += 1
             torch._foreach_lerp_(self.ema, self.parameters, 1 - min(0.998, state["updates"] / (state["updates"] + 9)))
@@ -208,12 +206,15 @@ class Keeper:
         if self.clock is not None:
             state["seconds"] += min(now - self.clock, 10.0)  # a paused process does not count as training
         self.clock = now
-        self.window.append(self.shared.numbers[2:].mean().item())
+        self.window.append(self.shared.losses.mean(0).tolist())
         if state["step"] % 20 == 0:
             self.minutes = read_minutes(self.control, self.minutes)
             seconds = max(state["seconds"] - self.window_start, 1e-9)
             row = {"step": state["step"], "epoch": round(state["pictures"] / self.items, 1),
-                   "seconds": round(state["seconds"], 1), "loss": round(float(np.mean(self.window)), 4),
+                   "seconds": round(state["seconds"], 1), "pictures": state["pictures"],
+                   "flops": self.flops * state["pictures"],
+                   "loss": round(float(np.mean([p for p, _ in self.window])), 4),
+                   "lesson": round(float(np.mean([t for _, t in self.window])), 4),
                    "rate": round(factor, 4), "norm": round(norm, 3),
                    "per_second": round(args.batch * len(self.window) / seconds, 1),
                    "minutes": self.minutes, "time": time.strftime("%H:%M:%S")}
@@ -229,32 +230,46 @@ class Keeper:
         names = list(self.shared.named)
         torch.save({"weights": {k: p.clone() for k, p in zip(names, self.parameters)}, "ema": dict(zip(names, self.ema)),
                     "adamw": self.adamw.state_dict(), "muon": self.muon.state_dict(), **self.state,
-                    "vocabulary": self.args.vocabulary, "options": vars(self.args)}, path + ".new")
+                    "shape": dataclasses.asdict(self.shape), "options": vars(self.args)}, path + ".new")
         os.replace(path + ".new", path)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=os.path.join(HERE, "runs", "data"))
-    parser.add_argument("--run", default=os.path.join(HERE, "runs", "emoji"))
-    parser.add_argument("--minutes", type=float, default=115, help="trained time in all, over every resume")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.path.join(RUNS, "data"))
+    parser.add_argument("--run", default=os.path.join(RUNS, "emoji"))
+    parser.add_argument("--minutes", type=float, default=300, help="trained time in all, over every resume")
+    parser.add_argument("--steps", type=int, help="stop after so many steps in all, whatever the time")
+    parser.add_argument("--words", type=float, default=0, help="minutes at the start in which only words are learnt")
+    parser.add_argument("--lessons", type=int, default=0, help="texts a batch with the teacher's vectors; needs teacher.pt")
+    parser.add_argument("--size", type=int, default=64, help="pixels of the pictures whose latents are trained on")
+    parser.add_argument("--start", help="checkpoint whose weights a new run starts from, for instance of a smaller size")
+    parser.add_argument("--mask", type=float, default=0.0, help="share of patches that the blocks after --mixing do not see")
+    parser.add_argument("--mixing", type=int, default=2, help="blocks that see every patch when some are masked")
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--heads", type=int, default=8)
+    parser.add_argument("--text-layers", type=int, default=3)
     parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--noise-mean", type=float, default=0.3, help="mean of the logit of the noise level")
     parser.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     parser.add_argument("--lr", type=float, default=1e-3, help="of AdamW")
     parser.add_argument("--muon-lr", type=float, default=0.02)
+    parser.add_argument("--flat", type=float, default=0.5, help="share of the time before the learning rate falls")
     parser.add_argument("--rate", type=float, default=1.0, help="times both learning rates; above 1 to go on near the end")
-    parser.add_argument("--practice", type=float, default=0.0, help="share of pictures drawn by captions of data/extra.json")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each; they share a batch")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     os.makedirs(args.run, exist_ok=True)
-    with open(os.path.join(args.data, "captions.json"), encoding="utf-8") as f:
-        args.vocabulary = 1 + max(i for rows in json.load(f)["ids"].values() for ids in rows for i in ids)
+    with open(os.path.join(args.data, "tokenizer.json"), encoding="utf-8") as f:
+        vocabulary = len(json.load(f)["model"]["vocab"])
+    shape = Shape(vocabulary, args.width, args.heads, args.layers, args.text_layers, args.size // 8)
     saved = os.path.join(args.run, "checkpoint.pt")
     old = torch.load(saved) if os.path.exists(saved) else None
-    modules = {"transformer": make_transformer(), "text_encoder": make_text_encoder(args.vocabulary)}
+    modules = {"transformer": make_transformer(shape), "text_encoder": make_text_encoder(shape),
+               "pupil": torch.nn.Linear(shape.width, 384, bias=False)}
     shared = Shared(modules, args.processes)
     inner = [args.optimizer == "muon" and p.ndim == 2 and k.endswith("weight")
              and ("transformer_blocks" in k or "encoder.layers" in k) for k, p in shared.named.items()]
@@ -262,21 +277,23 @@ def main():
     adamw = torch.optim.AdamW([p for p, own in zip(parameters, inner) if not own], lr=args.lr, betas=(0.9, 0.98),
                               weight_decay=0.01, foreach=True)
     muon = Muon([p for p, own in zip(parameters, inner) if own], lr=args.muon_lr)
-    if old:
+    begun = old or (torch.load(args.start) if args.start else None)
+    if begun:
         with torch.no_grad():
             for k, p in shared.named.items():
-                p.copy_(old["weights"][k])
+                p.copy_(begun["weights" if old else "ema"][k])
+    if old:
         adamw.load_state_dict(old["adamw"])
         muon.load_state_dict(old["muon"])
     print("parameters", sum(p.numel() for p in parameters), "of them Muon's",
-          sum(p.numel() for p, own in zip(parameters, inner) if own), "vocabulary", args.vocabulary, flush=True)
+          sum(p.numel() for p, own in zip(parameters, inner) if own), shape, flush=True)
     fork = multiprocessing.get_context("fork")
     barrier = fork.Barrier(args.processes)
-    others = [fork.Process(target=work, args=(rank, args, shared, modules, muon, adamw, barrier, old))
+    others = [fork.Process(target=work, args=(rank, args, shape, shared, modules, muon, adamw, barrier, old))
               for rank in range(1, args.processes)]
     for process in others:
         process.start()
-    work(0, args, shared, modules, muon, adamw, barrier, old)
+    work(0, args, shape, shared, modules, muon, adamw, barrier, old)
     for process in others:
         process.join()
 

@@ -1,14 +1,12 @@
-"""Captions: every way of saying what a picture shows, in English and Japanese, with how often to say it."""
+"""Captions: every way of saying what an emoji shows, in English and Japanese, with how often to say it."""
 
-import json
-import os
 import re
 from collections import Counter, defaultdict
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-LANGUAGES = ("en", "ja")
+from items import LANGUAGES, read_data
+
 # How the probability of one language is shared out among the kinds of caption an item has.
-SHARES = {"label": 0.60, "variant": 0.20, "tag": 0.17, "emoji": 0.03}
+SHARES = {"label": 0.50, "variant": 0.18, "tag": 0.15, "synonym": 0.10, "narrower": 0.04, "emoji": 0.03}
 
 MOODS_EN = {"grinning": ["happy"], "smiling": ["happy"], "beaming": ["happy"], "crying": ["sad"], "pouting": ["angry"],
             "enraged": ["angry"], "weary": ["tired"], "sleeping": ["sleepy"]}
@@ -90,28 +88,28 @@ def japanese_variants(item, labels):
     return {c for c in out if c != label and c not in labels}
 
 
-def read_extra():
-    """Captions added by hand, by emoji and language."""
-    with open(os.path.join(HERE, "data", "extra.json"), encoding="utf-8") as f:
-        return json.load(f)
+def simple_label(item):
+    """The English label, of an animal's face without that word."""
+    label = item["en"]["label"].lower()
+    return label[:-5] if label.endswith(" face") and item["group"] == "animals & nature" else label
 
 
-def asked_for(items):
-    """Index of the item and caption, for every caption added by hand."""
-    extra = read_extra()
-    return [(k, c.lower()) for k, item in enumerate(items) for g in LANGUAGES
-            for c in extra.get(item["emoji"].replace("\ufe0f", ""), {}).get(g, [])]
+def held_out_words():
+    """By language, the wordings that are never a caption."""
+    return {g: set(words) for g, words in read_data("held-out-words.json").items()}
 
 
-def build(items):
-    """One list per item of [language, caption, probability within its language, kind]."""
-    extra = read_extra()
+def build(items, wordnet):
+    """By code point and language, rows of [caption, share within the language, kind]; `items` are base items."""
+    extra, held_out = read_data("extra.json"), held_out_words()
     common = {g: Counter(t.lower() for i in items for t in set(i[g]["tags"])) for g in LANGUAGES}
     labels = {g: {i[g]["label"].lower() for i in items} for g in LANGUAGES}
-    claimed = {g: {c for e in extra.values() for c in e.get(g, [])} for g in LANGUAGES}
-    result = []
+    claimed = {g: {c.lower() for e in extra.values() for c in e.get(g, [])} for g in LANGUAGES}
+    owners = Counter(w for i in items for w in {*wordnet.synonyms(simple_label(i), i["group"]),
+                                                *wordnet.narrower(simple_label(i), i["group"])})
+    result = {}
     for item in items:
-        rows = []
+        result[item["codepoint"]] = {}
         for g in LANGUAGES:
             label = item[g]["label"].lower()
             more = english_variants(item, labels[g]) if g == "en" else japanese_variants(item, labels[g])
@@ -124,16 +122,61 @@ def build(items):
                 kinds["variant"][c.lower()] = 2
                 if g == "en":
                     kinds["variant"][article(c.lower())] = 1
+            free = lambda c, kinds=kinds: (c != label and c not in labels[g] and c not in claimed[g]
+                                           and not any(c in k for k in kinds.values()))
             for tag in {t.lower() for t in item[g]["tags"]}:
                 n = common[g][tag]
-                if n > 3 or tag == label or tag in labels[g] or tag in claimed[g] or tag in kinds["variant"]:
-                    continue
-                for c in {tag} | (spellings(tag) if g == "ja" else set()):
-                    kinds["tag"][c] = 1 / n
+                if n <= 3 and free(tag):
+                    for c in {tag} | (spellings(tag) if g == "ja" else set()):
+                        kinds["tag"][c] = 1 / n
+            if g == "en":
+                plain = simple_label(item)
+                for kind, words in (("synonym", wordnet.synonyms(plain, item["group"])),
+                                    ("narrower", wordnet.narrower(plain, item["group"]))):
+                    for w in words:
+                        if owners[w] <= 2 and common[g][w] <= 3 and free(w):
+                            kinds[kind][w] = 1
             kinds["emoji"][item["emoji"].replace("\ufe0f", "")] = 1
-            total = sum(SHARES[k] for k in kinds)
-            for kind, captions in kinds.items():
-                weight = sum(captions.values())
-                rows += [[g, c, SHARES[kind] / total * w / weight, kind] for c, w in sorted(captions.items())]
-        result.append(rows)
+            result[item["codepoint"]][g] = shared(kinds, held_out[g])
     return result
+
+
+def shared(kinds, held_out):
+    """The captions of an item in one language with their shares, without what is held out."""
+    kinds = {k: {c: w for c, w in captions.items() if c not in held_out and c.removeprefix("a ").removeprefix("an ")
+                 not in held_out} for k, captions in kinds.items()}
+    kinds = {k: captions for k, captions in kinds.items() if captions}
+    total = sum(SHARES[k] for k in kinds)
+    return [[c, round(SHARES[k] / total * w / sum(captions.values()), 5), k]
+            for k, captions in kinds.items() for c, w in sorted(captions.items())]
+
+
+def skin_captions(item):
+    """Captions of a skin tone, by language: `waving hand: light skin tone` said in the ways people would."""
+    out = {}
+    label, _, tone = item["en"]["label"].lower().partition(": ")
+    tone = tone.replace(" skin tone", "")
+    out["en"] = [[c, 1 / 3, "skin"] for c in (f"{label}: {tone} skin tone", f"{label}, {tone} skin", f"{tone} skin {label}")]
+    label, _, tone = item["ja"]["label"].lower().partition(": ")
+    out["ja"] = [[c, 0.5, "skin"] for c in (f"{label}: {tone}", f"{tone}の{label}")]
+    return out
+
+
+def coloured_caption(item, colour):
+    """The label in another colour. Fruit and plants are said to be of a colour: 青い and 青 may mean unripe."""
+    english = f"{colour} {simple_label(item)}"
+    label = item["ja"]["label"].lower()
+    if label.endswith("の顔") and item["group"] == "animals & nature":
+        label = label[:-2]
+    plant = item["group"] in ("food & drink", "animals & nature") and colour in ("blue", "green")
+    word = {"blue": "青色の", "green": "緑色の"}[colour] if plant else COLOURS_JA[colour]
+    return {"en": [[english, 0.6, "colour"], [article(english), 0.4, "colour"]], "ja": [[word + label, 1.0, "colour"]]}
+
+
+def pair_caption(a, b):
+    """Both labels, the left one first."""
+    first, second = simple_label(a), simple_label(b)
+    ja = [i["ja"]["label"].lower().removesuffix("の顔") if i["group"] == "animals & nature" else i["ja"]["label"].lower()
+          for i in (a, b)]
+    return {"en": [[f"{first} and {second}", 0.6, "pair"], [f"{article(first)} and {article(second)}", 0.4, "pair"]],
+            "ja": [[f"{ja[0]}と{ja[1]}", 1.0, "pair"]]}

@@ -1,0 +1,147 @@
+"""Endless batches of pictures with captions: balanced, in every language, with and without the style's name."""
+
+import json
+import os
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from networks import MAX_TOKENS
+from tokens import BOS, EOS, PAD, UNK
+
+SHORT = 8
+DROP = 0.1  # share of captions left out, for guidance
+PLAIN = 0.6  # share of pictures shown as they are; the others are the shrunk and shifted copies
+BROKEN = 0.15  # share of captions read with merges left out, so that unknown spellings are not unknown tokens
+STRANGE = 0.04  # share of captions with an unknown token put somewhere, so that it means nothing
+STYLED = {True: 0.35, False: 0.95}  # share of captions that name the style, of the style that is meant without a name
+END_ONLY = 0.3  # share of captions of which only the last token is read, so that it comes to say everything
+
+
+def read_lines(path):
+    with open(path, encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+class Captioner:
+    """Draws one way of saying what a picture shows."""
+
+    def __init__(self, folder, rows, rng):
+        self.rng = rng
+        self.choices = []
+        for row in rows:
+            own = {g: ([c for c, _, _ in captions], np.cumsum([p for _, p, _ in captions]), [k for _, _, k in captions])
+                   for g, captions in row["captions"].items()}
+            self.choices.append((row.get("style"), list(own.values()), list(own)))
+        path = os.path.join(folder, "styles.json")
+        self.styles = None
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                self.styles = json.load(f)
+
+    def draw(self, index):
+        style, languages, names = self.choices[index]
+        k = int(self.rng.integers(len(languages)))
+        texts, sums, kinds = languages[k]
+        at = min(int(np.searchsorted(sums, self.rng.random() * sums[-1])), len(texts) - 1)
+        return self.styled(texts[at], kinds[at], style, names[k])
+
+    def styled(self, text, kind, style, language):
+        if self.styles is None or style not in self.styles["styles"] or kind == "emoji":
+            return text
+        if self.rng.random() >= STYLED[style == self.styles["default"]]:
+            return text
+        words = self.styles["styles"][style].get(language)
+        forms = self.styles["forms"].get(language)
+        if not words or not forms:
+            return text
+        word = words[int(self.rng.integers(len(words)))]
+        return forms[int(self.rng.integers(len(forms)))].format(style=word, caption=text)
+
+
+class Tokens:
+    """Texts to ids; of `rough` ones some have merges left out, some a word that means nothing."""
+
+    def __init__(self, folder, rng):
+        path = os.path.join(folder, "tokenizer.json")
+        self.rng, self.plain, self.broken = rng, Tokenizer.from_file(path), Tokenizer.from_file(path)
+        self.broken.model.dropout = 0.3
+
+    def rough(self, text):
+        ids = (self.broken if self.rng.random() < BROKEN else self.plain).encode(text).ids
+        if self.rng.random() < STRANGE:
+            place = int(self.rng.integers(1, len(ids)))
+            ids = [*ids[:place], UNK, *ids[place:]]
+        return ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], EOS]
+
+
+def padded(rows, length):
+    """Ids [n, length] and where each row ends."""
+    ids = torch.full((len(rows), length), PAD)
+    for row, tokens in zip(ids, rows):
+        row[: len(tokens)] = torch.tensor(tokens)
+    return ids, torch.tensor([len(t) - 1 for t in rows])
+
+
+class Batches:
+    """Pictures of one padded caption length, and texts with the teacher's vectors."""
+
+    def __init__(self, folder, latents, size, seed, lessons=0):
+        """`size` pictures and `lessons` texts a batch."""
+        self.rng = np.random.default_rng(seed)
+        self.size, self.lessons = size, lessons
+        rows = read_lines(os.path.join(folder, "rows.jsonl"))
+        with open(os.path.join(folder, "split.json"), encoding="utf-8") as f:
+            self.train = np.array(json.load(f)["train"])
+        self.latents = torch.from_numpy(np.load(latents))
+        weights = np.array([rows[k].get("weight", 1.0) for k in self.train])
+        self.expected = weights / weights.sum() * len(weights)  # pictures of each row in a pass
+        self.captioner = Captioner(folder, rows, self.rng)
+        self.tokens = Tokens(folder, self.rng)
+        self.waiting = {SHORT: [], MAX_TOKENS: []}
+        self.taught = {SHORT: [], MAX_TOKENS: []}
+        self.order = []
+        path = os.path.join(folder, "teacher.pt")
+        if lessons:
+            teacher = torch.load(path)
+            self.texts, self.targets, self.vectors = teacher["texts"], teacher["targets"], teacher["vectors"]
+
+    def picture(self):
+        """The next picture of a pass in which every row comes as often as its weight says."""
+        if not self.order:
+            times = np.floor(self.expected + self.rng.random(len(self.expected))).astype(int)
+            self.order = self.rng.permutation(np.repeat(self.train, times)).tolist()
+        return self.order.pop()
+
+    def lesson(self, length):
+        """Texts of at most this length, their ends and the teacher's vectors."""
+        rows = self.taught[length]
+        while len(rows) < self.lessons:
+            k = int(self.rng.integers(len(self.texts)))
+            ids = self.tokens.rough(self.texts[k])
+            self.taught[SHORT if len(ids) <= SHORT else MAX_TOKENS].append((ids, k))
+            if length == MAX_TOKENS and len(self.taught[SHORT]) >= self.lessons and len(rows) < self.lessons:
+                rows += self.taught[SHORT][: self.lessons - len(rows)]  # the long ones are few: short ones fill up
+        part, self.taught[length] = rows[: self.lessons], rows[self.lessons :]
+        ids, ends = padded([ids for ids, _ in part], length)
+        return ids, ends, self.vectors[self.targets[torch.tensor([k for _, k in part])]].float()
+
+    def next(self):
+        """Latents, then ids, ends and mask of their captions, then the lesson or None."""
+        while True:
+            k = self.picture()
+            ids = [BOS, EOS] if self.rng.random() < DROP else self.tokens.rough(self.captioner.draw(k))
+            length = SHORT if len(ids) <= SHORT else MAX_TOKENS
+            self.waiting[length].append((k, ids))
+            if len(self.waiting[length]) == self.size:
+                break
+        rows, self.waiting[length] = self.waiting[length], []
+        copies = self.rng.integers(1, self.latents.shape[1], size=self.size) if self.latents.shape[1] > 1 else np.zeros(self.size, int)
+        copies[self.rng.random(self.size) < PLAIN] = 0
+        x0 = self.latents[torch.tensor([k for k, _ in rows]), torch.from_numpy(copies)].float()
+        ids, ends = padded([tokens for _, tokens in rows], length)
+        mask = (torch.arange(length)[None] <= ends[:, None]).float()
+        only = torch.from_numpy(self.rng.random(self.size) < END_ONLY)
+        mask[only] = torch.nn.functional.one_hot(ends[only], length).float()
+        return x0, ids, ends, mask, self.lesson(length) if self.lessons else None

