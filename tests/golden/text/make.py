@@ -4,8 +4,9 @@
     python tests/golden/text/make.py
 
 reads the vocabulary in models/clip-tokenizer, writes tokens.json, characters.json and MANIFEST.json beside itself. The
-ids are those without start and end. `characters.json` has a hash for each run of 256 code points: of the ids of
-"a<c>b" for every assigned character c of it, so that case, letters, digits, marks and whitespace are all looked at.
+ids are those without start and end; `windows` are hashes of the 77 ids that an encoder is given. `characters.json` has
+a hash for each run of 256 code points: of the ids of "a<c>b" for every assigned character c of it, so that case,
+letters, digits, marks and whitespace are all looked at.
 """
 
 import hashlib
@@ -86,6 +87,12 @@ def vocabulary():
     return {token: i for i, token in enumerate(tokens)}, merges
 
 
+def window(tokenizer, text):
+    """A hash of what diffusers' pipelines give to the encoder: 77 ids, padded or cut off."""
+    ids = tokenizer(text, padding="max_length", max_length=77, truncation=True)["input_ids"]
+    return hashlib.sha256(np.array(ids, dtype="<i4").tobytes()).hexdigest()[:16]
+
+
 def assigned(code):
     return not 0xD800 <= code < 0xE000 and unicodedata.category(chr(code)) != "Cn"
 
@@ -102,7 +109,10 @@ def main():
     mark = CLIPTokenizer(vocab=ids, merges=merges, pad_token="!")
     texts = TEXTS + drawn(200)
     read = lambda tokenizer, text: tokenizer(text, add_special_tokens=False)["input_ids"]
-    rows = [{"text": text, "end": read(end, text), "!": read(mark, text)} for text in texts]
+    rows = []
+    for text in texts:
+        windows = [window(tokenizer, text) for tokenizer in (end, mark)]
+        rows.append({"text": text, "end": read(end, text), "!": read(mark, text), "windows": windows})
     for row in rows:
         if row["!"] == row["end"]:
             del row["!"]
