@@ -34,6 +34,7 @@ export type { GenerateOptions, StreamOptions } from './pipelines/generateOptions
 export type { Rng } from './pipelines/latents'
 export { type LoadPipelineOptions, loadPipeline, type PipelineLoadProgress } from './pipelines/load'
 export type { Logger } from './pipelines/logger'
+export type { LoraOptions } from './pipelines/loras'
 export type { PipelineMemory } from './pipelines/model'
 export { type GivenPictures, optionsFromMetadata } from './pipelines/optionsFromMetadata'
 export type { ControlOptions, HiresOptions } from './pipelines/pictureOptions'

@@ -20,11 +20,24 @@ interface Flags {
   readonly steps?: number
   readonly seed?: number | bigint
   readonly count?: number
-  readonly size?: number
+  readonly size?: StreamOptions['size']
   readonly guidance?: number
   readonly sampler?: string
   readonly schedule?: StreamOptions['schedule']
   readonly rng?: StreamOptions['rng']
+  readonly init?: string
+  readonly mask?: string
+  readonly maskBlur?: number
+  readonly strength?: number
+  readonly control?: readonly string[]
+  readonly controlNet?: readonly string[]
+  readonly controlScale?: readonly number[]
+  readonly hires?: number
+  readonly upscale?: number
+  readonly clipSkip?: number
+  readonly lora?: readonly NonNullable<LoadPipelineOptions['loras']>[number][]
+  readonly vae?: string
+  readonly upscaler?: string
   readonly model: string
   readonly device?: LoadPipelineOptions['device']
   readonly dtype?: LoadPipelineOptions['dtype']
@@ -54,12 +67,25 @@ export function generateCommand(): Command {
     .option('--steps <n>', 'sampler steps', parseNumber)
     .option('--seed <n>', 'whole number that decides the noise (default: random)', parseWhole)
     .option('--count <n>', 'how many pictures; their seeds count up', parseNumber)
-    .option('--size <pixels>', 'side of the picture', parseNumber)
+    .option('--size <pixels>', 'side of the picture, or 768x512', parseSize)
     .option('--guidance <scale>', 'how strongly the prompt is followed; 1 is off', parseNumber)
     .option('--sampler <name>', SAMPLER_NAMES.join(', '))
     .option('--schedule <name>', SCHEDULE_NAMES.join(', '))
+    .option('--init <file>', 'a picture to start from')
+    .option('--strength <share>', 'share of the noise a run from --init starts with, above 0, at most 1', parseNumber)
+    .option('--mask <file>', 'where --init is drawn anew: white')
+    .option('--mask-blur <pixels>', 'how softly new and kept meet', parseNumber)
+    .option('--control <file>', 'a hint for a ControlNet; may be given again for the next', collect)
+    .option('--control-net <path>', 'a ControlNet, folder or file; may be given again', collect)
+    .option('--control-scale <scale>', 'how strongly a hint is followed; may be given again', collectNumbers)
+    .option('--hires <scale>', 'a second pass, so many times larger', parseNumber)
+    .option('--upscale <factor>', 'enlarge the picture with the upscaler', parseNumber)
+    .option('--clip-skip <n>', 'layers of the text encoder that are left out', parseNumber)
     .option('--rng <name>', 'philox, or torch-cpu to compare with diffusers')
-    .option('--model <name>', 'a bundled model or a diffusers folder', 'emoji')
+    .option('--model <name>', 'a bundled model, a diffusers folder, a safetensors file or a pulled id', 'emoji')
+    .option('--lora <file[:scale]>', 'a LoRA and its weight; may be given again', collectLoras)
+    .option('--vae <path>', 'another autoencoder, folder or file')
+    .option('--upscaler <path>', 'an upscaler, folder or file')
     .option('--device <name>', 'cpu or reference')
     .option('--dtype <name>', 'f32, bf16 or f16 (default: the device’s best)')
     .option('--instructions <name>', 'auto, portable, avx2, avx512 or amx')
@@ -72,6 +98,9 @@ export function generateCommand(): Command {
     .option('--no-show', 'do not')
     .action((words: string[], flags: Flags, command: Command) => {
       if (flags.json && flags.show) command.error('error: --show and --json do not go together')
+      if ((flags.controlScale?.length ?? 0) > (flags.control?.length ?? 0)) {
+        command.error('error: expected a --control for each --control-scale')
+      }
       if (!flags.metadata && flags.metadataPrompt) {
         command.error('error: --metadata-prompt and --no-metadata do not go together')
       }
@@ -85,8 +114,17 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
   await checkTarget(outputFile(flags, prompt, 0, seed), { quality: flags.quality })
   const protocol = flags.json ? undefined : chooseProtocol(flags.show)
   const started = performance.now()
-  const { device, dtype, instructions, threads, model } = flags
-  await using pipe = await loadPipeline(model, { device, dtype, instructions, threads })
+  const { device, dtype, instructions, threads, model, vae, upscaler, controlNet, lora } = flags
+  await using pipe = await loadPipeline(model, {
+    device,
+    dtype,
+    instructions,
+    threads,
+    vae,
+    upscaler,
+    controlNets: controlNet,
+    loras: lora,
+  })
   const loadMs = performance.now() - started
   const written: Written[] = []
   const result = await drive(pipe, streamOptions(prompt, { ...flags, seed }), !flags.json, async (image, index) => {
@@ -114,26 +152,40 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
     return
   }
   for (const { message } of result.warnings) process.stderr.write(`warning: ${message}\n`)
-  const { textMs, denoiseMs, decodeMs, upscaleMs, totalMs } = result.timings
-  const parts = `text ${formatMs(textMs)}, denoise ${formatMs(denoiseMs)}, decode ${formatMs(decodeMs)}, upscale ${formatMs(upscaleMs)}`
+  const { textMs, encodeMs, denoiseMs, decodeMs, upscaleMs, totalMs } = result.timings
+  const encode = flags.init === undefined ? '' : `encode ${formatMs(encodeMs)}, `
+  const parts = `text ${formatMs(textMs)}, ${encode}denoise ${formatMs(denoiseMs)}, decode ${formatMs(decodeMs)}, upscale ${formatMs(upscaleMs)}`
   process.stdout.write(`${formatMs(totalMs)} (${parts}; load ${formatMs(loadMs)})\n`)
 }
 
 function streamOptions(prompt: string, flags: Flags): StreamOptions {
-  const { negative, steps, seed, count, size, guidance, sampler, schedule, rng, metadata, metadataPrompt } = flags
+  const { negative, metadata, metadataPrompt, control, controlScale = [], hires } = flags
+  const { steps, seed, count, size, guidance, sampler, schedule, rng, init, mask, maskBlur, strength } = flags
   return {
     prompt,
     negativePrompt: negative,
-    steps,
-    seed,
-    count,
-    size,
-    guidance,
-    sampler,
-    schedule,
-    rng,
+    ...{ steps, seed, count, size, guidance, sampler, schedule, rng, init, mask, maskBlur, strength },
+    upscale: flags.upscale,
+    clipSkip: flags.clipSkip,
+    control: control?.map((image, i) => ({ image, scale: controlScale[i] })),
+    hires: hires === undefined ? undefined : { scale: hires },
     metadata: metadataPrompt ? { prompt: true } : metadata,
   }
+}
+
+/** `512` or `768x512`. */
+function parseSize(text: string): StreamOptions['size'] {
+  const [, width, height] = /^(\d+)x(\d+)$/.exec(text) ?? []
+  return width && height ? { width: Number(width), height: Number(height) } : parseNumber(text)
+}
+
+const collect = (text: string, earlier: readonly string[] = []) => [...earlier, text]
+const collectNumbers = (text: string, earlier: readonly number[] = []) => [...earlier, parseNumber(text)]
+
+/** `style.safetensors`, or with its weight `style.safetensors:0.8`. */
+function collectLoras(text: string, earlier: Flags['lora'] = []): Flags['lora'] {
+  const [, file = text, scale] = /^(.+):(-?\d*\.?\d+)$/.exec(text) ?? []
+  return [...earlier, scale === undefined ? { file } : { file, scale: Number(scale) }]
 }
 
 /** Runs the request with a bar on a terminal's stderr; a picture is handed on while the next are drawn. */

@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { openDevice } from '../bindings/device'
 import type { Capabilities } from '../compile/capabilities'
 import { EngineError } from '../errors'
-import { resolveModelPath } from '../pipelines/bundled'
+import { resolveModel } from '../pipelines/bundled'
 import { type ComponentReport, inspectModel, type ModelReport, type NetworkReport } from '../pipelines/inspect'
 import { formatBytes, formatCount, formatTable, printJson, unusedLine } from './output'
 
@@ -15,7 +15,7 @@ export function inspectCommand(): Command {
     .option('--json', 'print one JSON document and nothing else')
     .action(async (model: string, flags: { json?: boolean }) => {
       const device = describeDevice()
-      const report = await inspectModel(resolveModelPath(model), device.capabilities)
+      const report = await inspectModel(resolveModel(model).folder, device.capabilities)
       if (flags.json) printJson({ ...report, plannedFor: device.name })
       else process.stdout.write(`${describe(report, device.name)}\n`)
     })

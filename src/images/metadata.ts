@@ -24,6 +24,8 @@ export interface Provenance {
   readonly height: number
   /** The size that was asked for, where a second pass or enlarging made the picture larger. */
   readonly asked?: { readonly width: number; readonly height: number }
+  /** LoRAs that the pipeline had; left out when it had none. */
+  readonly loras?: readonly { readonly name: string; readonly hash: string; readonly scale: number }[]
   /** What it was made of besides words; pictures by the start of a hash over their pixels. */
   readonly init?: { readonly hash: string; readonly strength: number }
   readonly mask?: { readonly hash: string; readonly blur: number }
@@ -45,6 +47,10 @@ export interface Provenance {
   /** Backend and arithmetic class that decide the bits. */
   readonly device: { readonly backend: string; readonly arithmetic: string }
   readonly dtype: string
+  /** Layers of the text encoders that were left out; left out when it was none. */
+  readonly clipSkip?: number
+  /** Left out when it was the model's own. */
+  readonly promptSyntax?: 'plain'
   /** Only when asked for with `metadata: { prompt: true }`. */
   readonly prompt?: string
   readonly negativePrompt?: string

@@ -1,5 +1,6 @@
 /** Prompts to what the denoiser attends to, and what there is to say about a prompt. */
 
+import type { PromptSyntax } from '../text/promptSyntax'
 import type { GenerateWarning } from './result'
 
 /** A prompt as the denoiser attends to it. */
@@ -23,11 +24,19 @@ export interface TextPair {
   readonly uncond: TextState
 }
 
+/** How prompts are read, for families that read them in windows. */
+export interface TextOptions {
+  readonly syntax: PromptSyntax
+  /** Layers of the text encoders that are left out at the end. */
+  readonly clipSkip: number
+}
+
 /** Turns prompts into text states, in one run of each encoder. */
 export interface TextReader {
   /** @returns one pair for each given, the same objects for the same prompts. */
   read(
     pairs: readonly PromptPair[],
+    options: TextOptions,
     signal: AbortSignal,
   ): Promise<{ readonly pairs: readonly TextPair[]; readonly warnings: readonly GenerateWarning[] }>
 }

@@ -82,7 +82,7 @@ export async function readSettings(folder: string, facts: ModelFacts): Promise<F
 }
 
 /** The factor in an upscaler's config. */
-export async function upscaleOf(folder: string): Promise<number> {
+async function upscaleOf(folder: string): Promise<number> {
   const file = path.join(folder, 'config.json')
   return jsonFields(await readJson(file), file).integer('upscale', { default: 4, min: 2, max: 8 })
 }

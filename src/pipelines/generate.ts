@@ -58,7 +58,7 @@ export async function generate(
   const passes = await planPasses(model, request, inputs, signal)
   if (inputs.init) tell({ type: 'progress', stage: 'encode', done: 1, of: 1 })
   clock.lap('encodeMs')
-  const text = await model.reader.read(pictures, signal)
+  const text = await model.reader.read(pictures, request.text, signal)
   tell({ type: 'progress', stage: 'text', done: 1, of: 1 })
   clock.lap('textMs')
 

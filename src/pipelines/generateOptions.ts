@@ -15,8 +15,9 @@ import {
   stringOption,
   wordOption,
 } from '../text/givenOptions'
+import { PROMPT_SYNTAXES, type PromptSyntax } from '../text/promptSyntax'
 import { MAX_PROMPT_CHARACTERS } from '../text/tokenizer'
-import type { PromptPair } from './conditioning'
+import type { PromptPair, TextOptions } from './conditioning'
 import type { PipelineDefaults } from './defaults'
 import type { Rng } from './latents'
 import {
@@ -39,6 +40,13 @@ export interface GenerateOptions {
   readonly prompt: string | readonly string[]
   /** What to stay away from; takes the place of the empty prompt in guidance. One for all prompts, or one for each. */
   readonly negativePrompt?: string | readonly string[]
+  /**
+   * `weights` reads `(word:1.2)`, `[word]` and `BREAK` as the web UIs do, `plain` every character as it is. For families
+   * that read prompts in windows. @defaultValue `weights`
+   */
+  readonly promptSyntax?: PromptSyntax
+  /** Layers of the text encoders that are left out at the end, as in diffusers. @defaultValue 0 */
+  readonly clipSkip?: number
   /** Sampler steps, 1 to 1000. */
   readonly steps?: number
   /**
@@ -97,6 +105,7 @@ export interface PictureRequest extends PromptPair {
 export interface GenerateRequest {
   /** In the order of results. */
   readonly pictures: readonly PictureRequest[]
+  readonly text: TextOptions
   readonly steps: number
   readonly guidance: number
   readonly guidanceRescale: number
@@ -131,12 +140,16 @@ export interface ModelAbilities extends PictureAbilities {
   readonly previews: boolean
   /** Whether its autoencoder can work in tiles. */
   readonly tiles: boolean
+  /** Whether prompts are read in windows, with weights, and layers can be left out. */
+  readonly windows: boolean
 }
 
 /** Names of the options of `generate`. */
 const GENERATE_NAMES = [
   'prompt',
   'negativePrompt',
+  'promptSyntax',
+  'clipSkip',
   'steps',
   'seed',
   'guidance',
@@ -187,6 +200,7 @@ export function resolveRequest(owner: 'generate' | 'stream', options: unknown, r
   const output = wordOption(given, 'output', ['images', 'latents']) ?? 'images'
   const request = {
     pictures: readPictures(given, abilities.embedsGuidance ? 1 : guidance),
+    text: readTextOptions(given, abilities),
     steps,
     guidance,
     guidanceRescale: readRescale(given, abilities.embedsGuidance ? 1 : guidance),
@@ -270,6 +284,20 @@ function readNegativePrompts(given: GivenOptions, guidance: number, prompts: num
 function checkLength(option: string, prompt: string): void {
   if (prompt.length <= MAX_PROMPT_CHARACTERS) return
   throw invalidOption(option, `at most ${MAX_PROMPT_CHARACTERS} characters`, `${prompt.length} characters`)
+}
+
+const MAX_CLIP_SKIP = 30
+
+function readTextOptions(given: GivenOptions, { windows }: ModelAbilities): TextOptions {
+  for (const option of ['promptSyntax', 'clipSkip']) {
+    if (!windows && given[option] !== undefined) {
+      throw invalidOption(option, 'nothing (the model reads a prompt as it is)', given[option])
+    }
+  }
+  return {
+    syntax: wordOption(given, 'promptSyntax', PROMPT_SYNTAXES) ?? (windows ? 'weights' : 'plain'),
+    clipSkip: integerOption(given, 'clipSkip', 0, MAX_CLIP_SKIP) ?? 0,
+  }
 }
 
 function readRescale(given: GivenOptions, guidance: number): number {

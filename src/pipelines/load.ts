@@ -4,11 +4,21 @@ import { performance } from 'node:perf_hooks'
 import { Device, type DeviceOptions, openDevice } from '../bindings/device'
 import type { LoadProgress } from '../bindings/deviceWeights'
 import { throwIfAborted } from '../errors'
-import { checkNames, integerOption, invalidOption, signalOption, wordOption } from '../text/givenOptions'
+import {
+  checkNames,
+  type GivenOptions,
+  integerOption,
+  invalidOption,
+  signalOption,
+  stringOption,
+  wordOption,
+} from '../text/givenOptions'
 import { resolveModel } from './bundled'
 import { publishLoad } from './diagnostics'
+import type { ExtraPaths } from './extras'
 import { loadModel } from './loadModel'
 import { type Logger, tellLogger } from './logger'
+import { type LoraOptions, readLoras } from './loras'
 import { Pipeline } from './pipeline'
 
 /** Number types networks run in. */
@@ -26,6 +36,16 @@ export interface LoadPipelineOptions {
   readonly instructions?: DeviceOptions['instructions']
   /** Threads; pictures do not depend on it. @defaultValue `'auto'`, all the process may use */
   readonly threads?: number | 'auto'
+  /** Another autoencoder: a diffusers folder or a safetensors file. */
+  readonly vae?: string
+  /** LoRAs on the denoiser and the text encoders; see also `Pipeline.withLoras`. */
+  readonly loras?: readonly LoraOptions[]
+  /** ControlNets, in the order in which requests give hints for them; those of the model's own folder come first. */
+  readonly controlNets?: readonly string[]
+  /** An upscaler for the option `upscale` of requests. */
+  readonly upscaler?: string
+  /** A tiny autoencoder (TAESD) of the model's latents, for `preview`. */
+  readonly previewDecoder?: string
   readonly signal?: AbortSignal
   /** Called as weights arrive on the device. */
   readonly onProgress?: (progress: PipelineLoadProgress) => void
@@ -37,12 +57,26 @@ export interface PipelineLoadProgress extends LoadProgress {
   readonly component: string
 }
 
-const NAMES = ['device', 'dtype', 'instructions', 'threads', 'signal', 'onProgress', 'logger'] as const
+const NAMES = [
+  'device',
+  'dtype',
+  'instructions',
+  'threads',
+  'vae',
+  'loras',
+  'controlNets',
+  'upscaler',
+  'previewDecoder',
+  'signal',
+  'onProgress',
+  'logger',
+] as const satisfies readonly (keyof LoadPipelineOptions)[]
 
 /**
- * Loads a text-to-image pipeline.
+ * Loads a pipeline.
  *
- * @param model - a bundled model's name (`'emoji'`) or a diffusers folder with `model_index.json`.
+ * @param model - a bundled model's name (`'emoji'`), a diffusers folder with `model_index.json`, a safetensors file with a
+ * whole model, or the id of a model that `irodori pull` has put into the cache.
  * @returns the pipeline, ready to draw at its default size.
  *
  * @example
@@ -72,6 +106,8 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
   }
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw invalidOption('onProgress', 'a function', onProgress)
+  const extras = readExtras(given)
+  const loras = readLoras(given.loras)
   throwIfAborted(signal)
 
   const { name, folder } = resolveModel(model)
@@ -81,6 +117,8 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
     const opened = shared ?? openDevice({ device, instructions, threads })
     const loaded = await loadModel(name, folder, opened, shared === undefined, {
       dtype,
+      ...extras,
+      loras,
       signal,
       onProgress: onProgress && ((component, progress) => onProgress({ component, ...progress })),
     })
@@ -95,5 +133,18 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
   } catch (error) {
     publishLoad({ model: name, phase: 'error', durationMs: performance.now() - started, error })
     throw error
+  }
+}
+
+function readExtras(given: GivenOptions): ExtraPaths {
+  const { controlNets = [] } = given
+  if (!Array.isArray(controlNets) || !controlNets.every((net) => typeof net === 'string' && net !== '')) {
+    throw invalidOption('controlNets', 'a list of folders or files', controlNets)
+  }
+  return {
+    vae: stringOption(given, 'vae'),
+    controlNets,
+    upscaler: stringOption(given, 'upscaler'),
+    previewDecoder: stringOption(given, 'previewDecoder'),
   }
 }

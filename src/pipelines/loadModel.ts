@@ -1,28 +1,33 @@
-/** Loads a model of any family: its denoiser, text, autoencoder, schedule, defaults and upscaler, on one device. */
+/** Loads a model of any family with all that goes with it, on one device. */
 
-import { readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { readSafetensorsIndex } from '../bindings'
 import type { Device } from '../bindings/device'
 import { EngineError } from '../errors'
-import { parseSchedulerConfig } from '../samplers/schedules/config'
-import { scheduleFromConfig } from '../samplers/schedules/fromConfig'
-import { jsonFields } from '../weights/jsonFields'
-import { openModelFolder } from '../weights/modelFolder'
+import { openModel } from '../weights'
+import { openAutoencoder } from './autoencoder'
 import { makeCodec } from './codec'
-import { readSettings } from './defaults'
+import { type FolderSettings, readSettings } from './defaults'
 import { openSession } from './denoiser'
+import { type ExtraPaths, filesOf, hashOf, type NamedControlNet, nameControlNet, upscaleFactor } from './extras'
 import { familyOf } from './families'
 import type { ModelSource } from './families/family'
-import type { PipelineModel } from './model'
+import { applyLoras, type LoraRequest } from './loras'
+import type { PictureCodec, PipelineModel } from './model'
 import { modelHash } from './modelHash'
+import { type ModelScheduler, readScheduler } from './modelScheduler'
 import { type NetworkOptions, PipelineNetwork } from './network'
 import { type SizeRules, upscalerPasses } from './sizes'
 
-const CODECS = ['AutoencoderTiny', 'AutoencoderKL']
+export interface LoadModelOptions extends NetworkOptions, ExtraPaths {
+  readonly loras: readonly LoraRequest[]
+}
 
 /**
- * Loads a model; the networks for its default size are compiled and packed when this resolves.
+ * Loads a model; the networks for its default size are compiled and packed when this resolves, those that only some
+ * requests need when the first of them comes.
  *
+ * @param modelPath - folder or file.
  * @param device - to run on.
  * @param ownsDevice - whether the model disposes of it, also when loading fails.
  * @throws {@link EngineError} `unsupported-model` for another pipeline or networks; `missing-file`, `invalid-config`,
@@ -33,53 +38,61 @@ export async function loadModel(
   modelPath: string,
   device: Device,
   ownsDevice: boolean,
-  options: NetworkOptions,
+  options: LoadModelOptions,
 ): Promise<PipelineModel> {
   const opened: PipelineNetwork[] = []
   const dispose = () => {
     for (const component of opened) component.dispose()
     if (ownsDevice) device.dispose()
   }
-  const open = async (file: string, component: string, classNames: readonly string[]) => {
-    const network = await PipelineNetwork.open(device, file, component, classNames, options)
+  const openAt = async (where: string, component: string, classNames: readonly string[]) => {
+    const network = await PipelineNetwork.open(device, where, component, classNames, options)
     opened.push(network)
     return network
   }
   try {
-    const { className, settings: indexed } = await openModelFolder(modelPath)
-    const family = familyOf(className, modelPath)
+    const { signal } = options
+    const description = await openModel(modelPath, { readIndex: (file) => readSafetensorsIndex(file, { signal }) })
+    const family = familyOf(description.className, modelPath)
     const source: ModelSource = {
-      path: modelPath,
-      settings: indexed,
-      open: (component, classNames) => open(modelPath, component, classNames),
+      description,
+      open: (component, classNames) => openAt(modelPath, component, classNames),
     }
     const parts = await family.open(source)
-    const { signal } = options
     const { denoiser, cells, fixedSize } = parts
-    const decoder = await source.open('vae.decoder', CODECS)
-    const facts = codecFacts(decoder, denoiser.channels, parts.latentScale)
-    const { pixelsPerCell, scaling } = facts
+    const own = [...opened]
+    const loras = await applyLoras(options.loras, own, signal)
+    const { vae: vaePath = modelPath } = options
+    const vae = await openAutoencoder(
+      (component, classNames) => openAt(vaePath, component, classNames),
+      denoiser.channels,
+      parts.latentScale,
+    )
+    const { pixelsPerCell } = vae
     const multiple = fixedSize ? undefined : pixelsPerCell
     const native = cells * pixelsPerCell
     const settings = await readSettings(modelPath, { ...parts, native, multiple })
-    const sizes: SizeRules = { native, multiple, upscale: settings.upscale }
-    const upscaler =
-      settings.upscaler === undefined ? undefined : await source.open(settings.upscaler, ['SRVGGNetCompact'])
-    const deciding = [...opened]
-    const encoder = await openEncoder(source)
-    const codec = makeCodec({ decoder, encoder, scaling, pixelsPerCell, tiles: !fixedSize })
+    const upscaler = await openUpscaler(openAt, modelPath, settings, options)
+    const scheduler = await readScheduler(description)
+    const deciding = [...own, ...(options.vae === undefined ? [vae.decoder] : [])]
+    if (settings.upscaler !== undefined && upscaler !== undefined) deciding.push(upscaler)
+    const controlNets = await openControlNets(openAt, [...description.components.keys()], modelPath, options)
+    const sizes: SizeRules = { native, multiple, upscale: upscaler ? upscaleFactor(upscaler) : 1 }
+    const codec = makeCodec({ ...vae, tiles: !fixedSize })
+    const preview = await openPreview(openAt, codec, vae.isTiny, denoiser.channels, options)
 
-    const scheduler = await readScheduler(modelPath)
     const { defaults, textLength } = settings
+    const decodedSize = multiple === undefined ? native : defaults.size
+    const firstSize = { height: decodedSize / pixelsPerCell, width: decodedSize / pixelsPerCell }
     const [hash, reader] = await Promise.all([
-      // Of irodori.json only this decides pictures: the rest are defaults, or names of files that are hashed.
-      modelHash(modelPath, [...parts.files, scheduler.file, ...filesOf(deciding)], {
+      hashModel(modelPath, [...parts.files, ...filesOf(deciding)], scheduler, {
+        textLength,
+        vae: options.vae === undefined ? undefined : await hashOf(vae.decoder, signal),
         signal,
-        settings: { textLength },
       }),
       parts.reader(settings, signal),
-      denoiser.network.load({ sizes: { height: cells, width: cells, textLength }, outputs: ['sample'] }, signal),
-      decoder.load({ sizes: { height: cells, width: cells }, outputs: ['sample'] }, signal),
+      denoiser.network.load({ sizes: { ...firstSize, textLength }, outputs: ['sample'] }, signal),
+      vae.decoder.load({ sizes: firstSize, outputs: ['sample'] }, signal),
     ])
     const loaded: PipelineModel = {
       name,
@@ -87,33 +100,42 @@ export async function loadModel(
       device: { backend: device.info.backend, arithmetic: device.info.arithmetic },
       dtype: options.dtype ?? device.capabilities.preferredDtype,
       threads: device.info.threads,
-      unused: opened.flatMap(({ model }) => model.report.unused.map((tensor) => `${model.name}/${tensor}`)),
+      unused: [
+        ...description.unused,
+        ...loras.unused,
+        ...opened.flatMap(({ model }) => model.report.unused.map((tensor) => `${model.name}/${tensor}`)),
+      ],
       defaults,
       sizes,
       abilities: {
-        encodes: encoder !== undefined,
+        encodes: vae.encoder !== undefined,
         readsMask: parts.readsMask,
         embedsGuidance: parts.embedsGuidance,
-        controlNets: 0,
-        previews: facts.isTiny,
+        controlNets: controlNets.length,
+        previews: preview !== undefined,
         tiles: !fixedSize,
+        windows: parts.windows,
       },
       schedulerConfig: scheduler.config,
       latentChannels: denoiser.channels,
       pixelsPerCell,
       reader,
-      controlNets: [],
+      controlNets: controlNets.map((net) => net.name),
+      loras: loras.named,
       codec,
-      preview: facts.isTiny ? codec : undefined,
-      session: (plan, stop) => openSession({ ...denoiser, pixelsPerCell, controlNets: [] }, plan, stop),
-      upscale: upscaler && upscaleWith(upscaler, settings.upscale),
+      preview,
+      session: (plan, stop) =>
+        openSession({ ...denoiser, pixelsPerCell, controlNets: controlNets.map(({ network }) => network) }, plan, stop),
+      upscale: upscaler && upscaleWith(upscaler, sizes.upscale),
       memory() {
         const { packBytes, bufferBytes, arenaBytes } = device.memory()
         return { weightsBytes: packBytes, statesBytes: bufferBytes, arenaBytes }
       },
+      withLoras: (others, stop) =>
+        loadModel(name, modelPath, device, false, { ...options, loras: others, signal: stop, onProgress: undefined }),
       dispose,
     }
-    const [drawn, shown] = [side(native), side(defaults.size)]
+    const [drawn, shown] = [side(decodedSize), side(defaults.size)]
     if (upscalerPasses(drawn, shown, sizes) > 0) await upscaler?.load({ sizes: drawn, outputs: ['sample'] }, signal)
     return loaded
   } catch (error) {
@@ -124,31 +146,70 @@ export async function loadModel(
 
 const side = (pixels: number) => ({ width: pixels, height: pixels })
 
-/** An autoencoder's scale and the growth of its latents, in its config, which its own parser has checked. */
-function codecFacts({ model }: PipelineNetwork, channels: number, defaultScale: number) {
-  const fields = jsonFields(model.config, model.place.configFile ?? model.name)
-  const latentChannels = fields.integer('latent_channels', { default: 4 })
-  if (latentChannels !== channels) fields.fail('latent_channels', `${channels}, as the denoiser`, latentChannels)
-  const isTiny = model.definition.className === 'AutoencoderTiny'
-  const stages = isTiny
-    ? fields.integers('num_decoder_blocks', { default: [3, 3, 3, 1] })
-    : fields.integers('block_out_channels', { default: [64] })
-  const factor = isTiny ? fields.integer('upsampling_scaling_factor', { default: 2, min: 1 }) : 2
-  return {
-    isTiny,
-    pixelsPerCell: factor ** (stages.length - 1),
-    scaling: {
-      scale: fields.number('scaling_factor', { default: isTiny ? 1 : defaultScale, min: 1e-6 }),
-      shift: fields.numberOrNull('shift_factor', { default: 0 }) ?? 0,
-    },
-  }
+type OpenAt = (where: string, component: string, classNames: readonly string[]) => Promise<PipelineNetwork>
+
+/** The folder's own upscaler, or the one given. */
+async function openUpscaler(
+  open: OpenAt,
+  modelPath: string,
+  { upscaler }: FolderSettings,
+  given: ExtraPaths,
+): Promise<PipelineNetwork | undefined> {
+  if (given.upscaler !== undefined) return open(given.upscaler, 'upscaler', ['SRVGGNetCompact'])
+  return upscaler === undefined ? undefined : open(modelPath, upscaler, ['SRVGGNetCompact'])
 }
 
-/** The half that makes latents of pictures; `undefined` when the files lack it. */
-async function openEncoder(source: ModelSource): Promise<PipelineNetwork | undefined> {
-  return source.open('vae.encoder', CODECS).catch((error: unknown) => {
-    if (error instanceof EngineError && error.code === 'missing-tensor') return undefined
-    throw error
+/** ControlNets of the folder itself, and then those given. */
+async function openControlNets(
+  open: OpenAt,
+  components: readonly string[],
+  modelPath: string,
+  { controlNets, signal }: ExtraPaths & NetworkOptions,
+): Promise<NamedControlNet[]> {
+  const named: NamedControlNet[] = []
+  for (const component of components.filter((known) => /^controlnet(_\d+)?$/.test(known))) {
+    named.push(await nameControlNet(await open(modelPath, component, ['ControlNetModel']), component, signal))
+  }
+  for (const where of controlNets) {
+    named.push(await nameControlNet(await open(where, 'controlnet', ['ControlNetModel']), where, signal))
+  }
+  return named
+}
+
+/** What shows pictures on the way: the decoder given, or the model's own where it is a tiny one. */
+async function openPreview(
+  open: OpenAt,
+  codec: PictureCodec,
+  isTiny: boolean,
+  channels: number,
+  { previewDecoder }: ExtraPaths,
+): Promise<PipelineModel['preview']> {
+  if (previewDecoder === undefined) return isTiny ? codec : undefined
+  const tiny = await openAutoencoder(
+    async (component) => {
+      if (component !== 'vae.decoder') throw new EngineError('unknown-component', 'only the decoder is of use')
+      return open(previewDecoder, component, ['AutoencoderTiny'])
+    },
+    channels,
+    1,
+  )
+  return makeCodec({ ...tiny, tiles: false })
+}
+
+function hashModel(
+  modelPath: string,
+  files: readonly string[],
+  { config, file }: ModelScheduler,
+  {
+    signal,
+    ...settings
+  }: { readonly signal: AbortSignal | undefined; readonly textLength: number; readonly vae?: string | undefined },
+): Promise<string> {
+  const isFile = files.includes(modelPath)
+  // Of irodori.json only the length decides pictures: the rest are defaults, or names of files that are hashed.
+  return modelHash(isFile ? path.dirname(modelPath) : modelPath, [...files, ...(file === undefined ? [] : [file])], {
+    signal,
+    settings: { ...settings, ...(file === undefined ? { scheduler: config } : {}) },
   })
 }
 
@@ -157,20 +218,4 @@ function upscaleWith(network: PipelineNetwork, factor: number): PipelineModel['u
     const [larger] = await network.runOne({ height, width }, 'sample', [{ inputs: { sample: data } }], signal)
     return { data: larger ?? data, width: width * factor, height: height * factor }
   }
-}
-
-/** The scheduler's config, tried once so that a bad one is told at loading. */
-async function readScheduler(folder: string): Promise<{ readonly config: unknown; readonly file: string }> {
-  const file = path.join(folder, 'scheduler', 'scheduler_config.json')
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new EngineError('missing-file', `scheduler: expected ${file}, got no readable file`, { file, cause })
-  })
-  const config = parseSchedulerConfig(text)
-  scheduleFromConfig(config, 2)
-  return { config, file }
-}
-
-/** Configs and weights. */
-function filesOf(networks: readonly PipelineNetwork[]): string[] {
-  return networks.flatMap(({ model, files }) => [...(model.place.configFile ? [model.place.configFile] : []), ...files])
 }

@@ -5,6 +5,7 @@ import type { PipelineDefaults } from './defaults'
 import type { Denoiser } from './denoise'
 import type { ModelAbilities } from './generateOptions'
 import type { LatentScaling } from './latents'
+import type { LoraRequest, NamedLora } from './loras'
 import type { FloatPicture } from './picture'
 import type { PixelSize, SizeRules } from './sizes'
 import type { Tiling, TilingRequest } from './tiling'
@@ -92,6 +93,10 @@ export interface PipelineModel {
   session(plan: SessionPlan, signal: AbortSignal): Promise<DenoiserSession>
   /** One pass of the upscaler over a picture, whose range its result may exceed; `undefined` for none. */
   readonly upscale: ((picture: FloatPicture, signal: AbortSignal) => Promise<FloatPicture>) | undefined
+  /** LoRAs on its weights. */
+  readonly loras: readonly NamedLora[]
+  /** The same model with other LoRAs in place of its own, on the same device; what they do not touch is shared. */
+  withLoras(loras: readonly LoraRequest[], signal: AbortSignal | undefined): Promise<PipelineModel>
   memory(): PipelineMemory
   /** Frees networks and weights, and the device when it is the model's own. */
   dispose(): void

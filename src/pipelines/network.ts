@@ -4,6 +4,7 @@ import type { Device, LoadProgress, NetworkRow } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
 import { EngineError } from '../errors'
 import type { Sizes } from '../models'
+import { patchCheckpoint, type WeightPatch } from '../weights'
 import { type ComponentModel, openComponent } from './componentModel'
 import { ComponentNetworks, type NetworkLease, type Shape } from './componentNetworks'
 
@@ -23,14 +24,16 @@ export interface RunShape extends Shape {
 const WORK_SPACE_SHARE = 0.125
 
 export class PipelineNetwork {
-  readonly model: ComponentModel
   readonly device: Device
-  readonly #networks: ComponentNetworks
+  #model: ComponentModel
+  #networks: ComponentNetworks
+  readonly #dtype: NetworkOptions['dtype']
   readonly #onProgress: NetworkOptions['onProgress']
 
   private constructor(device: Device, model: ComponentModel, options: NetworkOptions) {
-    this.model = model
     this.device = device
+    this.#model = model
+    this.#dtype = options.dtype
     this.#networks = new ComponentNetworks(device, model, options.dtype)
     this.#onProgress = options.onProgress
   }
@@ -56,6 +59,21 @@ export class PipelineNetwork {
     const where = model.place.configFile ?? name
     const message = `${where}: expected the class ${classNames.join(' or ')}, got ${got}`
     throw new EngineError('unsupported-model', message, { expected: classNames, got })
+  }
+
+  get model(): ComponentModel {
+    return this.#model
+  }
+
+  /**
+   * Puts a patch on the weights, before the first run. Packs that it does not touch are those of the plain weights, where
+   * another network on the device holds them.
+   */
+  patch(patch: WeightPatch): void {
+    const checkpoint = patchCheckpoint(this.#model.checkpoint, patch)
+    this.#networks.dispose()
+    this.#model = { ...this.#model, checkpoint }
+    this.#networks = new ComponentNetworks(this.device, this.#model, this.#dtype)
   }
 
   /** Files its weights are in. */

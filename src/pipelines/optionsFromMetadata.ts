@@ -34,7 +34,7 @@ export function optionsFromMetadata(
 ): Omit<GenerateOptions, 'prompt'> & { readonly prompt?: string } {
   if (typeof metadata !== 'object' || metadata === null) throw invalid('an object', metadata)
   const { seed, rng, sampler, schedule, steps, guidance, guidanceRescale, hires, upscale, tiling } = metadata
-  const { prompt, negativePrompt } = metadata
+  const { prompt, negativePrompt, clipSkip, promptSyntax } = metadata
   return {
     seed: typeof seed === 'string' ? parseSeed(seed) : seed,
     rng,
@@ -48,6 +48,8 @@ export function optionsFromMetadata(
     ...(hires === undefined ? {} : { hires }),
     ...(upscale === undefined ? {} : { upscale }),
     tiling: tiling ?? false,
+    ...(clipSkip === undefined ? {} : { clipSkip }),
+    ...(promptSyntax === undefined ? {} : { promptSyntax }),
     ...(prompt === undefined ? {} : { prompt, metadata: { prompt: true } }),
     ...(negativePrompt === undefined ? {} : { negativePrompt }),
   }

@@ -20,7 +20,7 @@ export interface PaddedText {
 /** A reader whose empty negative prompt is what training used where it left captions out: no words. */
 export function paddedReader({ tokenizer, textLength, encoder, state, labels }: PaddedText): TextReader {
   return {
-    async read(pairs, signal) {
+    async read(pairs, _options, signal) {
       throwIfAborted(signal)
       const texts = [...new Set(pairs.flatMap(({ prompt, negativePrompt = '' }) => [prompt, negativePrompt]))]
       const encodings: Encoding[] = []

@@ -3,12 +3,14 @@
 import { performance } from 'node:perf_hooks'
 import { onAbort } from '../bindings/abortFanOut'
 import { abortError, EngineError, throwIfAborted } from '../errors'
+import { checkNames, signalOption } from '../text/givenOptions'
 import { publishRequest } from './diagnostics'
 import { EventQueue, type StreamEvent } from './events'
 import { generate } from './generate'
 import { type GenerateOptions, type GenerateRequest, resolveRequest, type StreamOptions } from './generateOptions'
 import { readInputs } from './inputs'
 import { type Logger, tellLogger } from './logger'
+import { type LoraOptions, readLoras } from './loras'
 import type { PipelineMemory, PipelineModel } from './model'
 import { packageVersion } from './provenance'
 import type { GenerateResult } from './result'
@@ -37,6 +39,8 @@ export class Pipeline {
   readonly #model: PipelineModel
   readonly #logger: Logger
   readonly #running = new Map<AbortController, Promise<unknown>>()
+  /** Made by {@link withLoras}: they live on this one's device. */
+  readonly #others = new Set<Pipeline>()
   #disposed = false
 
   /** @internal Use {@link loadPipeline}. */
@@ -102,6 +106,29 @@ export class Pipeline {
     }
   }
 
+  /**
+   * The same pipeline with other LoRAs in place of its own. It shares the device and every weight that they do not touch,
+   * and ends with this pipeline if not before.
+   *
+   * @example
+   * using sketchy = await pipe.withLoras([{ file: 'sketch.safetensors', scale: 0.8 }])
+   *
+   * @throws {@link EngineError} `invalid-option`, `unknown-option`, `missing-file`, `invalid-safetensors`,
+   * `lora-mismatch` for a LoRA of another family; `disposed`.
+   * @throws AbortError when the signal fires.
+   */
+  async withLoras(loras: readonly LoraOptions[], options: { readonly signal?: AbortSignal } = {}): Promise<Pipeline> {
+    this.#assertOpen()
+    const requests = readLoras(loras)
+    const signal = signalOption(checkNames('withLoras', options, ['signal']))
+    const model = await this.#model.withLoras(requests, signal)
+    const other = new Pipeline(model, this.#logger)
+    if (this.#disposed) other.dispose()
+    this.#assertOpen()
+    this.#others.add(other)
+    return other
+  }
+
   /** Bytes held at the moment. */
   memory(): PipelineMemory {
     this.#assertOpen()
@@ -115,6 +142,7 @@ export class Pipeline {
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
+    for (const other of this.#others) other.dispose()
     for (const controller of this.#running.keys()) controller.abort(DISPOSED)
     if (this.#running.size === 0) this.#model.dispose()
   }

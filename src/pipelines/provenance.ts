@@ -40,7 +40,7 @@ export function provenanceOf(
 ): Provenance | undefined {
   const picture = request.pictures[index]
   if (request.metadata === 'none' || picture === undefined) return undefined
-  const { guidanceRescale, hires, upscale } = request
+  const { guidanceRescale, hires, upscale, text } = request
   const { samplerName, scheduleName } = first.plan
   const { prompt, negativePrompt, seed } = picture
   return {
@@ -57,12 +57,15 @@ export function provenanceOf(
     width: final.width,
     height: final.height,
     ...(hires || upscale !== 1 ? { asked: inputs.size } : {}),
+    ...(model.loras.length === 0 ? {} : { loras: model.loras }),
     ...picturesOf(model, request, inputs),
     ...(hires ? { hires } : {}),
     ...(upscale === 1 ? {} : { upscale }),
     ...(tiling ? { tiling } : {}),
     device: model.device,
     dtype: model.dtype,
+    ...(text.clipSkip === 0 ? {} : { clipSkip: text.clipSkip }),
+    ...(text.syntax === 'plain' && model.abilities.windows ? { promptSyntax: text.syntax } : {}),
     ...(request.metadata === 'settings and prompts'
       ? { prompt, ...(negativePrompt === undefined ? {} : { negativePrompt }) }
       : {}),

@@ -1,5 +1,6 @@
 /** What a family of models is to a pipeline: data about its components, and how its prompts become text states. */
 
+import type { ModelDescription } from '../../weights'
 import type { TextReader } from '../conditioning'
 import type { FolderSettings } from '../defaults'
 import type { PipelineNetwork } from '../network'
@@ -7,10 +8,7 @@ import type { DenoiserParts } from '../textLeases'
 
 /** Opens components of one model. */
 export interface ModelSource {
-  /** Folder or file. */
-  readonly path: string
-  /** Values of `model_index.json` that name no component. */
-  readonly settings: Readonly<Record<string, unknown>>
+  readonly description: ModelDescription
   /** @throws {@link EngineError} `unsupported-model` when it is of another class; what opening its files throws. */
   open(component: string, classNames: readonly string[]): Promise<PipelineNetwork>
 }
@@ -26,6 +24,8 @@ export interface FamilyParts {
   readonly textLength: number
   /** Whether the denoiser reads a mask and what is around it. */
   readonly readsMask: boolean
+  /** Whether prompts are read in windows. */
+  readonly windows: boolean
   /** Whether the denoiser is told the guidance scale. */
   readonly embedsGuidance: boolean
   /** Factor of latents where the autoencoder's config names none. */

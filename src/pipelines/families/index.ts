@@ -3,8 +3,9 @@
 import { EngineError } from '../../errors'
 import type { Family } from './family'
 import { pixart } from './pixart'
+import { stableDiffusion } from './stableDiffusion'
 
-const FAMILIES: readonly Family[] = [pixart]
+const FAMILIES: readonly Family[] = [pixart, stableDiffusion]
 
 /**
  * The family of a pipeline class.

@@ -27,13 +27,14 @@ export const pixart: Family = {
     const read = network.model.ports.inputs.find(({ input }) => input === 'encoder_hidden_states')?.axes.at(-1)
     const hidden = textFields.integer('hidden_size', { default: 512 })
     if (read !== hidden) denoiser.fail('caption_channels', `${hidden}, the width of the text encoder`, read)
-    const tokenizerFolder = path.join(source.path, 'tokenizer')
+    const tokenizerFolder = path.join(source.description.path, 'tokenizer')
     return {
       denoiser: { network, latentInput: 'hidden_states', channels, conditions: sizeConditions },
       cells,
       fixedSize: true,
       textLength: textFields.integer('max_position_embeddings', { default: 77, min: 3 }),
       readsMask: false,
+      windows: false,
       embedsGuidance: false,
       latentScale: 1,
       steps: 20,

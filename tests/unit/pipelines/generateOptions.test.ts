@@ -13,13 +13,14 @@ const rules: RequestRules = {
     controlNets: 0,
     previews: true,
     tiles: false,
+    windows: false,
   },
 }
 /** A model that draws any size, steered by two ControlNets. */
 const free: RequestRules = {
   ...rules,
   sizes: { native: 64, multiple: 8, upscale: 1 },
-  abilities: { ...rules.abilities, controlNets: 2, previews: false, tiles: true },
+  abilities: { ...rules.abilities, controlNets: 2, previews: false, tiles: true, windows: true },
 }
 const resolve = (options: unknown, of = rules) => resolveRequest('generate', options, of)
 
@@ -31,6 +32,7 @@ describe('resolveRequest', () => {
       steps: 8,
       guidance: 2.5,
       guidanceRescale: 0,
+      text: { syntax: 'plain', clipSkip: 0 },
       sampler: undefined,
       schedule: undefined,
       size: { width: 256, height: 256 },
@@ -120,6 +122,9 @@ describe('resolveRequest', () => {
     [{ size: 60 }, free, /size: expected multiples of 8 from 8 to 4096, got 60/],
     [{ size: { width: 64, height: 60 } }, free, /size: expected multiples of 8 from 8 to 4096, got 60/],
     [{ output: 'latents', metadata: false }, free, /metadata: expected nothing with output latents/],
+    [{ clipSkip: 1 }, rules, /clipSkip: expected nothing/],
+    [{ promptSyntax: 'weights' }, rules, /promptSyntax: expected nothing/],
+    [{ promptSyntax: 'a1111' }, free, /promptSyntax: expected one of weights, plain/],
     [{ prompt: [] }, free, /prompt: expected at least one prompt/],
     [{ prompt: ['a', ''] }, free, /prompt\[1\]: expected words/],
     [{ prompt: ['a', 'b'], negativePrompt: ['c'] }, free, /negativePrompt: expected one, or one for each of 2 prompts/],
