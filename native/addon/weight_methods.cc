@@ -74,13 +74,16 @@ class MakePackJob : public Job {
       IRODORI_ASSIGN(std::shared_ptr<const SourceFile> source, SourceFile::Open(file));
       sources.push_back(std::move(source));
     }
-    IRODORI_ASSIGN(HostTensor tensor, EvaluateRecipe(recipe_, sources, &abort));
-    if (Elements(tensor.shape) != Elements(spec_.shape)) {
+    IRODORI_ASSIGN(std::unique_ptr<Recipe> recipe, Recipe::Parse(recipe_, sources));
+    if (Elements(recipe->shape()) != Elements(spec_.shape)) {
       return Status(Code::kShapeMismatch,
                     "makePack: expected a recipe of " + std::to_string(Elements(spec_.shape)) +
-                        " values, got " + std::to_string(Elements(tensor.shape)));
+                        " values, got " + std::to_string(Elements(recipe->shape())));
     }
-    IRODORI_ASSIGN(std::shared_ptr<Pack> pack, device_->device->MakePack(spec_, tensor, &abort));
+    IRODORI_RETURN_IF_ERROR(recipe->Prepare(&abort));
+    IRODORI_ASSIGN(std::shared_ptr<Pack> pack,
+                   device_->device->MakePackFrom(spec_, *recipe, &abort));
+    recipe->Finish();
     pack_ = std::make_shared<PackResource>(device_, std::move(pack));
     return Status::Ok();
   }

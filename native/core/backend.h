@@ -11,6 +11,7 @@
 #include "native/core/abort.h"
 #include "native/core/program.h"
 #include "native/core/status.h"
+#include "native/core/value_source.h"
 
 namespace irodori {
 
@@ -83,6 +84,11 @@ class Device {
   // `abort`, here and in Bind: looked at every millisecond or so; then kAborted.
   virtual Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor,
                                                  AbortFlag abort = nullptr) = 0;
+  // The same of values that are made as they are read. A device that packs them in stretches never
+  // holds all of them; the others read them whole.
+  virtual Result<std::shared_ptr<Pack>> MakePackFrom(const ParamSpec& spec,
+                                                     const ValueSource& values,
+                                                     AbortFlag abort = nullptr);
   virtual Result<std::shared_ptr<Buffer>> Allocate(int64_t size_bytes) = 0;
   virtual Result<std::unique_ptr<Executable>> Bind(std::shared_ptr<const Program> program,
                                                    std::vector<std::shared_ptr<Pack>> packs,

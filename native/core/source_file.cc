@@ -9,9 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
-#include <vector>
 
-#include "native/core/float_types.h"
+#include "native/core/float_arrays.h"
 #include "native/core/message.h"
 #include "native/core/verify.h"
 
@@ -72,9 +71,16 @@ Status SourceFile::ReadExactly(int64_t begin, std::span<std::byte> out) const {
   return Status::Ok();
 }
 
+void SourceFile::Announce(int64_t begin, int64_t size) const {
+#ifdef POSIX_FADV_WILLNEED
+  if (size >= kDropBytes) (void)posix_fadvise(descriptor_, begin, size, POSIX_FADV_WILLNEED);
+#else
+  (void)begin, (void)size;
+#endif
+}
+
 void SourceFile::DropPages(int64_t begin, int64_t size) const {
 #ifdef POSIX_FADV_DONTNEED
-  // Advice only: what matters is that the page cache does not hold every weight a second time.
   if (size >= kDropBytes) (void)posix_fadvise(descriptor_, begin, size, POSIX_FADV_DONTNEED);
 #else
   (void)begin, (void)size;
@@ -89,35 +95,45 @@ Status SourceFile::Read(int64_t begin, std::span<std::byte> out) const {
 
 Status SourceFile::ReadFloats(int64_t begin, DType dtype, std::span<float> out,
                               AbortFlag abort) const {
+  try {
+    Scratch scratch;
+    IRODORI_RETURN_IF_ERROR(ReadFloats(begin, dtype, out, scratch, abort));
+  } catch (const std::bad_alloc&) {
+    return {Code::kOutOfMemory,
+            Message("file(", path_, "): expected memory to widen values, got none")};
+  }
+  DropPages(begin, static_cast<int64_t>(out.size()) * DTypeBytes(dtype));
+  return Status::Ok();
+}
+
+Status SourceFile::ReadFloats(int64_t begin, DType dtype, std::span<float> out, Scratch& scratch,
+                              AbortFlag abort) const {
   if (!IsFloat(dtype)) {
     return {Code::kUnsupportedFormat,
             Message("file(", path_, "): expected f32, f16 or bf16 values at ", begin, ", got ",
                     DTypeText(dtype))};
   }
   const bool narrow = dtype != DType::kF32;
-  const auto widen = dtype == DType::kF16 ? FloatFromF16 : FloatFromBF16;
-  const size_t element_bytes = narrow ? 2 : 4;
+  const auto element_bytes = static_cast<size_t>(DTypeBytes(dtype));
   const size_t most = std::min(out.size(), static_cast<size_t>(kAbortBytes) / element_bytes);
-  try {
-    std::vector<uint16_t> staging(narrow ? most : 0);
-    for (size_t done = 0; done < out.size();) {
-      IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
-      const std::span<float> piece = out.subspan(done, std::min(most, out.size() - done));
-      const int64_t at = begin + static_cast<int64_t>(done * element_bytes);
-      if (narrow) {
-        const std::span<uint16_t> bits(staging.data(), piece.size());
-        IRODORI_RETURN_IF_ERROR(ReadExactly(at, std::as_writable_bytes(bits)));
-        std::ranges::transform(bits, piece.begin(), widen);
+  Scratch::Loan<uint16_t> staging(scratch, narrow ? static_cast<int64_t>(most) : 0);
+  for (size_t done = 0; done < out.size();) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
+    const std::span<float> piece = out.subspan(done, std::min(most, out.size() - done));
+    const int64_t at = begin + static_cast<int64_t>(done * element_bytes);
+    if (narrow) {
+      const std::span<uint16_t> bits = staging.values().first(piece.size());
+      IRODORI_RETURN_IF_ERROR(ReadExactly(at, std::as_writable_bytes(bits)));
+      if (dtype == DType::kF16) {
+        FloatsFromF16(bits, piece.data());
       } else {
-        IRODORI_RETURN_IF_ERROR(ReadExactly(at, std::as_writable_bytes(piece)));
+        FloatsFromBF16(bits, piece.data());
       }
-      done += piece.size();
+    } else {
+      IRODORI_RETURN_IF_ERROR(ReadExactly(at, std::as_writable_bytes(piece)));
     }
-  } catch (const std::bad_alloc&) {
-    return {Code::kOutOfMemory,
-            Message("file(", path_, "): expected memory to widen values, got none")};
+    done += piece.size();
   }
-  DropPages(begin, static_cast<int64_t>(out.size() * element_bytes));
   return Status::Ok();
 }
 

@@ -10,6 +10,7 @@
 
 #include "native/core/abort.h"
 #include "native/core/program.h"
+#include "native/core/scratch.h"
 #include "native/core/status.h"
 
 namespace irodori {
@@ -33,12 +34,18 @@ class SourceFile {
   // only; other types are kUnsupportedFormat. `abort` is looked at every kAbortBytes.
   Status ReadFloats(int64_t begin, DType dtype, std::span<float> out,
                     AbortFlag abort = nullptr) const;
+  // The same for part of a tensor: pages are kept until DropPages. Throws bad_alloc.
+  Status ReadFloats(int64_t begin, DType dtype, std::span<float> out, Scratch& scratch,
+                    AbortFlag abort) const;
+  // Advice that a range is read next, and that its pages are not needed any more: the page cache
+  // must not hold every weight a second time. Small ranges share pages with their neighbours.
+  void Announce(int64_t begin, int64_t size) const;
+  void DropPages(int64_t begin, int64_t size) const;
 
  private:
   SourceFile(int descriptor, std::string path, int64_t size_bytes)
       : descriptor_(descriptor), path_(std::move(path)), size_bytes_(size_bytes) {}
   Status ReadExactly(int64_t begin, std::span<std::byte> out) const;
-  void DropPages(int64_t begin, int64_t size) const;
 
   int descriptor_;
   std::string path_;

@@ -1,4 +1,5 @@
 // The cpu device: chooses a kernel family, and makes packs, executables and lanes for it.
+#include <algorithm>
 #include <array>
 #include <new>
 #include <utility>
@@ -54,6 +55,20 @@ Status NoMemory(std::string_view what) {
   return {Code::kOutOfMemory, Message(what, ": expected memory, got none")};
 }
 
+// A tensor in memory, read in stretches.
+class TensorValues final : public ValueSource {
+ public:
+  explicit TensorValues(const HostTensor& tensor) : tensor_(tensor) {}
+  const Shape& shape() const override { return tensor_.shape; }
+  Status Read(int64_t first, std::span<float> out, Scratch&, AbortFlag) const override {
+    std::copy_n(tensor_.data.begin() + first, out.size(), out.begin());
+    return Status::Ok();
+  }
+
+ private:
+  const HostTensor& tensor_;
+};
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(const KernelTable& kernels, DeviceInfo info, std::shared_ptr<ThreadTeam> team)
@@ -63,7 +78,20 @@ class CpuDevice final : public Device {
 
   Result<std::shared_ptr<Pack>> MakePack(const ParamSpec& spec, const HostTensor& tensor,
                                          AbortFlag abort) override try {
-    return CpuPack::Make(kernels_, spec, tensor, abort);
+    const auto size = static_cast<int64_t>(tensor.data.size());
+    if (Elements(tensor.shape) != size) {
+      return Status(Code::kShapeMismatch,
+                    Message("pack: expected values for ", std::span<const int64_t>(tensor.shape),
+                            ", got ", size));
+    }
+    return CpuPack::Make(kernels_, spec, TensorValues(tensor), *team_, abort);
+  } catch (const std::bad_alloc&) {
+    return NoMemory("pack");
+  }
+
+  Result<std::shared_ptr<Pack>> MakePackFrom(const ParamSpec& spec, const ValueSource& values,
+                                             AbortFlag abort) override try {
+    return CpuPack::Make(kernels_, spec, values, *team_, abort);
   } catch (const std::bad_alloc&) {
     return NoMemory("pack");
   }

@@ -1,10 +1,15 @@
-// Rounds parameters to their type and lays them out for the kernels.
+// Rounds parameters to their type and lays them out for the kernels, in stretches that all threads
+// share.
 #include "native/cpu/pack.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <mutex>
+#include <new>
+#include <vector>
 
-#include "native/core/float_types.h"
+#include "native/core/float_arrays.h"
 #include "native/core/message.h"
 
 namespace irodori::cpu {
@@ -15,52 +20,125 @@ bool IsReal(DType dtype) {
 }
 
 void RoundPlain(std::span<const float> data, DType dtype, std::byte* out) {
+  auto* bits = reinterpret_cast<uint16_t*>(out);
   if (dtype == DType::kF32) {
     std::memcpy(out, data.data(), data.size_bytes());
-    return;
-  }
-  auto* bits = reinterpret_cast<uint16_t*>(out);
-  for (size_t i = 0; i < data.size(); ++i) {
-    bits[i] = dtype == DType::kBF16 ? BF16FromFloat(data[i]) : F16FromFloat(data[i]);
+  } else if (dtype == DType::kBF16) {
+    BF16FromFloats(data, bits);
+  } else {
+    F16FromFloats(data, bits);
   }
 }
 
-Status PackPlain(std::span<const float> data, DType dtype, std::byte* out, AbortFlag abort) {
-  constexpr size_t kPiece = kAbortBytes / sizeof(float);
-  while (!data.empty()) {
+// One parameter being packed, in blocks that are worth a thread's turn: panels, or runs of values.
+struct Stretches {
+  const KernelTable& kernels;
+  const ParamSpec& spec;
+  const ValueSource& values;
+  AbortFlag abort;
+  std::byte* out;
+  int64_t n, k;       // kGemm: [n, k]; kPlain: [values, 1]
+  int64_t rows;       // of a block; of the last one maybe fewer
+  int64_t row_bytes;  // of `rows` rows in `out`, divided by them
+
+  int64_t blocks() const { return (n + rows - 1) / rows; }
+
+  Status Block(int64_t block, Scratch& scratch) const {
     IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
-    const size_t count = std::min(kPiece, data.size());
-    RoundPlain(data.first(count), dtype, out);
-    data = data.subspan(count);
-    out += static_cast<int64_t>(count) * DTypeBytes(dtype);
+    const int64_t first = block * rows;
+    const int64_t count = std::min(rows, n - first);
+    std::byte* to = out + first * row_bytes;
+    if (spec.packing == Packing::kPlain && spec.dtype == DType::kF32) {
+      const std::span<float> place(reinterpret_cast<float*>(to), static_cast<size_t>(count));
+      return values.Read(first, place, scratch, abort);
+    }
+    Scratch::Loan<float> stretch(scratch, count * k);
+    IRODORI_RETURN_IF_ERROR(values.Read(first * k, stretch.values(), scratch, abort));
+    if (spec.packing == Packing::kGemm) {
+      return PackGemm(stretch.values().data(), count, k, spec.dtype, kernels.tile, to, abort);
+    }
+    RoundPlain(stretch.values(), spec.dtype, to);
+    return Status::Ok();
   }
-  return Status::Ok();
-}
+};
+
+// All blocks, by the team where there are several. The first failure is told, and ends the rest.
+class Packers {
+ public:
+  Packers(const Stretches& stretches, int threads)
+      : stretches_(stretches), scratch_(static_cast<size_t>(threads)) {}
+
+  Status Run(ThreadTeam& team) {
+    if (stretches_.blocks() == 1) {
+      Block(0, 0);
+    } else {
+      team.ParallelFor(
+          stretches_.blocks(),
+          [](void* self, int64_t block, int thread) {
+            static_cast<Packers*>(self)->Block(block, thread);
+          },
+          this);
+    }
+    return std::move(failure_);
+  }
+
+ private:
+  void Block(int64_t block, int thread) {
+    if (failed_.load(std::memory_order_relaxed)) return;
+    Status status;
+    try {
+      status = stretches_.Block(block, scratch_[static_cast<size_t>(thread)]);
+    } catch (const std::bad_alloc&) {
+      Fail({Code::kOutOfMemory, "pack: no memory"});  // short enough to need none itself
+      return;
+    }
+    if (!status.ok()) Fail(std::move(status));
+  }
+
+  void Fail(Status status) {
+    const std::lock_guard lock(mutex_);
+    if (!failed_.exchange(true)) failure_ = std::move(status);
+  }
+
+  const Stretches& stretches_;
+  std::vector<Scratch> scratch_;
+  std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  Status failure_;
+};
 
 }  // namespace
 
 Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const ParamSpec& spec,
-                                            const HostTensor& tensor, AbortFlag abort) {
-  const auto size = static_cast<int64_t>(tensor.data.size());
-  if (Elements(spec.shape) != size || Elements(tensor.shape) != size) {
+                                            const ValueSource& values, ThreadTeam& team,
+                                            AbortFlag abort) {
+  IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
+  const int64_t size = Elements(values.shape());
+  if (Elements(spec.shape) != size) {
     return Status(Code::kShapeMismatch,
                   Message("pack: expected ", std::span<const int64_t>(spec.shape), ", got ",
-                          std::span<const int64_t>(tensor.shape), " with ", size, " values"));
+                          std::span<const int64_t>(values.shape())));
   }
   if (!IsReal(spec.dtype) || (spec.packing == Packing::kGemm && spec.shape.empty())) {
     return Status(Code::kDtypeMismatch,
                   "pack: expected real numbers, in gemm packing of rank 1 or more");
   }
   const bool gemm = spec.packing == Packing::kGemm;
-  const int64_t n = gemm ? spec.shape[0] : 1;
-  const int64_t k = n == 0 ? 0 : size / n;
+  const GemmTile& tile = kernels.tile;
+  const int64_t n = gemm ? spec.shape[0] : size;
+  const int64_t k = !gemm ? 1 : n == 0 ? 0 : size / n;
   const int64_t bytes =
-      gemm ? GemmPackBytes(n, k, spec.dtype, kernels.tile) : size * DTypeBytes(spec.dtype);
+      gemm ? GemmPackBytes(n, k, spec.dtype, tile) : size * DTypeBytes(spec.dtype);
   HostMemory memory(bytes);
   if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
-  IRODORI_RETURN_IF_ERROR(
-      gemm ? PackGemm(tensor.data.data(), n, k, spec.dtype, kernels.tile, memory.data(), abort)
-           : PackPlain(tensor.data, spec.dtype, memory.data(), abort));
+  const int64_t unit = gemm ? tile.lanes : 1;
+  const int64_t units = std::max<int64_t>(kStretchValues / std::max<int64_t>(unit * k, 1), 1);
+  const int64_t row_bytes = (gemm ? GemmDepth(k, spec.dtype, tile) : 1) * DTypeBytes(spec.dtype);
+  const Stretches stretches{kernels, spec, values,       abort,    memory.data(),
+                            n,       k,    unit * units, row_bytes};
+  if (size > 0) {
+    IRODORI_RETURN_IF_ERROR(Packers(stretches, team.threads()).Run(team));
+  }
   return std::shared_ptr<Pack>(
       std::shared_ptr<CpuPack>(new CpuPack(kernels, spec, std::move(memory))));
 }

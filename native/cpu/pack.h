@@ -5,15 +5,19 @@
 
 #include "native/core/backend.h"
 #include "native/core/host_memory.h"
+#include "native/core/thread_team.h"
+#include "native/core/value_source.h"
 #include "native/cpu/family.h"
 
 namespace irodori::cpu {
 
 class CpuPack final : public Pack {
  public:
-  // kGemm: panels of the family's lanes. kPlain: row-major in the parameter's type.
+  // kGemm: panels of the family's lanes. kPlain: row-major in the parameter's type. Stretches of a
+  // large one are read and packed by all threads of the team.
   static Result<std::shared_ptr<Pack>> Make(const KernelTable& kernels, const ParamSpec& spec,
-                                            const HostTensor& tensor, AbortFlag abort);
+                                            const ValueSource& values, ThreadTeam& team,
+                                            AbortFlag abort);
 
   int64_t size_bytes() const override { return memory_.size_bytes(); }
   std::byte* data() const { return memory_.data(); }

@@ -7,7 +7,7 @@ import { isRead, type StampedFile, type TensorEntry } from '../weights/checkpoin
 import { DTYPE_CODES } from './addon'
 
 const MAGIC = 0x43525249
-const VERSION = 1
+const VERSION = 2
 const OP = { tensor: 0, literal: 1, slice: 2, concat: 3, reshape: 4, permute: 5, addLowRank: 6 } as const
 
 export interface EncodedRecipe {

@@ -1,8 +1,11 @@
 // Fuzz target of recipes: evaluated over one small file; whatever comes out has as many values as
-// its shape says.
+// its shape says, and is the same when it is read in parts.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
+#include <vector>
 
 #include "native/core/bytes.h"
 #include "native/core/recipe.h"
@@ -25,6 +28,23 @@ std::shared_ptr<const irodori::SourceFile> AnyFile() {
   return source.value();
 }
 
+// Parts of the recipe, read on their own, are parts of the whole.
+void ReadAgain(std::span<const std::byte> bytes,
+               std::span<const std::shared_ptr<const irodori::SourceFile>> sources,
+               std::span<const float> whole) {
+  irodori::Result<std::unique_ptr<irodori::Recipe>> recipe = irodori::Recipe::Parse(bytes, sources);
+  REQUIRE(recipe.ok() && recipe.value()->Prepare(nullptr).ok());
+  irodori::Scratch scratch;
+  const size_t step = whole.size() / 3 + 1;
+  for (size_t first = 0; first < whole.size(); first += step) {
+    std::vector<float> part(std::min(step, whole.size() - first));
+    const auto begin = static_cast<int64_t>(first);
+    REQUIRE(recipe.value()->Read(begin, part, scratch, nullptr).ok());
+    REQUIRE(std::memcmp(part.data(), whole.data() + first, part.size() * sizeof(float)) == 0);
+  }
+  recipe.value()->Finish();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -32,8 +52,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto recipe = std::as_bytes(std::span(data, size));
   const irodori::Result<irodori::HostTensor> result = irodori::EvaluateRecipe(recipe, sources);
   if (result.ok()) {
-    REQUIRE(static_cast<int64_t>(result.value().data.size()) ==
-            irodori::Elements(result.value().shape));
+    const std::vector<float>& whole = result.value().data;
+    REQUIRE(static_cast<int64_t>(whole.size()) == irodori::Elements(result.value().shape));
+    ReadAgain(recipe, sources, whole);
   } else {
     REQUIRE(!result.status().message().empty() && irodori::IsUtf8(result.status().message()));
   }

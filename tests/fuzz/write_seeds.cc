@@ -165,6 +165,13 @@ void Recipes(const std::filesystem::path& folder) {
   out.Number(uint32_t{0});
   op(RecipeOp::kReshape);
   out.WriteShape({3, 1, 2});
+  for (const Shape& factor : {Shape{3, 1}, Shape{1, 1, 2}}) {
+    op(RecipeOp::kLiteral);
+    out.WriteShape(factor);
+    for (int64_t i = 0; i < Elements(factor); ++i) out.Number(0.5f);
+  }
+  op(RecipeOp::kAddLowRank);
+  out.Number(2.f);
   Write(folder / "all", out.bytes());
 }
 

@@ -4,7 +4,9 @@
 
 #include <bit>
 #include <cmath>
+#include <vector>
 
+#include "native/core/float_arrays.h"
 #include "tests/native/check.h"
 
 namespace irodori::test {
@@ -77,6 +79,39 @@ TEST(FloatTypesRoundToNearestEven) {
     if (wrong != 0)
       Fail(__FILE__, __LINE__, Message(format.mantissa_bits, " mantissa bits: ", wrong, " wrong"));
   }
+}
+
+// The loops over arrays give the bits of the functions of one value.
+TEST(FloatArraysAgree) {
+  std::vector<uint16_t> bits(0x10000);
+  for (uint32_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<uint16_t>(i);
+  std::vector<float> wide(bits.size());
+  int wrong = 0;
+  const auto same = [](float a, float b) {
+    return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
+  };
+  FloatsFromF16(bits, wide.data());
+  for (size_t i = 0; i < bits.size(); ++i) wrong += !same(wide[i], FloatFromF16(bits[i]));
+  FloatsFromBF16(bits, wide.data());
+  for (size_t i = 0; i < bits.size(); ++i) wrong += !same(wide[i], FloatFromBF16(bits[i]));
+  // Around every bf16: ties, neighbours and NaNs of all kinds.
+  std::vector<float> values;
+  for (uint32_t i = 0; i <= 0xffff; ++i) {
+    for (const uint32_t low : {0x0000U, 0x0001U, 0x7fffU, 0x8000U, 0x8001U, 0xffffU})
+      values.push_back(std::bit_cast<float>(i << 16 | low));
+  }
+  values.push_back(1);  // an odd number of them
+  std::vector<uint16_t> narrow(values.size() + 1);
+  BF16FromFloats(values, narrow.data());
+  for (size_t i = 0; i < values.size(); ++i) wrong += narrow[i] != BF16FromFloat(values[i]);
+  std::vector<uint32_t> pairs(values.size() / 2 + 1);
+  BF16PairsFromFloats(values, pairs.data());
+  narrow.back() = 0;
+  for (size_t i = 0; i < pairs.size(); ++i)
+    wrong += pairs[i] != (narrow[2 * i] | uint32_t{narrow[2 * i + 1]} << 16);
+  F16FromFloats(values, narrow.data());
+  for (size_t i = 0; i < values.size(); ++i) wrong += narrow[i] != F16FromFloat(values[i]);
+  CHECK(wrong == 0);
 }
 
 }  // namespace

@@ -59,6 +59,11 @@ class RecipeWriter : public ByteWriter {
     for (const uint32_t axis : order) Number(axis);
     return *this;
   }
+  RecipeWriter& AddLowRank(float scale) {
+    Op(RecipeOp::kAddLowRank);
+    Number(scale);
+    return *this;
+  }
 
  private:
   void Op(RecipeOp op) { Number(static_cast<uint8_t>(op)); }
@@ -97,6 +102,73 @@ TEST(RecipeOps) {
   GIVES(RecipeWriter().Count(0, {2, 2, 1, 3}).Permute({0, 2, 3, 1}), {2, 1, 3, 2},
         {0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11});
   GIVES(RecipeWriter().Count(3, {}).Permute({}), {}, {3});
+  // W + 0.5 · up · down, of rank 1, and of a rank that is no multiple of four.
+  GIVES(RecipeWriter().Count(0, {2, 2}).Count(1, {2, 1}).Count(3, {1, 2}).AddLowRank(0.5F), {2, 2},
+        {1.5, 3, 5, 7});
+  GIVES(RecipeWriter().Count(0, {1, 1, 2}).Count(0, {1, 5}).Count(0, {5, 1, 2}).AddLowRank(1),
+        {1, 1, 2}, {60, 71});
+  GIVES(RecipeWriter().Count(0, {2}).Count(1, {2, 1}).Count(3, {1}).AddLowRank(-1), {2}, {-3, -5});
+}
+
+// Every op at a size that takes several stretches, against the definition.
+TEST(RecipeStretches) {
+  constexpr int64_t kRows = 40, kChannels = 500, kTaps = 9;
+  constexpr int64_t kSize = kRows * kChannels * kTaps;
+  static_assert(kSize > 2 * kStretchValues);
+  const auto value = [](int64_t row, int64_t channel, int64_t tap) {
+    return static_cast<double>((row * kChannels + channel) * kTaps + tap);
+  };
+  std::vector<double> ohwi, turned, middle, beside;
+  for (int64_t o = 0; o < kRows; ++o) {
+    for (int64_t t = 0; t < kTaps; ++t)
+      for (int64_t i = 0; i < kChannels; ++i) ohwi.push_back(value(o, i, t));
+    for (int64_t i = 7; i < 7 + 490; ++i)
+      for (int64_t t = 0; t < kTaps; ++t) middle.push_back(value(o, i, t));
+    for (int part = 0; part < 2; ++part)
+      for (int64_t i = 0; i < kChannels; ++i)
+        for (int64_t t = 0; t < kTaps; ++t) beside.push_back(value(o, i, t));
+  }
+  for (int64_t i = 0; i < kChannels; ++i)
+    for (int64_t t = 0; t < kTaps; ++t)
+      for (int64_t o = 0; o < kRows; ++o) turned.push_back(value(o, i, t));
+  const RecipeWriter all = RecipeWriter().Count(0, {kRows, kChannels, 3, 3});
+  GIVES(RecipeWriter(all).Permute({0, 2, 3, 1}), {kRows, 3, 3, kChannels}, ohwi);
+  GIVES(RecipeWriter(all).Permute({1, 2, 3, 0}), {kChannels, 3, 3, kRows}, turned);
+  GIVES(RecipeWriter(all).Slice(1, 7, 490), {kRows, 490, 3, 3}, middle);
+  GIVES(RecipeWriter(all).Count(0, {kRows, kChannels, 3, 3}).Concat(2, 1),
+        {kRows, 2 * kChannels, 3, 3}, beside);
+  // Slices whose blocks are larger than a stretch, and blocks that are read in part.
+  GIVES(RecipeWriter(all).Reshape({2, kSize / 2}).Slice(1, 1000, 3), {2, 3},
+        {1000, 1001, 1002, kSize / 2 + 1000.0, kSize / 2 + 1001.0, kSize / 2 + 1002.0});
+  GIVES(RecipeWriter(all).Permute({0, 2, 3, 1}).Reshape({kSize}).Slice(0, 4700, 2), {2},
+        {value(1, 200, 0), value(1, 201, 0)});
+  // up[o, r] = 2 o + r and down[r, i, t] = (r · channels + i) · taps + t
+  std::vector<double> summed;
+  for (int64_t o = 0; o < kRows; ++o)
+    for (int64_t i = 0; i < kChannels; ++i)
+      for (int64_t t = 0; t < kTaps; ++t) {
+        const double sum = value(o, i, t) + static_cast<double>(2 * o) * value(0, i, t) +
+                           static_cast<double>(2 * o + 1) * value(1, i, t);
+        summed.push_back(static_cast<float>(sum));
+      }
+  GIVES(RecipeWriter(all).Count(0, {kRows, 2}).Count(0, {2, kChannels, 3, 3}).AddLowRank(1),
+        {kRows, kChannels, 3, 3}, summed);
+}
+
+// Threads that read parts of one recipe at a time get what one that reads it all gets.
+TEST(RecipeIsReadInParts) {
+  const RecipeWriter recipe = RecipeWriter().Count(0, {300, 20, 3, 3}).Permute({0, 2, 3, 1});
+  const Result<HostTensor> whole = EvaluateRecipe(recipe.bytes(), {});
+  Result<std::unique_ptr<Recipe>> parsed = Recipe::Parse(recipe.bytes(), {});
+  CHECK_OK(parsed.status());
+  CHECK_OK(parsed.value()->Prepare(nullptr));
+  Scratch scratch;
+  for (const auto& [first, count] : std::vector<std::pair<int64_t, int64_t>>{
+           {0, 180}, {180, 360}, {1, 5}, {179, 2}, {100, 1000}, {53999, 1}}) {
+    std::vector<float> part(static_cast<size_t>(count));
+    CHECK_OK(parsed.value()->Read(first, part, scratch, nullptr));
+    CHECK(std::equal(part.begin(), part.end(), whole.value().data.begin() + first));
+  }
 }
 
 TEST(RecipeReadsFiles) {
@@ -148,7 +220,7 @@ TEST(RecipeRefusesForm) {
   REFUSES("one tensor left", RecipeWriter());
   REFUSES("one tensor left", RecipeWriter().Count(0, {1}).Count(0, {1}));
   RecipeWriter unknown;
-  unknown.Number(uint8_t{6});
+  unknown.Number(uint8_t{7});
   REFUSES("an op", unknown);
   REFUSES("on the stack", RecipeWriter().Slice(0, 0, 1));
   REFUSES("on the stack", RecipeWriter().Reshape({1}));
@@ -170,6 +242,17 @@ TEST(RecipeRefusesForm) {
   REFUSES("order of 2", RecipeWriter().Count(0, {2, 3}).Permute({0}));
   REFUSES("every axis once", RecipeWriter().Count(0, {2, 3}).Permute({0, 0}));
   REFUSES("every axis once", RecipeWriter().Count(0, {2, 3}).Permute({0, 2}));
+  REFUSES("three tensors", RecipeWriter().Count(0, {2, 3}).Count(0, {2, 1}).AddLowRank(1));
+  for (const auto& [up, down] : std::vector<std::pair<Shape, Shape>>{
+           {{3, 1}, {1, 3}}, {{2, 1}, {2, 3}}, {{2, 1}, {1, 2}}, {{2}, {1, 3}}, {{2, 3}, {3}}}) {
+    REFUSES("[O, r] and [r, ...]",
+            RecipeWriter().Count(0, {2, 3}).Count(0, up).Count(0, down).AddLowRank(1));
+  }
+  REFUSES("[O, r] and [r, ...]",
+          RecipeWriter().Count(0, {}).Count(0, {1, 1}).Count(0, {1}).AddLowRank(1));
+  RecipeWriter deep = RecipeWriter().Count(0, {1});
+  for (int i = 0; i < 300; ++i) deep.Reshape({1});
+  REFUSES("ops on one another", deep);
 }
 
 TEST(RecipeRefusesTruncationsAndSurvivesChanges) {
@@ -180,13 +263,16 @@ TEST(RecipeRefusesTruncationsAndSurvivesChanges) {
                                            .Slice(1, 1, 2)
                                            .Permute({1, 0})
                                            .Reshape({6})
+                                           .Count(1, {6, 2})
+                                           .Count(1, {2})
+                                           .AddLowRank(1)
                                            .bytes();
   CHECK_OK(EvaluateRecipe(bytes, {}).status());
   int accepted = 0;
   for (size_t size = 0; size < bytes.size(); ++size)
     accepted += EvaluateRecipe(std::span(bytes).first(size), {}).ok();
-  CHECK(accepted ==
-        4);  // one tensor is left after the first literal, concat, slice and permute as well
+  // One tensor is left after the first literal, concat, slice, permute and reshape as well.
+  CHECK(accepted == 5);
   std::mt19937 random(1);
   for (int round = 0; round < 20000; ++round) {
     std::vector<std::byte> changed = bytes;

@@ -2,8 +2,9 @@
 import { renameSync, truncateSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Device, DeviceWeights, openDevice, readSafetensorsIndex } from '../../../src/bindings'
-import type { ParamSpec, Program } from '../../../src/compile'
+import type { ParamSpec } from '../../../src/compile'
 import {
+  addLowRankRecipe,
   concatRecipe,
   literalRecipe,
   permuteRecipe,
@@ -12,31 +13,13 @@ import {
   sliceRecipe,
   tensorRecipe,
 } from '../../../src/graph/recipe'
-import { type Checkpoint, openCheckpoint } from '../../../src/weights/checkpoint'
+import { type Checkpoint, type LowRankTerm, openCheckpoint, type TensorEntry } from '../../../src/weights/checkpoint'
 import { encodeSafetensors } from '../../../src/weights/safetensorsWriter'
-import { BACKENDS, chain, emptyCheckpoint, loadProgram, noise, rejection, scratchFolder } from './fixtures'
+import { BACKENDS, chain, emptyCheckpoint, giveBack, loadProgram, noise, rejection, scratchFolder } from './fixtures'
 
 const folder = scratchFolder()
 const float = (values: number[], shape: number[]) => ({ dtype: 'f32' as const, shape, data: Float32Array.from(values) })
 const counted = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i)
-
-/** A program that gives back its parameter: what a recipe evaluates to, seen from outside. */
-function giveBack(recipe: Recipe): Program {
-  const { shape } = recipe
-  const pitch = shape.at(-1) ?? 1
-  return {
-    name: 'giveBack',
-    buffers: [
-      { name: 'p', dtype: 'f32', shape, pitch, storage: { kind: 'param', index: 0 } },
-      { name: 'y', dtype: 'f32', shape, pitch, storage: { kind: 'output', index: 0 } },
-    ],
-    params: [{ recipe, packing: 'plain', dtype: 'f32', shape }],
-    inputs: [],
-    outputs: [{ name: 'y', buffer: 1 }],
-    steps: [{ kernel: 'elementwise', operands: [0], output: 1, attrs: [], epilogue: [], at: 'p' }],
-    arenaBytes: 0,
-  }
-}
 
 const plain = (recipe: Recipe): ParamSpec => ({ recipe, packing: 'plain', dtype: 'f32', shape: recipe.shape })
 
@@ -74,6 +57,16 @@ describe.each(BACKENDS)('weights on %s', (backend) => {
     ['joined along the inner axis', concatRecipe([b, a], 1), [10, 11, 12, 0, 1, 2, 13, 14, 15, 3, 4, 5]],
     ['another shape', reshapeRecipe(a, [3, 2]), [0, 1, 2, 3, 4, 5]],
     ['another order', permuteRecipe(a, [1, 0]), [0, 3, 1, 4, 2, 5]],
+    [
+      'a product of two factors, added',
+      addLowRankRecipe(
+        a,
+        literalRecipe(Float32Array.of(1, 2, 3, 4), [2, 2]),
+        literalRecipe(Float32Array.of(1, 0, 1, 0, 1, 1), [2, 3]),
+        0.5,
+      ),
+      [0.5, 2, 3.5, 4.5, 6, 8.5],
+    ],
     [
       'all of it',
       permuteRecipe(
@@ -233,6 +226,130 @@ describe.each(BACKENDS)('weights on %s', (backend) => {
       const y = new Float32Array(2)
       await executable.run({ rows: 1, inputs: {}, outputs: { y: [y] } })
       expect([...y]).toEqual(values)
+    }
+  })
+
+  it('reads parts and transposes of stored tensors', async () => {
+    const file = folder.write('joined.safetensors', encodeSafetensors({ qkv: float(counted(12), [6, 2]) }))
+    const parts = ({ name, begin, ...entry }: TensorEntry): TensorEntry[] => [
+      { ...entry, name: 'k', shape: [2, 2], begin: begin + 16, end: begin + 32 },
+      { ...entry, name: 'whole', shape: [2, 6], begin, transposed: true },
+    ]
+    const opened = await openCheckpoint([file], { readIndex: readSafetensorsIndex, parts })
+    using weights = new DeviceWeights(device, opened)
+    for (const [recipe, values] of [
+      [tensorRecipe('k', [2, 2]), [4, 5, 6, 7]],
+      [tensorRecipe('whole', [2, 6]), [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]],
+      [sliceRecipe(tensorRecipe('whole', [2, 6]), 0, 1, 1), [1, 3, 5, 7, 9, 11]],
+    ] as const) {
+      using executable = await loadProgram(device, giveBack(recipe), weights)
+      const y = new Float32Array(values.length)
+      await executable.run({ rows: 1, inputs: {}, outputs: { y: [y] } })
+      expect([...y]).toEqual(values)
+    }
+  })
+
+  describe('patched', () => {
+    let factors: ReadonlyMap<string, TensorEntry>
+    let identity: string
+    const term = (up: string, down: string, scale: number, mid?: string): LowRankTerm => {
+      const [u, d, m] = [factors.get(up), factors.get(down), mid === undefined ? undefined : factors.get(mid)]
+      if (!u || !d) throw new Error('no factor')
+      return { up: u, down: d, ...(m ? { mid: m } : {}), scale, identity }
+    }
+    const valuesOf = async (weights: DeviceWeights, recipe: Recipe) => {
+      using executable = await loadProgram(device, giveBack(recipe), weights)
+      const y = new Float32Array(recipe.shape.reduce((product, size) => product * size, 1))
+      await executable.run({ rows: 1, inputs: {}, outputs: { y: [y] } })
+      return [...y]
+    }
+
+    beforeAll(async () => {
+      const file = folder.write(
+        'lora.safetensors',
+        encodeSafetensors({
+          up: float([1, 10], [2, 1]),
+          down: float([1, 2, 3], [1, 3]),
+          // A kernel [1, 2, 1, 2] in three factors of ranks 1 and 2.
+          'conv.up': float([2], [1, 1, 1, 1]),
+          'conv.mid': float([1, 2, 3, 4], [1, 2, 1, 2]),
+          'conv.down': float([1, 0, 10, 1], [2, 2, 1, 1]),
+        }),
+      )
+      ;({ tensors: factors, identity } = await openCheckpoint([file], { readIndex: readSafetensorsIndex }))
+    })
+
+    it('adds products to what it names, inside of any recipe, and shares all other packs', async () => {
+      const own = openDevice({ device: backend })
+      const weights = new DeviceWeights(own, checkpoint)
+      const params = [plain(a), plain(b), plain(concatRecipe([a, b], 0))]
+      const packs = await weights.packs(params)
+      const patched = weights.patch({ terms: new Map([['a', [term('up', 'down', 1), term('up', 'down', 0.5)]]]) })
+      expect(patched.identity).not.toBe(weights.identity)
+      const other = await patched.packs(params)
+      expect(other.map((pack, index) => pack === packs[index])).toEqual([false, true, false])
+      expect(patched.patch(undefined).identity).toBe(weights.identity)
+      expect(await patched.patch(undefined).packs(params)).toEqual(packs)
+      patched.dispose()
+      weights.dispose()
+      own.dispose()
+    })
+
+    it('sums in float32, whatever it is stored in', async () => {
+      using weights = new DeviceWeights(device, checkpoint)
+      using once = weights.patch({ terms: new Map([['a', [term('up', 'down', 2)]]]) })
+      expect(await valuesOf(once, a)).toEqual([2, 5, 8, 23, 44, 65])
+      expect(await valuesOf(once, permuteRecipe(concatRecipe([b, a], 1), [1, 0]))).toEqual([
+        10, 13, 11, 14, 12, 15, 2, 23, 5, 44, 8, 65,
+      ])
+      using twice = once.patch({ terms: new Map([['a', [term('up', 'down', 2), term('up', 'down', -1)]]]) })
+      expect(await valuesOf(twice, a)).toEqual([1, 3, 5, 13, 24, 35])
+      expect(await valuesOf(weights, a)).toEqual([0, 1, 2, 3, 4, 5])
+    })
+
+    it('multiplies three factors of a convolution', async () => {
+      const kernel = { dtype: 'f32' as const, shape: [1, 2, 1, 2], data: Float32Array.of(0, 0, 0, 100) }
+      const file = folder.write('kernel.safetensors', encodeSafetensors({ kernel }))
+      using weights = new DeviceWeights(device, await openCheckpoint([file], { readIndex: readSafetensorsIndex }))
+      using patched = weights.patch({ terms: new Map([['kernel', [term('conv.up', 'conv.down', 1, 'conv.mid')]]]) })
+      // mid[0, s, 0, x]: s = 0 is 1, 2 and s = 1 is 3, 4; down[s, i]: 1, 0 and 10, 1.
+      expect(await valuesOf(patched, tensorRecipe('kernel', [1, 2, 1, 2]))).toEqual([62, 84, 6, 108])
+    })
+
+    it('refuses to patch tensors that are not there', () => {
+      using weights = new DeviceWeights(device, checkpoint)
+      const patch = { terms: new Map([['gone', [term('up', 'down', 1)]]]) }
+      expect(() => weights.patch(patch)).toThrow(expect.objectContaining({ code: 'missing-tensor' }))
+    })
+  })
+
+  it('packs a large parameter in stretches as in one', async () => {
+    const [rows, taps, channels] = [150, 9, 77]
+    const values = noise(rows * taps * channels, 5)
+    const whole = literalRecipe(values, [rows, channels, 3, 3])
+    const file = folder.write(
+      'large.safetensors',
+      encodeSafetensors({ w: { dtype: 'f32', shape: [rows, channels, 3, 3], data: values } }),
+    )
+    using weights = new DeviceWeights(device, await openCheckpoint([file], { readIndex: readSafetensorsIndex }))
+    const stored = tensorRecipe('w', [rows, channels, 3, 3])
+    // Rows kept, rows turned into columns, and a range that begins in the middle of a row.
+    for (const shape of [
+      (recipe: Recipe) => permuteRecipe(recipe, [0, 2, 3, 1]),
+      (recipe: Recipe) => permuteRecipe(reshapeRecipe(recipe, [rows, taps * channels]), [1, 0]),
+      (recipe: Recipe) => sliceRecipe(reshapeRecipe(recipe, [rows * taps * channels]), 0, 1000, 100_000),
+      (recipe: Recipe) => sliceRecipe(reshapeRecipe(recipe, [rows, taps * channels]), 1, 5, 600),
+    ]) {
+      const [got, want] = [shape(stored), shape(whole)]
+      const results: Float32Array[] = []
+      for (const recipe of [got, want]) {
+        using executable = await loadProgram(device, giveBack(recipe), weights)
+        const y = new Float32Array(recipe.shape.reduce((product, size) => product * size, 1))
+        await executable.run({ rows: 1, inputs: {}, outputs: { y: [y] } })
+        results.push(y)
+      }
+      expect(results[0]).toEqual(results[1])
+      expect(results[0]?.some((value) => value !== 0)).toBe(true)
     }
   })
 

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { afterAll } from 'vitest'
 import { type Device, type DeviceWeights, type Executable, loadExecutable } from '../../../src/bindings'
 import { type Program, programRunnable } from '../../../src/compile'
+import type { Recipe } from '../../../src/graph/recipe'
 import programs from '../../e2e/lifecycle/programs.cjs'
 
 export const BACKENDS = ['reference', 'cpu'] as const
@@ -14,6 +15,24 @@ export const { affine, chain, emptyCheckpoint, lookup, noise } = programs
 /** Loads a program made by hand. */
 export function loadProgram(device: Device, program: Program, weights: DeviceWeights): Promise<Executable> {
   return loadExecutable(device, programRunnable(program), weights)
+}
+
+/** A program that gives back its parameter: what a recipe evaluates to, seen from outside. */
+export function giveBack(recipe: Recipe): Program {
+  const { shape } = recipe
+  const pitch = shape.at(-1) ?? 1
+  return {
+    name: 'giveBack',
+    buffers: [
+      { name: 'p', dtype: 'f32', shape, pitch, storage: { kind: 'param', index: 0 } },
+      { name: 'y', dtype: 'f32', shape, pitch, storage: { kind: 'output', index: 0 } },
+    ],
+    params: [{ recipe, packing: 'plain', dtype: 'f32', shape }],
+    inputs: [],
+    outputs: [{ name: 'y', buffer: 1 }],
+    steps: [{ kernel: 'elementwise', operands: [0], output: 1, attrs: [], epilogue: [], at: 'p' }],
+    arenaBytes: 0,
+  }
 }
 
 /** What a call throws. */
