@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { dpmpp2m } from '../../src/samplers/dpmpp2m'
 import { runSampler, type SamplerRun, startSampler } from '../../src/samplers/drive'
+import { preservingLevel } from '../../src/samplers/level'
 import { philoxNoise, torchNoise } from '../../src/samplers/noise'
 import { edmPrediction } from '../../src/samplers/prediction'
 import { createSampler, SAMPLER_NAMES, type SamplerName } from '../../src/samplers/registry'
@@ -10,20 +11,26 @@ import type { Sampler, SamplerReply, SamplerRequest } from '../../src/samplers/s
 import { makeSchedule, type Schedule } from '../../src/samplers/schedule'
 import { edmSchedule } from '../../src/samplers/schedules/edm'
 import { scheduleFromConfig } from '../../src/samplers/schedules/fromConfig'
+import { splitNoise } from '../../src/samplers/splitNoise'
 import { replayTrace, traceSampler } from '../../src/samplers/trace'
 import { asHost, hostLatent, lincomb } from '../../src/tensor/latent'
 import { philoxNormals } from '../../src/tensor/philox'
 import {
   answer,
   answerBy,
+  answerDoubles,
+  asDoubles,
   DEVIATION,
   denoise,
+  doubles,
   edmToMin,
   evenFlow,
   evenSchedule,
   exact,
+  exactDrift,
   MEAN,
   noNoise,
+  SD_TABLE,
   single,
 } from '../unit/samplers/gaussian'
 
@@ -129,6 +136,107 @@ describe('order of convergence on a Gaussian', () => {
     }
   })
 
+  /**
+   * The slope between two numbers of steps so large that the asymptotic order shows, in float64.
+   *
+   * @param eta - of the drift that is solved, the noise being left out.
+   */
+  const orderDoubles = (sampler: Sampler, schedule: (n: number) => Schedule, eta = 0) => {
+    const error = (n: number) => {
+      const run = schedule(n)
+      const [first, last] = [run.levels[0], run.levels[n]]
+      if (first === undefined || last === undefined) throw new Error('empty schedule')
+      const starts = [-1.5, -0.2, 0.4, 1.9].map((z) => z * first.sigma)
+      const silence = () => doubles(starts.map(() => 0))
+      const end = asDoubles(runSampler(sampler, doubles(starts), run, silence, answerDoubles)).values
+      return Math.max(...starts.map((x, i) => Math.abs((end[i] ?? Number.NaN) - exactDrift(x, first, last, eta))))
+    }
+    return Math.log2(error(128) / error(256))
+  }
+
+  /** Steps that grow from very small ones, so that the first, of low order for want of history, do not show. */
+  const growing = (n: number) => {
+    const [max, min] = [SD_TABLE.ratioAt(999), SD_TABLE.ratioAt(0)]
+    const ratio = (i: number) => max * (min / max) ** ((i / n) ** 2)
+    const levels = Array.from({ length: n + 1 }, (_, i) => preservingLevel(ratio(i), SD_TABLE.timeOf(ratio(i))))
+    return makeSchedule('preserving', levels, SD_TABLE)
+  }
+
+  test.each<[SamplerName, Readonly<Record<string, unknown>>, number, ((n: number) => Schedule)?]>([
+    ['dpm2', {}, 2],
+    ['dpm2', {}, 2, flow],
+    ['dpmpp2s', {}, 2],
+    ['dpmpp2s', { solverType: 'heun' }, 2],
+    ['dpmpp2m', { solverType: 'heun' }, 2],
+    ['dpmpp2m', {}, 2, flow],
+    ['dpmpp3m', {}, 2], // not 3, see dpmppMultistep.ts
+    ['unipc', { corrector: false }, 2],
+    ['unipc', { corrector: false }, 2, flow],
+    ['unipc', {}, 3],
+    ['unipc', {}, 3, flow],
+    ['unipc', { solverType: 'bh1' }, 3],
+    ['unipc', { order: 3, corrector: false }, 3, growing],
+    ['unipc', { order: 3 }, 4, growing],
+    ['deis', {}, 2],
+    ['deis', { order: 3 }, 3, growing],
+    ['lms', { order: 2 }, 2],
+    ['lms', { order: 3 }, 3, growing],
+    ['lms', {}, 4, growing],
+    ['pndm', {}, 2], // its weights are those of equal steps
+    ['dpmppSde', { eta: 0 }, 2],
+  ])('%s %j is of order %d', (name, options, want, schedule = smooth) => {
+    const sampler = createSampler(name, name === 'unipc' ? { lowerOrderFinal: false, ...options } : options)
+    expect(Math.abs(orderDoubles(sampler, schedule) - want)).toBeLessThan(0.2)
+  })
+
+  test.each<[SamplerName, Readonly<Record<string, unknown>>, number, number]>([
+    ['eulerAncestral', { eta: 0.5 }, 0.25, 1], // k-diffusion's eta counts squared
+    ['ddim', { eta: 0.5 }, 0.25, 1],
+    ['dpm2Ancestral', {}, 1, 1],
+    ['dpmpp2mSde', { eta: 0.5 }, 0.5, 2],
+    ['dpmpp2mSde', { eta: 0.5, solverType: 'heun' }, 0.5, 2],
+    ['dpmpp3mSde', { eta: 0.5 }, 0.5, 2],
+  ])('the drift of %s %j is solved with eta = %d, order %d', (name, options, eta, want) => {
+    expect(Math.abs(orderDoubles(createSampler(name, options), smooth, eta) - want)).toBeLessThan(0.2)
+  })
+
+  test.each(['eulerAncestral', 'ddpm', 'dpmppSde', 'dpmpp2mSde', 'dpmpp3mSde'] as const)(
+    '%s with eta = 1 solves the drift exactly, x0 being constant along it',
+    (name) => {
+      const schedule = smooth(7)
+      const [first, last] = [schedule.levels[0], schedule.levels[7]]
+      if (first === undefined || last === undefined) throw new Error('empty schedule')
+      const end = runSampler(createSampler(name), doubles([1.1]), schedule, () => doubles([0]), answerDoubles)
+      expect(asDoubles(end).values[0]).toBeCloseTo(exactDrift(1.1, first, last, 1), 12)
+    },
+  )
+
+  test('UniPC of order 2 without its corrector is DPM-Solver++(2M)', () => {
+    const [a, b] = [
+      createSampler('unipc', { corrector: false, lowerOrderFinal: false }),
+      createSampler('dpmpp2m', { lowerOrderFinal: false }),
+    ].map((sampler) => asDoubles(runSampler(sampler, doubles([0.8]), smooth(9), noNoise, answerDoubles)).values[0])
+    expect(a).toBeCloseTo(b ?? Number.NaN, 12)
+  })
+
+  test('DPM++ 2M SDE with eta = 0 is 2M, 3M SDE is 3M, DDPM is DDIM with eta = 1', () => {
+    const noise = philoxNoise(3, [16])
+    const pairs = [
+      [createSampler('dpmpp2mSde', { eta: 0 }), createSampler('dpmpp2m')],
+      [
+        createSampler('dpmpp3mSde', { eta: 0 }),
+        createSampler('dpmpp3m', { lowerOrderFinal: false, solverType: 'heun' }),
+      ],
+      [createSampler('ddpm'), createSampler('ddim', { eta: 1 })],
+    ] as const
+    for (const pair of pairs) {
+      const [a, b] = pair.map((sampler) => asHost(runSampler(sampler, noise.initial, smooth(9), noise.between, answer)))
+      a?.data.forEach((value, i) => {
+        expect(value).toBeCloseTo(b?.data[i] ?? Number.NaN, 5)
+      })
+    }
+  })
+
   test('Euler and DDIM without fresh noise are one method', () => {
     for (const schedule of [evenSchedule(7), evenFlow(7), edmSchedule(7)]) {
       const x = hostLatent(philoxNormals(1, 0n, 64))
@@ -144,13 +252,23 @@ describe('order of convergence on a Gaussian', () => {
 
 describe('stochastic samplers reach the distribution', () => {
   const count = 10_000
-  test.each([
-    ['eulerAncestral', {}],
-    ['ddim', { eta: 0.5 }],
-    ['ddim', { eta: 1 }],
-    ['euler', { churn: 8 }],
-  ] as const)('%s %j', (name, samplerOptions) => {
-    for (const schedule of [evenSchedule(200), evenFlow(200)]) {
+  test.each<[SamplerName, Readonly<Record<string, unknown>>, number]>([
+    ['eulerAncestral', {}, 200],
+    ['ddim', { eta: 0.5 }, 200],
+    ['ddim', { eta: 1 }, 200],
+    ['euler', { churn: 8 }, 200],
+    ['heun', { churn: 8 }, 60],
+    ['ddpm', {}, 200],
+    ['ddpm', { variance: 'large' }, 200],
+    ['dpm2Ancestral', {}, 80],
+    ['dpmppSde', {}, 60],
+    ['dpmppSde', { eta: 0.6 }, 60],
+    ['dpmpp2mSde', {}, 80],
+    ['dpmpp2mSde', { eta: 0.4, solverType: 'heun' }, 80],
+    ['dpmpp3mSde', {}, 80],
+    ['eulerAncestralCfgpp', {}, 200],
+  ])('%s %j', (name, samplerOptions, steps) => {
+    for (const schedule of [evenSchedule(steps), evenFlow(steps)]) {
       const first = schedule.levels[0]
       const last = schedule.levels[schedule.levels.length - 1]
       if (first === undefined || last === undefined) throw new Error('empty schedule')
@@ -167,6 +285,43 @@ describe('stochastic samplers reach the distribution', () => {
       expect(Math.abs(mean - last.alpha * MEAN)).toBeLessThan(5 * (want / Math.sqrt(count)) + 0.02 * MEAN)
       expect(Math.abs(deviation / want - 1)).toBeLessThan(5 / Math.sqrt(2 * count) + 0.02)
     }
+  })
+
+  test('TCD keeps gamma of the noise of each jump: the chain of means and variances is computed exactly', () => {
+    const noise = philoxNoise(12, [count])
+    const { schedule, sampler } = scheduleFromConfig({ _class_name: 'TCDScheduler' }, 6)
+    const x = asHost(runSampler(sampler, noise.initial, schedule, noise.between, answer)).data
+    const mean = x.reduce((sum, value) => sum + value, 0) / count
+    const deviation = Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / count)
+    let [expected, variance] = [0, 1]
+    for (const [level, next] of schedule.steps()) {
+      const abar = SD_TABLE.abar[Math.floor(0.7 * next.t)] ?? Number.NaN
+      const [alpha, sigma] = [Math.sqrt(abar), Math.sqrt(1 - abar)]
+      const gain = (level.alpha * DEVIATION ** 2) / ((level.alpha * DEVIATION) ** 2 + level.sigma ** 2)
+      const r = sigma / level.sigma
+      const slope = r + (alpha - r * level.alpha) * gain // of x_s in x
+      const kept = next.alpha / alpha
+      expected = kept * (slope * expected + (alpha - r * level.alpha) * (1 - gain * level.alpha) * MEAN)
+      variance = (kept * slope) ** 2 * variance + 1 - kept ** 2
+    }
+    expect(Math.abs(mean - expected)).toBeLessThan(5 * Math.sqrt(variance / count) + 1e-4)
+    expect(Math.abs(deviation / Math.sqrt(variance) - 1)).toBeLessThan(5 / Math.sqrt(2 * count) + 1e-3)
+  })
+
+  test.each([1, 0.6])('DPM++ SDE with eta = %d: both parts of its noise make up the variance of the step', (eta) => {
+    const schedule = evenSchedule(4)
+    const [level, next] = schedule.steps()[0] ?? []
+    if (level === undefined || next === undefined) throw new Error('no step')
+    const trace = traceSampler(createSampler('dpmppSde', { eta }), schedule)
+    expect(trace.noises[0]?.to).toEqual(trace.noises[1]?.from) // parts of one path, without a gap
+    expect(trace.noises.slice(0, 2).map(({ from }) => from)[0]).toEqual(level)
+    expect(trace.noises[1]?.to).toEqual(next)
+    const inner = trace.requests[1]?.x.find(({ of }) => of === 'noise')?.coefficient ?? Number.NaN
+    const outer = trace.requests[2]?.x ?? []
+    const carried = outer.find(({ of }) => of === 'x')?.coefficient ?? Number.NaN
+    const rest = outer.find(({ of }) => of === 'noise')?.coefficient ?? Number.NaN
+    const { up } = splitNoise(level, next, eta)
+    expect(Math.hypot(carried * inner, rest)).toBeCloseTo(up, 12)
   })
 
   test('LCM draws from x0 anew at every step, so its result has the deviation of x0 given x', () => {

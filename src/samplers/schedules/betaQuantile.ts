@@ -28,6 +28,7 @@ const HALVINGS = 60
  * @param a - both shapes, above 0.
  */
 export function betaQuantile(p: number, a: number): number {
+  if (p === 0 || p === 0.5) return p // exactly: placings round what they make of it
   if (p > 0.5) return 1 - betaQuantile(1 - p, a)
   const wanted = 2 * p * mass(Math.PI / 4, a)
   let [low, high] = [0, Math.PI / 4] // theta

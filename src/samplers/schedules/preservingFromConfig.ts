@@ -139,7 +139,7 @@ function levelsFromConfig(builder: Builder): readonly Level[] {
       const timesteps = spacedTimesteps(spacing, T, steps, offset, true)
       const levels = through ? alongCurve(builder, through, timesteps) : entries(timesteps)
       const clean = className === 'DDPMScheduler' || config.boolean('set_alpha_to_one', className !== 'PNDMScheduler')
-      return [...levels, clean ? CLEAN : entryLevel(table, 0)]
+      return [...levels, clean ? CLEAN : through ? table.levelAt(0) : entryLevel(table, 0)]
     }
     case 'ratios': {
       checkInterpolation(config)

@@ -12,7 +12,7 @@ import { roundHalfEven, spacedTimesteps } from './spaced'
  *
  * `normal`: n points from T - 1 to 0. `sgmUniform`: n + 1 points, the last left out. `simple`: T - 1 - floor(i T / n).
  * `beta`: (T - 1) F^-1(1 - i / n) rounded, F of Beta(0.6, 0.6), repetitions left out (so there may be fewer).
- * `ddimUniform`: floor(T / n) i + 1; ComfyUI adds steps where T is no multiple of n, here there are always n.
+ * `ddimUniform`: floor(T / n) i + 1 (without the 1 for n = T); ComfyUI adds steps where T is no multiple of n, here there are always n.
  */
 export const TABLE_PLACINGS = {
   normal: (T, n) => evenly(T, n).slice(0, n),
@@ -22,7 +22,7 @@ export const TABLE_PLACINGS = {
     const all = Array.from({ length: n }, (_, i) => roundHalfEven(betaQuantile(1 - i / n, BETA_SHAPE) * (T - 1)))
     return all.filter((t, i) => t !== all[i - 1])
   },
-  ddimUniform: (T, n) => spacedTimesteps('leading', T, n, T > 1 ? 1 : 0, true),
+  ddimUniform: (T, n) => spacedTimesteps('leading', T, n, n < T ? 1 : 0, true),
 } as const satisfies Record<string, (T: number, n: number) => readonly number[]>
 
 /** Name of a {@link TABLE_PLACINGS}. */

@@ -1,14 +1,18 @@
 /** Planning runs from scheduler configs: overrides, defaults and everything that is refused. Numbers: tests/golden. */
 
 import { describe, expect, test } from 'vitest'
+import { SAMPLER_NAMES } from '../../../src/samplers/registry'
 import { parseSchedulerConfig } from '../../../src/samplers/schedules/config'
 import { scheduleFromConfig } from '../../../src/samplers/schedules/fromConfig'
 import type { SamplingOptions } from '../../../src/samplers/schedules/request'
+import { traceSampler } from '../../../src/samplers/trace'
 
 const SD = { beta_schedule: 'scaled_linear', beta_start: 0.00085, beta_end: 0.012 }
 const PNDM = { _class_name: 'PNDMScheduler', ...SD, clip_sample: false, set_alpha_to_one: false, steps_offset: 1 }
 const EULER = { _class_name: 'EulerDiscreteScheduler', ...SD }
 const DPM = { _class_name: 'DPMSolverMultistepScheduler', ...SD }
+const SINGLE = { _class_name: 'DPMSolverSinglestepScheduler', ...SD }
+const UNIPC = { _class_name: 'UniPCMultistepScheduler', ...SD }
 const FLOW = { _class_name: 'FlowMatchEulerDiscreteScheduler', shift: 3 }
 const FLUX = { _class_name: 'FlowMatchEulerDiscreteScheduler', use_dynamic_shifting: true }
 
@@ -102,6 +106,93 @@ describe('overrides', () => {
   })
 })
 
+describe("the config's own sampler", () => {
+  const EDM = { _class_name: 'EDMDPMSolverMultistepScheduler' }
+  test.each<[string, unknown, string]>([
+    ['DDPMScheduler', { clip_sample: false }, 'ddpm'],
+    ['PNDMScheduler', { skip_prk_steps: true }, 'pndm'],
+    ['LMSDiscreteScheduler', {}, 'lms'],
+    ['KDPM2DiscreteScheduler', {}, 'dpm2'],
+    ['KDPM2AncestralDiscreteScheduler', {}, 'dpm2Ancestral'],
+    ['DPMSolverSDEScheduler', {}, 'dpmppSde'],
+    ['DPMSolverMultistepScheduler', {}, 'dpmpp2m'],
+    ['DPMSolverMultistepScheduler', { algorithm_type: 'sde-dpmsolver++' }, 'dpmpp2mSde'],
+    ['DPMSolverMultistepScheduler', { algorithm_type: 'deis', solver_type: 'logrho' }, 'dpmpp2m'],
+    ['DPMSolverMultistepScheduler', { solver_order: 3 }, 'dpmpp3m'],
+    ['DPMSolverMultistepScheduler', { solver_order: 3, algorithm_type: 'sde-dpmsolver++' }, 'dpmpp3mSde'],
+    ['DPMSolverMultistepScheduler', { solver_order: 1 }, 'ddim'],
+    ['DPMSolverSinglestepScheduler', {}, 'dpmpp2s'],
+    ['UniPCMultistepScheduler', { solver_type: 'bh1', disable_corrector: [] }, 'unipc'],
+    ['DEISMultistepScheduler', { solver_order: 3 }, 'deis'],
+    ['TCDScheduler', {}, 'tcd'],
+    ['EDMEulerScheduler', {}, 'euler'],
+    ['EDMDPMSolverMultistepScheduler', { algorithm_type: 'sde-dpmsolver++' }, 'dpmpp2mSde'],
+    ['FlowMatchEulerDiscreteScheduler', { stochastic_sampling: true }, 'lcm'],
+    ['FlowMatchHeunDiscreteScheduler', {}, 'heun'],
+    ['FlowMatchLCMScheduler', {}, 'lcm'],
+  ])('%s %j is %s', (className, settings, want) => {
+    const config = { _class_name: className, ...(settings as object) }
+    const plan = scheduleFromConfig(config, 6)
+    expect(plan.samplerName).toBe(want)
+    expect(plan.usesUncond).toBe(false)
+    expect(plan.schedule.levels).toHaveLength(7)
+  })
+
+  test('options of its own count, and are overridden by those of the name and of the caller', () => {
+    const trace = (config: unknown, options?: SamplingOptions) => {
+      const { sampler, schedule } = scheduleFromConfig(config, 6, options)
+      return traceSampler(sampler, schedule)
+    }
+    const heun = { ...DPM, solver_type: 'heun' }
+    expect(trace(heun)).not.toEqual(trace(DPM))
+    expect(trace(DPM, { samplerOptions: { solverType: 'heun' } })).toEqual(trace(heun))
+    expect(trace(heun, { sampler: 'DPM++ 2M' })).toEqual(trace(heun))
+    expect(trace(DPM, { sampler: 'DPM++ 2M Heun' })).toEqual(trace(heun))
+    const unipc = { ...DPM, _class_name: 'UniPCMultistepScheduler' }
+    expect(trace({ ...unipc, solver_order: 3 })).not.toEqual(trace(unipc))
+    expect(trace({ ...unipc, solver_type: 'bh1' })).toEqual(trace(unipc, { sampler: 'uni_pc_bh1' }))
+  })
+
+  test('EDM models take any sampler, their own curves, and start from the noise of diffusers', () => {
+    const plan = scheduleFromConfig(EDM, 5, { sampler: 'heun', schedule: 'exponential' })
+    expect(plan.schedule.path).toBe('exploding')
+    expect(plan.initialScale).toBeCloseTo(Math.hypot(80, 1), 12)
+    expect(plan.schedule.levels[1]?.sigma).toBeCloseTo(80 * (0.002 / 80) ** 0.25, 9)
+    expect(plan.prediction.name).toBe('edm')
+  })
+
+  test('CFG++ says that it needs the estimate without the prompt', () => {
+    expect(scheduleFromConfig(EULER, 4, { sampler: 'euler_cfg_pp' }).usesUncond).toBe(true)
+  })
+})
+
+describe('placings by name', () => {
+  test.each(['normal', 'sgmUniform', 'simple', 'beta', 'ddimUniform', 'ays', 'aysSdxl', 'betaSigmas'])(
+    '%s goes with every sampler that is not of a distilled model, and ends in clean data but for DEIS',
+    (schedule) => {
+      for (const sampler of SAMPLER_NAMES.filter((name) => name !== 'lcm' && name !== 'tcd')) {
+        const { levels } = scheduleFromConfig(EULER, 10, { sampler, schedule }).schedule
+        expect(levels, sampler).toHaveLength(11)
+        const open = schedule === 'betaSigmas' && (sampler === 'deis' || sampler === 'pndm')
+        expect(levels[10]?.sigma === 0, sampler).toBe(!open)
+      }
+    },
+  )
+
+  test('flow models: what FlowMatch does is normal; the others are places in its table', () => {
+    expect(times(FLOW, 9, { schedule: 'normal' })).toEqual(times(FLOW, 9))
+    const simple = times(FLOW, 4, { schedule: 'simple' })
+    const shifted = [1, 0.75, 0.5, 0.25].map((s) => (3000 * s) / (1 + 2 * s))
+    simple.slice(0, 4).forEach((t, i) => {
+      expect(t).toBeCloseTo(shifted[i] ?? Number.NaN, 9)
+    })
+    for (const schedule of ['sgm_uniform', 'beta', 'ddim_uniform', 'use_beta_sigmas']) {
+      expect(times(FLOW, 8, { schedule })).toHaveLength(9)
+    }
+    expect(times({ ...FLOW, use_beta_sigmas: true }, 8)).toEqual(times(FLOW, 8, { schedule: 'betaSigmas' }))
+  })
+})
+
 describe('refusals', () => {
   const NAN = Number.NaN
   test.each<[string, unknown, number, SamplingOptions, string]>([
@@ -114,6 +205,49 @@ describe('refusals', () => {
     ['fractional table', { ...EULER, num_train_timesteps: 10.5 }, 4, {}, 'invalid-config'],
     ['wrong word', { ...EULER, timestep_spacing: 'middle' }, 4, {}, 'invalid-config'],
     ['wrong betas', { ...EULER, trained_betas: [0.1, 'x'] }, 2, {}, 'invalid-config'],
+    [
+      'noise prediction',
+      { ...DPM, algorithm_type: 'dpmsolver', final_sigmas_type: 'sigma_min' },
+      4,
+      {},
+      'unsupported-model',
+    ],
+    ['an order above 3', { ...DPM, solver_order: 4 }, 4, {}, 'invalid-config'],
+    ['learned variance', { ...DPM, variance_type: 'learned_range' }, 4, {}, 'unsupported-model'],
+    [
+      "DDPM's learned variance",
+      { _class_name: 'DDPMScheduler', clip_sample: false, variance_type: 'learned_range' },
+      4,
+      {},
+      'unsupported-model',
+    ],
+    ["DDPM's default clipping", { _class_name: 'DDPMScheduler' }, 4, {}, 'unsupported-model'],
+    ['singlestep SDE', { ...SINGLE, algorithm_type: 'sde-dpmsolver++' }, 4, {}, 'unsupported-model'],
+    ['singlestep of third order', { ...SINGLE, solver_order: 3 }, 4, {}, 'unsupported-model'],
+    ['UniPC on noise', { ...UNIPC, predict_x0: false }, 4, {}, 'unsupported-model'],
+    ['UniPC half corrected', { ...UNIPC, disable_corrector: [0] }, 4, {}, 'unsupported-model'],
+    ['UniPC with another solver', { ...UNIPC, solver_p: {} }, 4, {}, 'unsupported-model'],
+    [
+      'a seed in the config',
+      { _class_name: 'DPMSolverSDEScheduler', noise_sampler_seed: 1 },
+      4,
+      {},
+      'unsupported-model',
+    ],
+    ['logarithmic interpolation', { ...EULER, interpolation_type: 'log_linear' }, 4, {}, 'unsupported-model'],
+    ['scales', { _class_name: 'FlowMatchLCMScheduler', scale_factors: [1, 2] }, 4, {}, 'unsupported-model'],
+    ['EDM of x0', { _class_name: 'EDMEulerScheduler', prediction_type: 'sample' }, 4, {}, 'invalid-config'],
+    ['EDM with a spacing', { _class_name: 'EDMEulerScheduler' }, 4, { schedule: 'trailing' }, 'invalid-option'],
+    ['EDM with a shift', { _class_name: 'EDMEulerScheduler' }, 4, { shift: 2 }, 'invalid-option'],
+    ['flow with Align Your Steps', FLOW, 4, { schedule: 'ays' }, 'invalid-option'],
+    ['schedule with TCD', EULER, 4, { sampler: 'tcd', schedule: 'beta' }, 'invalid-option'],
+    [
+      'flow ending in a table',
+      { ...DPM, use_flow_sigmas: true, final_sigmas_type: 'sigma_min' },
+      4,
+      {},
+      'unsupported-model',
+    ],
     ['thresholding', { ...DPM, thresholding: true }, 4, {}, 'unsupported-model'],
     ['clipping', { ...PNDM, clip_sample: true }, 4, { sampler: 'ddim' }, 'unsupported-model'],
     ["DDIM's default clipping", { _class_name: 'DDIMScheduler' }, 4, {}, 'unsupported-model'],

@@ -8,19 +8,57 @@ import { edmSchedule } from '../../../src/samplers/schedules/edm'
 import { exponential } from '../../../src/samplers/schedules/exponential'
 import { flowSchedule } from '../../../src/samplers/schedules/flow'
 import { trainingTable } from '../../../src/samplers/schedules/trainingTable'
-import { asHost, type HostLatent, hostLatent } from '../../../src/tensor/latent'
+import { asHost, type HostLatent, hostLatent, type Latent, type LatentSpace } from '../../../src/tensor/latent'
 
 /** x0 ~ N(MEAN, DEVIATION^2) in every element. */
 export const MEAN = 0.7
 export const DEVIATION = 0.4
 
 /** E[x0 | x] = m + alpha c^2 / (alpha^2 c^2 + sigma^2) (x - alpha m). */
-export function denoise(x: HostLatent, { alpha, sigma }: Level): HostLatent {
-  const gain = (alpha * DEVIATION ** 2) / ((alpha * DEVIATION) ** 2 + sigma ** 2)
+export function denoise(x: HostLatent, level: Level): HostLatent {
   return hostLatent(
-    x.data.map((value) => MEAN + gain * (value - alpha * MEAN)),
+    x.data.map((value) => estimate(value, level)),
     x.shape,
   )
+}
+
+/** {@link denoise} of one number. */
+function estimate(x: number, { alpha, sigma }: Level): number {
+  const gain = (alpha * DEVIATION ** 2) / ((alpha * DEVIATION) ** 2 + sigma ** 2)
+  return MEAN + gain * (x - alpha * MEAN)
+}
+
+/** A latent in float64: what is left of errors below float32's rounding. */
+export interface Doubles extends Latent {
+  readonly values: readonly number[]
+}
+
+const doublesSpace: LatentSpace = {
+  name: 'doubles',
+  combine(terms) {
+    const [first] = terms
+    if (first === undefined) throw new Error('no terms')
+    const sum = (i: number) =>
+      terms.reduce(
+        (total, [coefficient, latent]) => total + coefficient * (asDoubles(latent).values[i] ?? Number.NaN),
+        0,
+      )
+    return doubles(asDoubles(first[1]).values.map((_, i) => sum(i)))
+  },
+}
+
+export function doubles(values: readonly number[]): Doubles {
+  return { space: doublesSpace, values }
+}
+
+export function asDoubles(latent: Latent): Doubles {
+  if (latent.space !== doublesSpace) throw new Error(`expected doubles, got ${latent.space.name}`)
+  return latent as Doubles
+}
+
+/** Answers a sampler with {@link denoise} in float64. */
+export function answerDoubles({ x, level }: SamplerRequest): SamplerReply {
+  return { x, x0: doubles(asDoubles(x).values.map((value) => estimate(value, level))) }
 }
 
 /** Answers a sampler with {@link denoise}. */
@@ -55,6 +93,16 @@ export function answerBy(prediction: Prediction): (request: SamplerRequest) => S
 export function exact(x: number, from: Level, to: Level): number {
   const scale = ({ alpha, sigma }: Level) => Math.hypot(alpha * DEVIATION, sigma)
   return to.alpha * MEAN + ((x - from.alpha * MEAN) / scale(from)) * scale(to)
+}
+
+/**
+ * Where the reverse stochastic equation without its noise takes `x`: in s = sigma / alpha its drift is (1 + eta) times
+ * that of the flow.
+ */
+export function exactDrift(x: number, from: Level, to: Level, eta: number): number {
+  const scale = ({ alpha, sigma }: Level) => Math.hypot(DEVIATION, sigma / alpha)
+  const deviation = (x / from.alpha - MEAN) * (scale(to) / scale(from)) ** (1 + eta)
+  return to.alpha * (MEAN + deviation)
 }
 
 /** The training table of Stable Diffusion. */

@@ -41,3 +41,13 @@ test('at t = 0 the estimate is x itself', () => {
   )
   expect(asHost(result).data[0]).toBe(1.5)
 })
+
+test('without boundary scalings the estimate is x0', () => {
+  const schedule = evenFlow(2)
+  const noise = philoxNoise(2, [1])
+  const result = runSampler(lcm({ boundary: false }), single(1.5), schedule, noise.between, ({ x }) => ({
+    x,
+    x0: single(-0.5),
+  }))
+  expect(asHost(result).data[0]).toBe(-0.5)
+})

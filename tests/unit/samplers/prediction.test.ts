@@ -72,6 +72,15 @@ describe('what the network is given', () => {
     }
   })
 
+  test('EDM networks of diffusers that predict v have the opposite sign of c_out', () => {
+    const [x, out] = [hostLatent(Float32Array.of(0.7)), hostLatent(Float32Array.of(0.3))]
+    const opposite = hostLatent(Float32Array.of(-0.3))
+    const level = explodingLevel(2, 0)
+    expect(edmPrediction({ output: 'v' }).toX0(opposite, x, level).data).toEqual(
+      edmPrediction().toX0(out, x, level).data,
+    )
+  })
+
   test('a sigma_data that is no deviation is refused', () => {
     for (const sigmaData of [0, Number.NaN, -1]) {
       expect(() => edmPrediction({ sigmaData })).toThrowError(expect.objectContaining({ code: 'invalid-option' }))

@@ -3,12 +3,16 @@
 import { describe, expect, test } from 'vitest'
 import { explodingLevel, flowLevel, type Level, lambda, noiseRatio } from '../../../src/samplers/level'
 import { makeSchedule, startAt } from '../../../src/samplers/schedule'
+import { alignYourSteps } from '../../../src/samplers/schedules/alignYourSteps'
+import { betaQuantile } from '../../../src/samplers/schedules/betaQuantile'
+import { betaSigmas } from '../../../src/samplers/schedules/betaSigmas'
 import { edmSchedule } from '../../../src/samplers/schedules/edm'
 import { exponential } from '../../../src/samplers/schedules/exponential'
 import { flowSchedule, multistepFlowSigmas, shiftFlow, tableFlowSigmas } from '../../../src/samplers/schedules/flow'
 import { karras } from '../../../src/samplers/schedules/karras'
 import { lcmGrid } from '../../../src/samplers/schedules/lcmGrid'
 import { multistepTimesteps, roundHalfEven, SPACINGS, spacedTimesteps } from '../../../src/samplers/schedules/spaced'
+import { TABLE_PLACINGS } from '../../../src/samplers/schedules/tablePlacings'
 import { trainingTable } from '../../../src/samplers/schedules/trainingTable'
 import { evenFlow, evenSchedule, SD_TABLE } from './gaussian'
 
@@ -108,6 +112,37 @@ describe('levels between entries', () => {
   })
 })
 
+describe('levels in logarithms and at shares of a time', () => {
+  const zero = trainingTable({
+    schedule: 'scaled_linear',
+    betaStart: 0.00085,
+    betaEnd: 0.012,
+    timesteps: 1000,
+    zeroTerminalSnr: true,
+  })
+
+  test.each([
+    ['plain', SD_TABLE],
+    ['zero terminal SNR', zero],
+  ])('%s: timeOf is the inverse of logLevelAt', (_, table) => {
+    for (const t of [0, 0.3, 12, 499.5, 998, 998.4, 999]) {
+      const level = table.logLevelAt(t)
+      expect(table.timeOf(noiseRatio(level)), `t = ${t}`).toBeCloseTo(t, 4)
+      expect(level.alpha ** 2 + level.sigma ** 2).toBeCloseTo(1, 12)
+    }
+  })
+
+  test('a share of the time: an entry of a table, a share of s, a share of sigma; clean data stays', () => {
+    const { alpha, sigma, t } = SD_TABLE.atShare(SD_TABLE.levelAt(259), 0.7)
+    expect(t).toBe(181)
+    expect(sigma / alpha).toBeCloseTo(SD_TABLE.ratioAt(181), 5)
+    expect(evenFlow(4).atShare(flowLevel(0.8, 800), 0.25)).toEqual(flowLevel(0.2, 200))
+    expect(edmSchedule(4).atShare(explodingLevel(10, 0), 0.5)).toMatchObject({ alpha: 1, sigma: 5 })
+    const clean = { alpha: 1, sigma: 0, t: 0 }
+    for (const curve of [SD_TABLE, evenFlow(4), edmSchedule(4)]) expect(curve.atShare(clean, 0.5).sigma).toBe(0)
+  })
+})
+
 describe('spacings', () => {
   test('published timesteps', () => {
     const ends = (list: readonly number[]) => [...list.slice(0, 3), ...list.slice(-2)]
@@ -151,6 +186,58 @@ describe('curves', () => {
   test('exponential', () => {
     const want = [14.6146, 7.3249, 3.6712, 1.84, 0.9222, 0.4622, 0.2317, 0.1161, 0.0582, 0.0292]
     close(exponential(14.6146412, 0.0291672, 10), want, 4)
+  })
+
+  test('beta quantiles along noise ratios', () => {
+    const want = [14.6146, 13.9278, 12.491, 10.5976, 8.4424, 6.2014, 4.0462, 2.1528, 0.716, 0.0292]
+    close(betaSigmas(14.6146412, 0.0291672, 10), want, 4)
+    close(betaSigmas(10, 1, 1), [10], 12)
+  })
+
+  test('quantiles of Beta(0.6, 0.6) are symmetric and end at 0 and 1', () => {
+    expect([0, 0.5, 1].map((p) => betaQuantile(p, 0.6))).toEqual([0, expect.closeTo(0.5, 12), 1])
+    for (const p of [1e-9, 0.001, 0.2, 0.49]) {
+      expect(betaQuantile(p, 0.6) + betaQuantile(1 - p, 0.6)).toBeCloseTo(1, 9)
+      expect(betaQuantile(p, 1)).toBeCloseTo(p, 9) // the uniform distribution
+    }
+  })
+
+  test("ComfyUI's placings", () => {
+    const ratios = (timesteps: readonly number[]) => timesteps.map((t) => noiseRatio(SD_TABLE.logLevelAt(t)))
+    const first5 = (list: readonly number[]) => list.slice(0, 5)
+    expect(TABLE_PLACINGS.beta(1000, 10)).toEqual([999, 959, 876, 765, 637, 500, 362, 234, 123, 40])
+    close(first5(ratios(TABLE_PLACINGS.simple(1000, 10))), [14.6146, 8.3028, 5.0878, 3.3211, 2.2765], 4)
+    close(first5(ratios(TABLE_PLACINGS.normal(1000, 10))), [14.6146, 7.8399, 4.6092, 2.9183, 1.9502], 4)
+    close(first5(ratios(TABLE_PLACINGS.sgmUniform(1000, 10))), [14.6146, 8.3072, 5.0924, 3.3251, 2.2797], 4)
+    const uniform = ratios(TABLE_PLACINGS.ddimUniform(1000, 10))
+    close([uniform[0] ?? 0, uniform[1] ?? 0, uniform[9] ?? 0], [8.3907, 5.1344, 0.0413], 4)
+  })
+
+  test.each(['normal', 'sgmUniform', 'simple', 'ddimUniform'] as const)('%s gives n falling timesteps', (name) => {
+    for (const [T, n] of [
+      [1000, 1],
+      [1000, 7],
+      [1000, 1000],
+      [1, 1],
+    ] as const) {
+      const list = TABLE_PLACINGS[name](T, n)
+      expect(list).toHaveLength(n)
+      expect(list.every((t, i) => t >= 0 && t < (list[i - 1] ?? T))).toBe(true)
+    }
+  })
+
+  test('beta leaves repeated timesteps out', () => {
+    const list = TABLE_PLACINGS.beta(1000, 500)
+    expect(list.length).toBeLessThan(500)
+    expect(new Set(list).size).toBe(list.length)
+  })
+
+  test('Align Your Steps: the published ten, and between them linear in the logarithm', () => {
+    expect(alignYourSteps('ays', 10)).toEqual([14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152])
+    expect(alignYourSteps('aysSdxl', 5)).toEqual([14.615, 3.771, 1.342, 0.555, 0.234])
+    const twenty = alignYourSteps('ays', 20)
+    expect(twenty[1]).toBeCloseTo(Math.sqrt(14.615 * 6.475), 9)
+    expect(twenty[19]).toBeCloseTo(Math.sqrt(0.152 * 0.029), 9)
   })
 
   test('LCM grid', () => {
@@ -243,6 +330,19 @@ describe('schedules', () => {
     [4, { rho: 0 }],
   ])('an EDM schedule of %s steps with %j is refused', (n, options) => {
     expect(() => edmSchedule(n, options)).toThrowError(expect.objectContaining({ code: 'invalid-option' }))
+  })
+
+  test('EDM: the curve may be exponential and the last level repeated', () => {
+    const { levels } = edmSchedule(3, { sigmaMax: 100, sigmaMin: 0.01, curve: 'exponential', end: 'repeat' })
+    close(
+      levels.map(({ sigma }) => sigma),
+      [100, 1, 0.01, 0.01],
+      9,
+    )
+  })
+
+  test('flow schedules may end before clean data', () => {
+    expect(flowSchedule([1, 0.5], 1000, false, 0.5).levels.map(({ sigma }) => sigma)).toEqual([1, 0.5, 0.5])
   })
 
   test('flow times can be whole', () => {
