@@ -17,8 +17,8 @@ export interface GoldenCase {
   readonly folder: string
   readonly model?: string
   readonly file: string
-  readonly tolerance: { readonly f32: number; readonly bf16: Readonly<Record<string, number>> }
-  readonly torchBf16Error: Readonly<Record<string, number>>
+  /** Of f32 for all outputs, of the half types by output. */
+  readonly tolerance: { readonly f32: number } & Readonly<Record<'bf16' | 'f16', Readonly<Record<string, number>>>>
 }
 
 /** Files of a manifest with the hash it names. */

@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import save_file
 
 F32_TOLERANCE = 1e-5
-BF16_FACTOR = 1.5
+LOW_FACTOR = 1.5
+LOW = {"bf16": torch.bfloat16, "f16": torch.float16}
 WHY = (
     "float32: both sides sum in float32 in another order, and the sums of these networks stay below 1e5 terms; "
-    "bf16: at most 1.5 times the error that PyTorch's own bf16 has against its float32."
+    "bf16 and f16: at most 1.5 times the error that PyTorch's own half type has against its float32."
 )
 
 
@@ -47,12 +48,15 @@ def error(got, want):
 
 
 def run(model, call, inputs):
-    """Outputs in float32, and how far PyTorch's bf16 is from them."""
+    """Outputs in float32, and how far PyTorch's half types are from them."""
     with torch.no_grad():
         want = {name: value.float().contiguous() for name, value in call(model, inputs).items()}
-        low = {name: value.bfloat16() if value.is_floating_point() and "timestep" not in name else value for name, value in inputs.items()}
-        rough = call(copy.deepcopy(model).bfloat16(), low)
-        errors = {name: error(rough[name].float(), value) for name, value in want.items()}
+        errors = {}
+        for dtype, torch_dtype in LOW.items():
+            low = {name: value.to(torch_dtype) if value.is_floating_point() and "timestep" not in name else value for name, value in inputs.items()}
+            lowered = copy.deepcopy(model)
+            rough = call(lowered.half() if dtype == "f16" else lowered.bfloat16(), low)
+            errors[dtype] = {name: error(rough[name].float(), value) for name, value in want.items()}
     return want, errors
 
 
@@ -72,7 +76,7 @@ class Goldens:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def add(self, case, component, inputs, outputs, bf16_errors, seed, model=None, self_made=False):
+    def add(self, case, component, inputs, outputs, errors, seed, model=None, self_made=False):
         """Writes `<case>/<component>.safetensors` with `in.` and `out.` tensors."""
         tensors = {f"in.{name}": value.contiguous() for name, value in inputs.items()}
         tensors |= {f"out.{name}": value for name, value in outputs.items()}
@@ -81,8 +85,8 @@ class Goldens:
         assert all(torch.isfinite(value).all() for value in outputs.values()), case
         self.cases.append({
             "case": case, "component": component, "file": f"{case}/{component}.safetensors", "seed": seed, **({"model": model} if model else {}),
-            "tolerance": {"f32": F32_TOLERANCE, "bf16": {name: BF16_FACTOR * value for name, value in bf16_errors.items()}},
-            "torchBf16Error": bf16_errors, **({"self": True} if self_made else {}),
+            "tolerance": {"f32": F32_TOLERANCE, **{dtype: {name: LOW_FACTOR * value for name, value in of.items()} for dtype, of in errors.items()}},
+            "torchError": errors, **({"self": True} if self_made else {}),
         })
 
     def finish(self, **versions):

@@ -1,4 +1,4 @@
-/** Networks through `loadComponent` against diffusers and transformers, on every backend, in f32 and bf16. */
+/** Networks through `loadComponent` against diffusers and transformers, on every backend, in f32, bf16 and f16. */
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -25,7 +25,7 @@ describe.each(BACKENDS)('%s', (backend) => {
   })
   afterAll(() => device.dispose())
 
-  const load = (golden: GoldenCase, dtype: 'f32' | 'bf16', folder = golden.folder): Promise<Component> =>
+  const load = (golden: GoldenCase, dtype: 'f32' | 'bf16' | 'f16', folder = golden.folder): Promise<Component> =>
     loadComponent(folder, golden.component, { device, dtype })
 
   describe.each(cases)('$net $case $component', (golden) => {
@@ -40,12 +40,12 @@ describe.each(BACKENDS)('%s', (backend) => {
       }
     })
 
-    it('is as close in bf16 as PyTorch is', async () => {
+    it.each(['bf16', 'f16'] as const)('is as close in %s as PyTorch is', async (dtype) => {
       const { inputs, outputs } = await readCase(golden)
-      using component = await load(golden, 'bf16')
+      using component = await load(golden, dtype)
       const got = await component.run(inputs, { outputs: Object.keys(outputs) })
       for (const [name, want] of Object.entries(outputs)) {
-        const allowed = golden.tolerance.bf16[name] ?? 0
+        const allowed = golden.tolerance[dtype][name] ?? 0
         expect(relativeL2(numbers(got[name]), numbers(want)), name).toBeLessThan(allowed)
       }
     })
