@@ -26,7 +26,7 @@ export interface MatchedLoras {
  *
  * @param components - the checkpoints of `unet`, `text_encoder`, `text_encoder_2`, under the networks' names.
  *
- * Throws `lora-mismatch` for a LoRA of another family: layers whose factors do not fit the model's tensors, or none that
+ * Throws `lora-mismatch` for a LoRA of another family: layers whose factors do not fit the model's tensors, or few that
  * the model has. `context` has all of them.
  */
 export function matchLoras(uses: readonly LoraUse[], components: ReadonlyMap<string, Checkpoint>): MatchedLoras {
@@ -55,7 +55,7 @@ export function matchLoras(uses: readonly LoraUse[], components: ReadonlyMap<str
       list.push(termOf(layer, scale, lora.identity))
       ofComponent.set(target.name, list)
     }
-    if (mismatched.length > 0 || unknown.length === lora.layers.length) {
+    if (mismatched.length > 0 || unknown.length === lora.layers.length || mostlyUnknown(lora, places)) {
       throw mismatch(lora, [...components.keys()], unknown, mismatched)
     }
     unused.push(...[...lora.unused, ...unknown].map((name) => `${lora.file}: ${name}`))
@@ -64,6 +64,14 @@ export function matchLoras(uses: readonly LoraUse[], components: ReadonlyMap<str
     patches: new Map([...terms].map(([name, ofComponent]) => [name, { terms: ofComponent }])),
     unused: unused.sort(),
   }
+}
+
+/** Whether some component of the model lacks more than half of the layers that are for it. */
+function mostlyUnknown({ layers }: Lora, places: ReadonlyMap<string, ReadonlyMap<string, TensorEntry>>): boolean {
+  return [...places].some(([component, known]) => {
+    const own = layers.filter((layer) => layer.component === component)
+    return own.filter(({ path }) => !known.has(path)).length > own.length / 2
+  })
 }
 
 function mismatch(
