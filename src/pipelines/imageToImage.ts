@@ -1,6 +1,7 @@
 /**
  * Image to image: runs start from a picture's latent with the noise of a later level (Meng et al. 2021, "SDEdit",
- * arXiv:2108.01073, algorithm 1). The step it starts at is diffusers': the last `floor(steps * strength)` are taken.
+ * arXiv:2108.01073, algorithm 1). The step it starts at is diffusers': of n steps the last n * strength are taken, cut, or
+ * rounded up for flow models.
  */
 
 import { EngineError } from '../errors'
