@@ -68,17 +68,20 @@ def save_tokenizer(path, out):
 
 
 def save_labels(rows, path):
-    """Per item and language its label first and then every other caption it was trained on; without colours and pairs."""
+    """Per item its emoji, and by language its label first and then every other caption; without colours and pairs."""
     items = {}
     for index, row in enumerate(rows):
         if row.get("heldOut"):
             continue
-        own = items.setdefault(str(row.get("item", index)), {})
+        own = items.setdefault(row.get("item", index), {})
         for g, captions in row["captions"].items():
             own.setdefault(g, {}).update({c: None for c, _, kind in captions if kind in LABELLED})
-    kept = [{"id": key, **{g: list(c) for g, c in own.items()}} for key, own in items.items() if all(own.values())]
-    write_json(path, {"items": kept}, compact=True)
-    return sorted({g for own in kept for g in own} - {"id"})
+            own["emoji"] = own.get("emoji") or next((c for c, _, kind in captions if kind == "emoji"), None)
+    languages = sorted({g for own in items.values() for g in own} - {"emoji"})
+    kept = [own for own in items.values() if all(own.get(g) for g in languages)]
+    write_json(path, {"items": [({"emoji": own["emoji"]} if own["emoji"] else {}) | {g: list(own[g]) for g in languages}
+                                for own in kept]}, compact=True)
+    return languages
 
 
 def read_styles(data):

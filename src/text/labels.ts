@@ -8,14 +8,14 @@ export type Language = 'en' | 'ja'
 
 /** One thing the model was trained to draw. */
 export interface Label {
-  /** The Unicode code points of its emoji, hexadecimal, joined by `-`. */
-  readonly codepoint: string
-  /** What it is called, by language: the name to show first, then every other caption of training. */
-  readonly captions: Readonly<Record<Language, readonly string[]>>
+  /** Its emoji, if there is one. */
+  readonly emoji?: string
+  /** What it is called, by language: the name to show first, then every other caption of training; at least one. */
+  readonly captions: Readonly<Partial<Record<Language, readonly string[]>>>
 }
 
 /**
- * Reads a labels file: `{ "items": [{ "codepoint": "1F680", "en": ["rocket", ...], "ja": ["ロケット", ...] }] }`.
+ * Reads a labels file: `{ "items": [{ "emoji": "🚀", "en": ["rocket", ...], "ja": ["ロケット", ...] }] }`.
  *
  * @throws {@link EngineError} `missing-file` when there is none.
  * @throws {@link EngineError} `invalid-config` when it has another form.
@@ -42,9 +42,14 @@ export async function readLabels(file: string, options: { readonly signal?: Abor
 
 function readLabel(item: unknown, at: string): Label {
   const fields = (item ?? {}) as Readonly<Record<string, unknown>>
-  const { codepoint, en, ja } = fields
-  if (typeof codepoint === 'string' && isNames(en) && isNames(ja)) return { codepoint, captions: { en, ja } }
-  const expected = '{ codepoint: string, en: string[], ja: string[] }'
+  const { emoji, en, ja } = fields
+  const captions = { ...(isNames(en) ? { en } : {}), ...(isNames(ja) ? { ja } : {}) }
+  const wrong = [en, ja].some((names) => names !== undefined && !isNames(names))
+  if (!wrong && Object.keys(captions).length > 0) {
+    if (emoji === undefined) return { captions }
+    if (typeof emoji === 'string') return { emoji, captions }
+  }
+  const expected = '{ emoji?: string, en?: string[], ja?: string[] }, one language at least'
   throw new EngineError('invalid-config', `${at}: expected ${expected}, got ${JSON.stringify(item)?.slice(0, 80)}`, {
     at,
   })

@@ -58,7 +58,7 @@ export function languageOf(prompt: string): Language {
  * Prepares labels for {@link LabelIndex.nearest}, a few at a time so that the event loop turns.
  *
  * @example
- * const index = await indexLabels([{ codepoint: '1F363', captions: { en: ['sushi'], ja: ['すし', '寿司'] } }])
+ * const index = await indexLabels([{ emoji: '🍣', captions: { en: ['sushi'], ja: ['すし', '寿司'] } }])
  * index.nearest('寿司') // { similarity: 1, nearest: ['すし'] }
  */
 export async function indexLabels(
@@ -70,7 +70,7 @@ export async function indexLabels(
   for (const [at, label] of labels.entries()) {
     if (at % LABELS_PER_TURN === 0) await setImmediate()
     throwIfAborted(options.signal)
-    for (const caption of [emoji(label), ...label.captions.en, ...label.captions.ja]) {
+    for (const caption of namesOf(label)) {
       const text = normalise(caption)
       const same = exact.get(text)
       if (same === undefined) exact.set(text, [at])
@@ -85,8 +85,8 @@ export async function indexLabels(
   return new LabelIndex(labels, exact, postings)
 }
 
-function emoji(label: Label): string {
-  return String.fromCodePoint(...label.codepoint.split('-').map((code) => Number.parseInt(code, 16)))
+function namesOf({ emoji, captions: { en = [], ja = [] } }: Label): readonly string[] {
+  return emoji === undefined ? [...en, ...ja] : [emoji, ...en, ...ja]
 }
 
 /** Labels prepared for comparing. Made by {@link indexLabels}. */
@@ -148,7 +148,8 @@ export class LabelIndex {
   }
 
   #name(at: number, language: Language): string {
-    return this.#labels[at]?.captions[language][0] ?? ''
+    const { captions } = this.#labels[at] ?? { captions: {} }
+    return captions[language]?.[0] ?? captions.en?.[0] ?? captions.ja?.[0] ?? ''
   }
 
   #nameLength(at: number, language: Language): number {

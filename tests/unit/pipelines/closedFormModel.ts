@@ -10,7 +10,7 @@ import type { Label } from '../../../src/text/labels'
 import { indexLabels } from '../../../src/text/nearestLabels'
 import type { Encoding } from '../../../src/text/tokenizer'
 
-const labels: Label[] = [{ codepoint: '1F680', captions: { en: ['rocket'], ja: ['ロケット'] } }]
+const labels: Label[] = [{ emoji: '🚀', captions: { en: ['rocket'], ja: ['ロケット'] } }]
 const CHANNELS = 4
 const CELLS = 2
 

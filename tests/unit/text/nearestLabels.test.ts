@@ -8,15 +8,15 @@ import { editDistance, suggest } from '../../../src/text/editDistance'
 import { type Label, readLabels } from '../../../src/text/labels'
 import { FAR_SIMILARITY, indexLabels, languageOf, normalise } from '../../../src/text/nearestLabels'
 
-const label = (codepoint: string, en: string[], ja: string[]): Label => ({ codepoint, captions: { en, ja } })
+const label = (emoji: string, en: string[], ja: string[]): Label => ({ emoji, captions: { en, ja } })
 const labels = [
-  label('1F680', ['rocket', 'a rocket', 'space'], ['ロケット', '宇宙']),
-  label('1F34E', ['red apple', 'apple', 'fruit'], ['赤リンゴ', '赤いりんご', '林檎']),
-  label('1F34F', ['green apple', 'fruit'], ['青リンゴ', '青りんご']),
-  label('1F363', ['sushi', 'nigiri'], ['すし', '寿司']),
-  label('1F63A', ['grinning cat', 'happy cat'], ['にっこり笑う猫', '嬉しい猫']),
-  label('1F408-200D-2B1B', ['black cat'], ['黒猫']),
-  label('1F992', ['giraffe'], ['キリン']),
+  label('🚀', ['rocket', 'a rocket', 'space'], ['ロケット', '宇宙']),
+  label('🍎', ['red apple', 'apple', 'fruit'], ['赤リンゴ', '赤いりんご', '林檎']),
+  label('🍏', ['green apple', 'fruit'], ['青リンゴ', '青りんご']),
+  label('🍣', ['sushi', 'nigiri'], ['すし', '寿司']),
+  label('😺', ['grinning cat', 'happy cat'], ['にっこり笑う猫', '嬉しい猫']),
+  label('🐈‍⬛', ['black cat'], ['黒猫']),
+  label('🦒', ['giraffe'], ['キリン']),
 ]
 
 describe('nearest labels', () => {
@@ -37,7 +37,7 @@ describe('nearest labels', () => {
 
   it('gives every trained caption the similarity 1', async () => {
     const index = await indexLabels(labels)
-    for (const caption of labels.flatMap(({ captions }) => [...captions.en, ...captions.ja])) {
+    for (const caption of labels.flatMap(({ captions }) => [...(captions.en ?? []), ...(captions.ja ?? [])])) {
       expect(index.nearest(caption).similarity, caption).toBe(1)
     }
   })
@@ -72,9 +72,12 @@ describe('labels file', () => {
   it('is read, and refused when it has another form', async () => {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'irodori-labels-'))
     const file = path.join(folder, 'labels.json')
-    await writeFile(file, JSON.stringify({ items: [{ codepoint: '1F680', en: ['rocket'], ja: ['ロケット'] }] }))
-    expect(await readLabels(file)).toEqual([label('1F680', ['rocket'], ['ロケット'])])
-    for (const text of ['{', 'null', '[]', '{"items":[{"codepoint":"1F680","en":[],"ja":["ロケット"]}]}']) {
+    await writeFile(
+      file,
+      JSON.stringify({ items: [{ emoji: '🚀', en: ['rocket'], ja: ['ロケット'] }, { en: ['cup'] }] }),
+    )
+    expect(await readLabels(file)).toEqual([label('🚀', ['rocket'], ['ロケット']), { captions: { en: ['cup'] } }])
+    for (const text of ['{', 'null', '[]', '{"items":[{"en":[],"ja":["ロケット"]}]}', '{"items":[{"emoji":"🚀"}]}']) {
       await writeFile(file, text)
       await expect(readLabels(file)).rejects.toMatchObject({ code: 'invalid-config' })
     }
