@@ -36,6 +36,22 @@ export function evaluateRecipe(recipe: Recipe): Dense {
     }
     case 'concat':
       return joinDense(recipe.parts.map(evaluateRecipe), recipe.axis)
+    case 'addLowRank': {
+      const [of, up, down] = [recipe.of, recipe.up, recipe.down].map(evaluateRecipe)
+      if (!of || !up || !down) throw new RangeError('three operands')
+      const [rows = 0, rank = 0] = up.shape
+      const columns = of.data.length / rows
+      const product = (i: number): number => {
+        let sum = 0
+        for (let k = 0; k < rank; k++)
+          sum += (up.data[Math.floor(i / columns) * rank + k] ?? 0) * (down.data[k * columns + (i % columns)] ?? 0)
+        return sum
+      }
+      return dense(
+        recipe.shape,
+        of.data.map((value, i) => value + recipe.scale * product(i)),
+      )
+    }
     default:
       return recipe satisfies never
   }
