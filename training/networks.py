@@ -69,17 +69,46 @@ def attend(q, k, v, heads, bias):
     return (weights.softmax(-1) @ v).transpose(1, 2).reshape(b, n, c)
 
 
+def text_layer(layer, x, causal):
+    """One layer of CLIPTextModel."""
+    y = layer.layer_norm1(x)
+    a = layer.self_attn
+    x = x + a.out_proj(attend(a.q_proj(y), a.k_proj(y), a.v_proj(y), a.num_heads, causal))
+    y = layer.mlp.fc1(layer.layer_norm2(x))
+    return x + layer.mlp.fc2(y * torch.sigmoid(1.702 * y))
+
+
+def image_block(block, h, modulation, context, bias):
+    """One block of PixArtTransformer2DModel."""
+    width = h.shape[-1]
+    m = (block.scale_shift_table[None] + modulation).unbind(1)
+    y = F.layer_norm(h, (width,), eps=1e-6) * (1 + m[1][:, None]) + m[0][:, None]
+    a = block.attn1
+    y = attend(a.to_q(y), a.to_k(y), a.to_v(y), a.heads, None)
+    h = h + m[2][:, None] * a.to_out[0](y)
+    a = block.attn2
+    y = attend(a.to_q(h), a.to_k(context), a.to_v(context), a.heads, bias)
+    h = h + a.to_out[0](y)
+    y = F.layer_norm(h, (width,), eps=1e-6) * (1 + m[4][:, None]) + m[3][:, None]
+    y = block.ff.net[2](F.gelu(block.ff.net[0].proj(y), approximate="tanh"))
+    return h + m[5][:, None] * y
+
+
+KERNELS = {"text": text_layer, "image": image_block}
+
+
+def compile_blocks():
+    """Compiles one block of each kind for all of them: whole networks take minutes to compile and gain nothing more."""
+    KERNELS.update(text=torch.compile(text_layer, dynamic=False), image=torch.compile(image_block, dynamic=False))
+
+
 def encode_text(model, ids):
     """The last hidden state; causal, so that padding on the right is never seen."""
     text = model.text_model if hasattr(model, "text_model") else model
     x = text.embeddings.token_embedding.weight[ids] + text.embeddings.position_embedding.weight[: ids.shape[1]]
     causal = torch.full((ids.shape[1],) * 2, -1e4).triu(1)
     for layer in text.encoder.layers:
-        y = layer.layer_norm1(x)
-        a = layer.self_attn
-        x = x + a.out_proj(attend(a.q_proj(y), a.k_proj(y), a.v_proj(y), a.num_heads, causal))
-        y = layer.mlp.fc1(layer.layer_norm2(x))
-        x = x + layer.mlp.fc2(y * torch.sigmoid(1.702 * y))
+        x = KERNELS["text"](layer, x, causal)
     return text.final_layer_norm(x)
 
 
@@ -124,17 +153,7 @@ def denoise(model, x, s, context, mask, keep=None, mixing=0):
     for index, block in enumerate(model.transformer_blocks):
         if keep is not None and index == mixing:
             h = h.gather(1, keep[:, :, None].expand(-1, -1, width))
-        m = (block.scale_shift_table[None] + modulation).unbind(1)
-        y = F.layer_norm(h, (width,), eps=1e-6) * (1 + m[1][:, None]) + m[0][:, None]
-        a = block.attn1
-        y = attend(a.to_q(y), a.to_k(y), a.to_v(y), a.heads, None)
-        h = h + m[2][:, None] * a.to_out[0](y)
-        a = block.attn2
-        y = attend(a.to_q(h), a.to_k(context), a.to_v(context), a.heads, bias)
-        h = h + a.to_out[0](y)
-        y = F.layer_norm(h, (width,), eps=1e-6) * (1 + m[4][:, None]) + m[3][:, None]
-        y = block.ff.net[2](F.gelu(block.ff.net[0].proj(y), approximate="tanh"))
-        h = h + m[5][:, None] * y
+        h = KERNELS["image"](block, h, modulation, context, bias)
     shift, scale = (model.scale_shift_table[None] + embedded[:, None]).chunk(2, 1)
     h = model.proj_out(F.layer_norm(h, (width,), eps=1e-6) * (1 + scale) + shift)
     return h if keep is not None else picture_of(h, latent)

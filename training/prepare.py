@@ -19,7 +19,7 @@ from collections import Counter
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 
 from paths import MODEL, RUNS
 from taesd import load_taesd
@@ -45,7 +45,12 @@ def weighted(captions):
 
 
 def on_white(picture):
-    """A square RGBA picture as [SIDE, SIDE, 4] bytes: colours as shown on white, and opacity."""
+    """A square RGBA picture as [SIDE, SIDE, 4] bytes: colours as shown on white, and opacity.
+
+    A photograph (no transparency) is cut to its middle, a cut-out is put on a square.
+    """
+    if picture.getextrema()[3][0] == 255:
+        picture = ImageOps.fit(picture, (min(picture.size),) * 2)
     side = max(picture.size)
     canvas = Image.new("RGBA", (side, side))
     canvas.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))

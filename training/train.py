@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from batches import Batches
-from networks import PATCH, Shape, denoise, encode_text, make_text_encoder, make_transformer, target_tokens
+from networks import PATCH, Shape, compile_blocks, denoise, encode_text, make_text_encoder, make_transformer, target_tokens
 from optim import Muon
 from paths import RUNS
 from taesd import SCALING_FACTOR
@@ -77,11 +77,9 @@ class Losses:
         said = self.pupil(states[torch.arange(len(ends)), ends])
         return (1 - F.cosine_similarity(said, vectors)).mean()
 
-    @torch.compile(dynamic=False)
     def words(self, ids, ends, vectors):
         return self.lesson(encode_text(self.text_encoder, ids), ends, vectors)
 
-    @torch.compile(dynamic=False)
     def pictures(self, x0, noise, s, ids, mask, keep, taught_ids, taught_ends, vectors):
         w = s[:, None, None, None]
         states = encode_text(self.text_encoder, ids if taught_ids is None else torch.cat([ids, taught_ids]))
@@ -104,6 +102,7 @@ def work(rank, args, shape, shared, modules, muon, adamw, barrier, old):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    compile_blocks()
     state = {k: old[k] if old else 0 for k in ("step", "seconds", "pictures", "updates")}
     torch.manual_seed(1000 * args.seed + 2 * state["step"] + rank)
     muon.own = slice(rank, None, args.processes)

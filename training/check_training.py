@@ -1,0 +1,68 @@
+"""Checks the whole path on a handful of pictures: prepare, 50 steps, export, and irodori draws from the result.
+
+Without a folder it draws six simple pictures itself. The result is noise; that every step takes what the last one gave is
+what is checked.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+from PIL import Image, ImageDraw
+
+from paths import HERE
+
+SHAPES = {"red circle": ("赤い丸", "ellipse", "#d03030"), "blue circle": ("青い丸", "ellipse", "#3050d0"),
+          "green square": ("緑の四角", "rectangle", "#30a040"), "yellow square": ("黄色い四角", "rectangle", "#e0c020"),
+          "purple circle": ("紫の丸", "ellipse", "#8030a0"), "black square": ("黒い四角", "rectangle", "#202020")}
+
+
+def draw_shapes(folder):
+    os.makedirs(folder)
+    with open(os.path.join(folder, "captions.jsonl"), "w", encoding="utf-8") as f:
+        for k, (english, (japanese, shape, colour)) in enumerate(SHAPES.items()):
+            picture = Image.new("RGBA", (160, 160))
+            getattr(ImageDraw.Draw(picture), shape)((16, 16, 144, 144), fill=colour)
+            picture.save(os.path.join(folder, f"{k}.png"))
+            f.write(json.dumps({"file": f"{k}.png", "captions": {"en": [english], "ja": [japanese]}, "licence": "CC0-1.0",
+                                "source": "drawn by check_training.py"}, ensure_ascii=False) + "\n")
+        f.write(json.dumps({"file": "0.png", "captions": {"en": ["twin"]}, "licence": "CC0-1.0", "source": "a duplicate"}) + "\n")
+        f.write(json.dumps({"file": "1.png", "captions": {}, "licence": "CC0-1.0", "source": "without caption"}) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="pictures with captions.jsonl")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--keep", help="folder for the data, the run and the model; a temporary one otherwise")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        base = args.keep or temporary
+        sub = lambda name: os.path.join(base, name)
+        folder = args.folder or sub("pictures")
+        if not args.folder:
+            draw_shapes(folder)
+        run = lambda *command: subprocess.run([str(c) for c in command], check=True, cwd=HERE)
+        run(sys.executable, "prepare.py", folder, "--out", sub("data"), "--processes", 1)
+        with open(os.path.join(sub("data"), "report.json"), encoding="utf-8") as f:
+            report = json.load(f)
+        if not args.folder:
+            assert report["pictures"] == 6 and report["leftOut"] == {"no caption": 1, "near-duplicate": 1}, report
+        run(sys.executable, "train.py", "--data", sub("data"), "--run", sub("run"), "--steps", args.steps // 2, "--batch", 32)
+        run(sys.executable, "train.py", "--data", sub("data"), "--run", sub("run"), "--steps", args.steps, "--batch", 32)
+        run(sys.executable, "export.py", "--data", sub("data"), "--run", sub("run"), "--out", sub("model"))
+        run(sys.executable, "check_export.py", "--model", sub("model"))
+        with open(os.path.join(sub("model"), "labels.json"), encoding="utf-8") as f:
+            prompt = json.load(f)["items"][0]["en"][0]
+        cli = os.path.join(os.path.dirname(HERE), "dist", "cli", "main.js")
+        run("node", cli, "generate", prompt, "--model", sub("model"), "-o", sub("drawn.png"))
+        with Image.open(sub("drawn.png")) as drawn:
+            assert min(drawn.size) >= 64, drawn.size
+        print("irodori drew", prompt)
+
+
+if __name__ == "__main__":
+    main()
