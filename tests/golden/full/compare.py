@@ -2,7 +2,7 @@
 
 Run after a build, with the packages of tests/golden/requirements.txt:
 
-    python tests/golden/full/compare.py SCRATCH [--nets dit,clip] [--dtypes f32] [--redraw 4] [--threads 2] [--json report.json]
+    python tests/golden/full/compare.py SCRATCH [--nets dit,clip-l] [--runs 64x64] [--dtypes f32] [--redraw 4] [--threads 2] [--json report.json]
 
 SCRATCH gets the weights (SDXL's UNet alone is 10.3 GB); each network's folder is removed after its turn. PyTorch runs in a
 process of its own that has ended before irodori begins, so that a machine needs memory for one of them. Exit status 1 when
@@ -249,7 +249,13 @@ def lower(inputs, dtype):
     return {key: value.to(dtype) if value.is_floating_point() and key != "timestep" else value for key, value in inputs.items()}
 
 
-def pytorch_side(name, folder, dtypes, threads):
+def chosen(net, dtypes, runs):
+    """Indices of the runs that were asked for, with their types among those asked for."""
+    found = [(index, run, [dtype for dtype in dtypes if dtype in run.dtypes]) for index, run in enumerate(net.runs) if runs.search(run.key)]
+    return [entry for entry in found if entry[2]]
+
+
+def pytorch_side(name, folder, dtypes, threads, runs):
     """Draws and saves the weights and PyTorch's outputs: in float32, and for each half type how far it is from them."""
     if threads:
         torch.set_num_threads(threads)
@@ -258,9 +264,7 @@ def pytorch_side(name, folder, dtypes, threads):
     model.save_pretrained(folder / net.folder, max_shard_size="40GB")
     want = {}
     with torch.no_grad():
-        for index, run in enumerate(net.runs):
-            if not set(run.dtypes) & set(dtypes):
-                continue
+        for index, run, _ in chosen(net, dtypes, runs):
             started = time.time()
             want[index] = {key: value.float().clone() for key, value in run.call(model, run.inputs()).items()}
             print(f"     {name:16} {run.key:26} PyTorch float32 {time.time() - started:.1f} s", flush=True)
@@ -270,9 +274,12 @@ def pytorch_side(name, folder, dtypes, threads):
         gc.collect()
         rough = {}
         for dtype in (dtype for dtype in LOW if dtype in dtypes):
-            runs = [(index, run) for index, run in enumerate(net.runs) if dtype in run.dtypes]
-            low = cls.from_pretrained(folder / net.folder).to(LOW[dtype]).eval() if runs else None
-            for index, run in runs:
+            of_dtype = [(index, run) for index, run, types in chosen(net, dtypes, runs) if dtype in types]
+            if not of_dtype:
+                continue
+            low = cls.from_pretrained(folder / net.folder)
+            low = low.half() if dtype == "f16" else low.bfloat16()
+            for index, run in of_dtype:
                 started = time.time()
                 made = run.call(low, lower(run.inputs(), LOW[dtype]))
                 rough[f"{index} {dtype}"] = {key: error(value.float(), want[index][key]) for key, value in made.items()}
@@ -285,7 +292,7 @@ def pytorch_side(name, folder, dtypes, threads):
 def compare(name, net, options, lines):
     folder = options.scratch / name
     shutil.rmtree(folder, ignore_errors=True)
-    child = multiprocessing.get_context("spawn").Process(target=pytorch_side, args=(name, folder, options.dtypes, options.threads))
+    child = multiprocessing.get_context("spawn").Process(target=pytorch_side, args=(name, folder, options.dtypes, options.threads, options.runs))
     child.start()
     child.join()
     if child.exitcode != 0:
@@ -298,10 +305,7 @@ def compare(name, net, options, lines):
         print(f"{'ok  ' if passed else 'FAIL'} {name:16} {run.key:26} {what:60} {value:.2e}  bound {bound:.1e}", flush=True)
 
     redrawn = set()
-    for index, run in enumerate(net.runs):
-        dtypes = [dtype for dtype in options.dtypes if dtype in run.dtypes]
-        if not dtypes:
-            continue
+    for index, run, dtypes in chosen(net, options.dtypes, options.runs):
         inputs, want = run.inputs(), load_file(str(folder / f"want.{index}.safetensors"))
         for dtype in dtypes:
             got, told = infer(folder, run.component, inputs, dtype, options)
@@ -330,6 +334,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scratch", type=Path)
     parser.add_argument("--nets", default=",".join(NETS), type=lambda text: text.split(","))
+    parser.add_argument("--runs", default="", type=re.compile, help="runs whose name has this in it, a regular expression: 'decoder|64x64'")
     parser.add_argument("--dtypes", default=",".join(ALL), type=lambda text: text.split(","))
     parser.add_argument("--redraw", type=int, default=4, help="tensors to redraw per component, each a run")
     parser.add_argument("--cli", type=Path, default=CLI, help="the built command line")
