@@ -14,17 +14,7 @@ inline void FloatsFromBF16(std::span<const uint16_t> bits, float* out) {
   for (size_t i = 0; i < bits.size(); ++i) out[i] = FloatFromBF16(bits[i]);
 }
 
-// Without a branch: every value is made both as if it were normal and as if it were subnormal.
-inline void FloatsFromF16(std::span<const uint16_t> bits, float* out) {
-  constexpr uint32_t kRebias = uint32_t{112} << 23;
-  for (size_t i = 0; i < bits.size(); ++i) {
-    const uint32_t magnitude = bits[i] & 0x7fffu;
-    const uint32_t normal = (magnitude << 13) + kRebias + (magnitude >= 0x7c00 ? kRebias : 0);
-    const float tiny = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f;
-    const uint32_t value = magnitude < 0x400 ? std::bit_cast<uint32_t>(tiny) : normal;
-    out[i] = std::bit_cast<float>(value | uint32_t{bits[i] & 0x8000u} << 16);
-  }
-}
+void FloatsFromF16(std::span<const uint16_t> bits, float* out);
 
 // BF16FromFloat without a branch.
 inline uint32_t RoundedBF16(float value) {

@@ -2,6 +2,8 @@
 // share.
 #include "native/cpu/pack.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -28,6 +30,21 @@ void RoundPlain(std::span<const float> data, DType dtype, std::byte* out) {
   } else {
     F16FromFloats(data, bits);
   }
+}
+
+// A pack is written whole: in large pages that is one fault for every 2 MiB instead of 512.
+void AskForLargePages(const HostMemory& memory) {
+#ifdef MADV_HUGEPAGE
+  constexpr uintptr_t kLargePage = 1 << 21;
+  const auto begin = reinterpret_cast<uintptr_t>(memory.data());
+  const uintptr_t first = (begin + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t end =
+      (begin + static_cast<uintptr_t>(memory.size_bytes())) / kLargePage * kLargePage;
+  // Advice: where it is refused nothing changes but the time.
+  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#else
+  (void)memory;
+#endif
 }
 
 // One parameter being packed, in blocks that are worth a thread's turn: panels, or runs of values.
@@ -131,6 +148,7 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
       gemm ? GemmPackBytes(n, k, spec.dtype, tile) : size * DTypeBytes(spec.dtype);
   HostMemory memory(bytes);
   if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
+  AskForLargePages(memory);
   const int64_t unit = gemm ? tile.lanes : 1;
   const int64_t units = std::max<int64_t>(kStretchValues / std::max<int64_t>(unit * k, 1), 1);
   const int64_t row_bytes = (gemm ? GemmDepth(k, spec.dtype, tile) : 1) * DTypeBytes(spec.dtype);

@@ -1,0 +1,43 @@
+// Widening of float16 without branches, in the widest integer vectors there are. The processor's
+// own instruction is not used: it changes signalling NaNs.
+#include "native/core/float_arrays.h"
+
+namespace irodori {
+namespace {
+
+// Every value is made as if it were normal, and as if it were subnormal; masks choose. Loops like
+// this one are vectors to compilers, ones with a choice between an integer's and a float's
+// arithmetic are not (GCC 12: 1.5 ns a value instead of 0.7, 0.4 with AVX2).
+[[gnu::always_inline]] inline void Widen(const uint16_t* bits, float* out, size_t count) {
+  constexpr uint32_t kRebias = uint32_t{112} << 23;
+  constexpr uint32_t kExponent = 0x7c00;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t value = bits[i];
+    const uint32_t normal = ((value & 0x7fff) << 13) + kRebias;
+    const uint32_t infinite = 0U - static_cast<uint32_t>((value & kExponent) == kExponent);
+    const uint32_t subnormal = 0U - static_cast<uint32_t>((value & kExponent) == 0);
+    // 2^-14 (1 + mantissa) - 2^-14, exact.
+    const float tiny = std::bit_cast<float>(normal + (uint32_t{1} << 23)) - 0x1p-14f;
+    const uint32_t magnitude = (std::bit_cast<uint32_t>(tiny) & subnormal) |
+                               ((normal + (infinite & kRebias)) & ~subnormal);
+    out[i] = std::bit_cast<float>(magnitude | (value & 0x8000) << 16);
+  }
+}
+
+#if IRODORI_X86
+[[gnu::target("avx2")]] void WidenAvx2(const uint16_t* bits, float* out, size_t count) {
+  Widen(bits, out, count);
+}
+#endif
+
+}  // namespace
+
+void FloatsFromF16(std::span<const uint16_t> bits, float* out) {
+#if IRODORI_X86
+  static const bool avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (avx2) return WidenAvx2(bits.data(), out, bits.size());
+#endif
+  Widen(bits.data(), out, bits.size());
+}
+
+}  // namespace irodori
