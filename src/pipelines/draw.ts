@@ -37,6 +37,14 @@ export async function draw(model: PipelineModel, pass: Pass, task: DrawTask): Pr
   const scale = model.abilities.embedsGuidance ? 1 : request.guidance
   const states = texts.flatMap(({ cond, uncond }) => (scale === 1 ? [cond] : [uncond, cond]))
   const canvas = await pass.canvas(task.before, signal)
+  const hints = await Promise.all(
+    inputs.control.map(async ({ net, scale, interval, scaled }) => ({
+      net,
+      scale,
+      interval,
+      picture: await scaled(size),
+    })),
+  )
   const cells = { channels: model.latentChannels, ...cellsOf(size, model.pixelsPerCell) }
   using session = await model.session(
     {
@@ -58,7 +66,7 @@ export async function draw(model: PipelineModel, pass: Pass, task: DrawTask): Pr
       const text = texts[i]
       return text === undefined ? [] : [{ ...beginning, ...text }]
     }),
-    controlsAt: (index, of) => controlsAt(inputs.control, index, of),
+    controlsAt: (index, of) => controlsAt(hints, index, of),
     signal,
     onEvaluation: task.onEvaluation,
   })

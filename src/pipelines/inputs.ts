@@ -25,8 +25,9 @@ export interface InitInput {
 export interface ControlInput extends Omit<ControlRequest, 'image'> {
   /** Of the net among those loaded. */
   readonly net: number
-  readonly picture: FloatPicture
   readonly hash: string
+  /** At the size that a pass draws. */
+  scaled(size: PixelSize): Promise<FloatPicture>
 }
 
 /** What a request draws on. */
@@ -55,9 +56,9 @@ export async function readInputs(
   const size = request.size ?? (start ? sizeLike(start, sizes, side) : side)
   const drawn = drawnSize(size, sizes)
   const hints = await Promise.all(
-    control.map(async ({ image, scale, interval }, net) => {
+    control.map(async ({ image, scale, interval }, net): Promise<ControlInput> => {
       const read = await readPicture(`control[${net}].image`, image, 'black')
-      return { net, scale, interval, picture: toFloat(await read.scaled(drawn)), hash: read.hash }
+      return { net, scale, interval, hash: read.hash, scaled: async (to) => toFloat(await read.scaled(to)) }
     }),
   )
   if (init === undefined || start === undefined) return { size, init: undefined, control: hints, overlay: undefined }

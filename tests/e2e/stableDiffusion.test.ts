@@ -150,6 +150,8 @@ describe('ControlNets', () => {
     const plain = await latentsOf(pipe)
     expect(await latentsOf(steered)).toEqual(plain)
     expect(await latentsOf(steered, { control })).not.toEqual(plain)
+    const passes = { hires: { scale: 1.5, strength: 0.5, steps: 4 } }
+    expect(await latentsOf(steered, { control, ...passes })).not.toEqual(await latentsOf(steered, passes))
     // No evaluation lies wholly within it.
     expect(await latentsOf(steered, { control: [{ image: hint, interval: [0.3, 0.4] }] })).toEqual(plain)
     expect(await latentsOf(steered, { control: [{ image: hint, scale: 0 }] })).toEqual(plain)

@@ -105,7 +105,6 @@ describe('controlsAt', () => {
     interval,
     scale,
     picture: { data: new Float32Array(0), width: 0, height: 0 },
-    hash: '',
   })
   it.each([
     [
