@@ -34,6 +34,9 @@ class Environment {
   Result<napi_value> Submit(JobThread& thread, std::unique_ptr<Job> job,
                             std::shared_ptr<Cancel> cancel, napi_value held = nullptr);
 
+  // Native bytes that JS objects keep alive have changed.
+  void Account(int64_t delta_bytes);
+
   // Sets the flag; jobs of that flag that still wait leave their queue at once.
   void Abort(const std::shared_ptr<Cancel>& cancel);
 
@@ -46,6 +49,8 @@ class Environment {
   void Settle(Job* job);
 
   napi_env env_;
+  int64_t known_bytes_ = 0;  // what V8 was told
+  int64_t owed_bytes_ = 0;   // what it was not told yet
   napi_threadsafe_function wake_ = nullptr;
   std::shared_ptr<Mailbox> mailbox_;
   std::shared_ptr<JobThread> loader_;
