@@ -8,7 +8,8 @@ SCRATCH gets the weights (SDXL's UNet alone is 10.3 GB); each network's folder i
 process of its own that has ended before irodori begins, so that a machine needs memory for one of them. Exit status 1 when
 a bound is missed: f32 within 1e-5 of PyTorch (relative L2; 2e-5 for the networks of Stable Diffusion, whose sums are
 longer), bf16 and f16 at most 1.5 times PyTorch's own error in that type, a redrawn tensor moves the output by at least ten
-times the bound. The half types run at smaller sizes where PyTorch has no fast kernels for them on most processors.
+times the bound. The half types run at smaller sizes: where a processor lacks instructions for f16, PyTorch's convolutions
+in it take minutes.
 """
 
 import argparse
@@ -136,7 +137,7 @@ def control_call(m, i):
             "mid_block_res_sample": out.mid_block_res_sample}
 
 
-def unet(config, sizes, channels=4, low=((32, 32), (16, 16))):
+def unet(config, sizes, channels=4, low=((32, 32), (8, 8))):
     """A UNet at some sizes in f32, and at smaller ones in bf16 and f16."""
     runs = [Run("unet", latents(config, h, w, channels), unet_call, ("f32",), f"{h}x{w}") for h, w in sizes]
     for dtype, (h, w) in zip(LOW, low):
@@ -145,7 +146,7 @@ def unet(config, sizes, channels=4, low=((32, 32), (16, 16))):
     return Net(lambda: UNet2DConditionModel(**config, **up, in_channels=channels), "unet", runs, SD_TOLERANCE)
 
 
-def controlnet(config, size, low=((16, 16), (16, 16))):
+def controlnet(config, size, low=((16, 16), (8, 8))):
     runs = [Run("controlnet", latents(config, *size, hint=True), control_call, ("f32",), f"{size[0]}x{size[1]}")]
     for dtype, (h, w) in zip(LOW, low):
         runs.append(Run("controlnet", latents(config, h, w, hint=True), control_call, (dtype,), f"{h}x{w}"))
@@ -153,7 +154,7 @@ def controlnet(config, size, low=((16, 16), (16, 16))):
 
 
 def vae(channels, sizes, **config):
-    """The KL autoencoder at some sizes of the latent; the half types at the smallest."""
+    """The KL autoencoder at some sizes of the latent, the first for bf16 too; f16 at a smaller one."""
     def encode(m, i):
         return {"moments": m.encode(i["sample"]).latent_dist.parameters}
 
@@ -161,8 +162,8 @@ def vae(channels, sizes, **config):
         return {"sample": m.decode(i["latent"]).sample}
 
     runs = []
-    for index, side in enumerate(sizes):
-        dtypes = ALL if index == 0 else ("f32",)
+    for index, side in enumerate((*sizes, 4)):
+        dtypes = ("f16",) if side == 4 else ("f32", "bf16") if index == 0 else ("f32",)
         runs.append(Run("vae.encoder", lambda side=side: {"sample": noise(5, 1, 3, 8 * side, 8 * side).clamp(-1, 1)}, encode, dtypes, f"{8 * side}"))
         runs.append(Run("vae.decoder", lambda side=side: {"latent": noise(6, 1, channels, side, side)}, decode, dtypes, f"{side}"))
     return Net(lambda: AutoencoderKL(block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=channels,
@@ -199,7 +200,7 @@ NETS = {
     "unet-sd1": unet(SD1, ((64, 64), (64, 96))),
     "unet-sd1-inpaint": unet(SD1, ((32, 40),), channels=9, low=()),
     "unet-sd2": unet(SD2, ((64, 64),)),
-    "unet-sdxl": unet(XL, ((32, 32), (128, 128)), low=((16, 16), (16, 16))),
+    "unet-sdxl": unet(XL, ((32, 32), (128, 128)), low=((16, 16), (8, 8))),
     "controlnet-sd1": controlnet(SD1, (64, 64)),
     "controlnet-sd2": controlnet(SD2, (64, 64)),
     "controlnet-sdxl": controlnet(XL, (32, 32)),
