@@ -49,6 +49,17 @@ describe('programs', () => {
     expect((await sharp(path.join(folder, 'preview-5.png')).metadata()).width).toBe(64)
   })
 
+  it('examples/from-a-picture.mjs', async () => {
+    expect(node(path.join(root, 'examples', 'from-a-picture.mjs'))).toBe('the same picture again\n')
+    expect((await sharp(path.join(folder, 'half.png')).metadata()).width).toBe(256)
+  })
+
+  it('examples/stable-diffusion.mjs', async () => {
+    const model = path.join(root, 'tests', 'golden', 'pipelines', 'sd1')
+    expect(node(path.join(root, 'examples', 'stable-diffusion.mjs'), model)).toMatch(/^(\w[\w.]* \d+ MB\n)+$/)
+    expect((await sharp(path.join(folder, 'lighthouse-1.png')).metadata()).width).toBe(32)
+  })
+
   it('examples/one-network.mjs', () => {
     expect(node(path.join(root, 'examples', 'one-network.mjs'))).toMatch(/^\[ 1, 16, 256 \]/)
   })
