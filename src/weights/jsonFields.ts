@@ -31,6 +31,10 @@ export interface JsonFields {
   oneOf<T extends string>(name: string, allowed: readonly T[], fallback?: T): T
   /** A list of integers. */
   integers(name: string, field?: { readonly default?: readonly number[]; readonly min?: number }): readonly number[]
+  /** A nested object, with typed access of its own. */
+  object(name: string): JsonFields
+  /** Names of the fields there are, for objects that are tables. */
+  names(): readonly string[]
   /** Accepts the field only when it has one of these values (or is absent). */
   only(name: string, ...values: readonly (string | number | boolean | null)[]): void
   /** Fields that change nothing at inference: any value is accepted. */
@@ -121,6 +125,8 @@ export function jsonFields(value: unknown, where: string): JsonFields {
         ? got
         : fail(name, `a list of integers${min === Number.NEGATIVE_INFINITY ? '' : ` of at least ${min}`}`)
     },
+    object: (name) => jsonFields(take(name), `${where}: ${name}`),
+    names: () => Object.keys(object),
     only(name, ...values) {
       const got = take(name)
       if (got !== undefined && !values.some((value) => value === got)) fail(name, values.map(show).join(' or '))

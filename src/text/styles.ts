@@ -1,0 +1,78 @@
+/** Styles a model draws in by name: which words ask for one, and how they are put to a prompt. */
+
+import { EngineError } from '../errors'
+import type { JsonFields } from '../weights/jsonFields'
+import { suggest } from './editDistance'
+import type { Language } from './labels'
+import { languageOf } from './nearestLabels'
+
+/** What a folder says of its styles. */
+export interface Styles {
+  /** The style of a prompt that names none. */
+  readonly default: string
+  /** By language, a sentence with `{style}` and `{prompt}` in it. */
+  readonly forms: ReadonlyMap<Language, string>
+  /** By name and language, the word for the style. */
+  readonly words: ReadonlyMap<string, ReadonlyMap<Language, string>>
+}
+
+const LANGUAGES: readonly Language[] = ['en', 'ja']
+
+/**
+ * Reads the `styles` of an `irodori.json`:
+ *
+ * ```json
+ * { "default": "3d", "forms": { "en": "{style} {prompt}" }, "words": { "3d": { "en": "3d" }, "flat": { "en": "flat" } } }
+ * ```
+ *
+ * @throws {@link EngineError} `invalid-config` naming the field.
+ */
+export function readStyles(fields: JsonFields): Styles {
+  const forms = byLanguage(fields.object('forms'))
+  for (const form of forms.values()) {
+    if (!form.includes('{style}') || !form.includes('{prompt}')) {
+      fields.fail('forms', 'sentences with {style} and {prompt}', form)
+    }
+  }
+  const table = fields.object('words')
+  const words = new Map(table.names().map((name) => [name, byLanguage(table.object(name))]))
+  for (const [name, own] of words) {
+    for (const language of forms.keys())
+      if (!own.has(language)) fields.fail('words', `a word for ${name} in ${language}`)
+  }
+  const standard = fields.string('default')
+  if (!words.has(standard)) fields.fail('default', `one of ${[...words.keys()].join(', ')}`, standard)
+  fields.end()
+  return { default: standard, forms, words }
+}
+
+function byLanguage(fields: JsonFields): ReadonlyMap<Language, string> {
+  const found = new Map(LANGUAGES.filter((language) => fields.has(language)).map((l) => [l, fields.string(l)] as const))
+  fields.end()
+  return found
+}
+
+/**
+ * The prompt with the style's word, in the prompt's language.
+ *
+ * @param style - a name; of the style that is meant anyway the prompt stays as it is.
+ * @throws {@link EngineError} `invalid-option` when there is no such style.
+ */
+export function styledPrompt(styles: Styles, style: string, prompt: string): string {
+  const words = styles.words.get(style)
+  if (words === undefined) {
+    const names = [...styles.words.keys()]
+    const near = suggest(style, names)
+    const hint = near === undefined ? '' : `; did you mean ${near}?`
+    throw new EngineError('invalid-option', `style: expected one of ${names.join(', ')}, got ${style}${hint}`, {
+      option: 'style',
+    })
+  }
+  if (style === styles.default || prompt === '') return prompt
+  const own = languageOf(prompt)
+  const language = styles.forms.has(own) ? own : ([...styles.forms.keys()][0] ?? own)
+  const [form, word] = [styles.forms.get(language), words.get(language)]
+  return form === undefined || word === undefined
+    ? prompt
+    : form.replace(/\{style\}|\{prompt\}/g, (part) => (part === '{style}' ? word : prompt))
+}
