@@ -43,6 +43,23 @@ interface Encoded {
   readonly pooled: Float32Array | undefined
 }
 
+/** Makes the encoders ready for prompts of which no layer is left out. */
+export async function loadEncoders(
+  { family, encoders }: Pick<WindowedText, 'family' | 'encoders'>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const outputs = textOutputs(
+    family,
+    0,
+    encoders.map(({ layers }) => layers),
+  )
+  for (const [i, { network }] of encoders.entries()) {
+    const { states, pooled } = outputs[i] ?? {}
+    const wanted = [states, pooled].filter((name) => name !== undefined)
+    await network.load({ sizes: { textLength: WINDOW_LENGTH }, outputs: wanted }, signal)
+  }
+}
+
 export function windowedReader({ family, encoders, zeros }: WindowedText): TextReader {
   const layers = encoders.map((encoder) => encoder.layers)
 

@@ -6,7 +6,7 @@ import { negativeIsZeros, sizeConditions, type TextFamily } from '../../text/tex
 import { type JsonFields, jsonFields } from '../../weights/jsonFields'
 import type { PipelineNetwork } from '../network'
 import type { PixelSize } from '../sizes'
-import { type ClipEncoder, windowedReader } from '../windowedText'
+import { type ClipEncoder, loadEncoders, windowedReader } from '../windowedText'
 import type { Family, FamilyParts, ModelSource } from './family'
 
 /** What a family is given where nothing says otherwise: the defaults of diffusers' pipelines. */
@@ -146,6 +146,7 @@ async function openReader(
       layers: fields.integer('num_hidden_layers', { default: 12 }),
     })
   }
+  await loadEncoders({ family, encoders }, signal)
   const { settings } = source.description
   return windowedReader({ family, encoders, zeros: (negative) => negativeIsZeros(family, negative, settings) })
 }
