@@ -21,6 +21,7 @@ interface Flags {
   readonly seed?: number | bigint
   readonly count?: number
   readonly size?: StreamOptions['size']
+  readonly style?: string
   readonly guidance?: number
   readonly sampler?: string
   readonly schedule?: StreamOptions['schedule']
@@ -68,6 +69,7 @@ export function generateCommand(): Command {
     .option('--seed <n>', 'whole number that decides the noise (default: random)', parseWhole)
     .option('--count <n>', 'how many pictures; their seeds count up', parseNumber)
     .option('--size <pixels>', 'side of the picture, or 768x512', parseSize)
+    .option('--style <name>', 'a style of the model, put to the prompt')
     .option('--guidance <scale>', 'how strongly the prompt is followed; 1 is off', parseNumber)
     .option('--sampler <name>', SAMPLER_NAMES.join(', '))
     .option('--schedule <name>', SCHEDULE_NAMES.join(', '))
@@ -160,11 +162,11 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
 
 function streamOptions(prompt: string, flags: Flags): StreamOptions {
   const { negative, metadata, metadataPrompt, control, controlScale = [], hires } = flags
-  const { steps, seed, count, size, guidance, sampler, schedule, rng, init, mask, maskBlur, strength } = flags
+  const { steps, seed, count, size, style, guidance, sampler, schedule, rng, init, mask, maskBlur, strength } = flags
   return {
     prompt,
     negativePrompt: negative,
-    ...{ steps, seed, count, size, guidance, sampler, schedule, rng, init, mask, maskBlur, strength },
+    ...{ steps, seed, count, size, style, guidance, sampler, schedule, rng, init, mask, maskBlur, strength },
     upscale: flags.upscale,
     clipSkip: flags.clipSkip,
     control: control?.map((image, i) => ({ image, scale: controlScale[i] })),

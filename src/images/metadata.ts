@@ -14,12 +14,18 @@ export interface Provenance {
   readonly seed: number | string
   readonly rng: 'philox' | 'torch-cpu'
   readonly sampler: SamplerName
+  /** Left out when they were the model's own. */
+  readonly samplerOptions?: Readonly<Record<string, unknown>>
   /** Left out when it was the model's own. */
   readonly schedule?: ScheduleName
   readonly steps: number
   readonly guidance: number
   /** Share of guidance rescaling; left out when it was none. */
   readonly guidanceRescale?: number
+  /** Noise ratios outside which guidance was off; left out when it was on everywhere. */
+  readonly guidanceInterval?: readonly [low: number, high: number]
+  /** The style that was named; left out when none was. */
+  readonly style?: string
   readonly width: number
   readonly height: number
   /** The size that was asked for, where a second pass or enlarging made the picture larger. */

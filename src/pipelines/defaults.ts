@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
+import { readStyles, type Styles } from '../text/styles'
 import { jsonFields, readJson } from '../weights/jsonFields'
 
 /** Defaults of a model. */
@@ -23,6 +24,8 @@ export interface FolderSettings {
   readonly upscaler: string | undefined
   /** File of trained labels, when there is one. */
   readonly labelsFile: string | undefined
+  /** Styles by name, when there are some. */
+  readonly styles: Styles | undefined
 }
 
 /** What is known of a model without its `irodori.json`. */
@@ -42,7 +45,7 @@ export interface ModelFacts {
  *
  * ```json
  * { "steps": 8, "guidance": 2.5, "width": 64, "height": 64, "maxSequenceLength": 16,
- *   "upscaler": "upscaler", "labels": "labels.json" }
+ *   "upscaler": "upscaler", "labels": "labels.json", "styles": { ... } }
  * ```
  *
  * @param folder - of the pipeline.
@@ -75,6 +78,7 @@ export async function readSettings(folder: string, facts: ModelFacts): Promise<F
     upscale,
     upscaler,
     labelsFile: fields.has('labels') ? path.join(folder, fields.string('labels')) : undefined,
+    styles: fields.has('styles') ? readStyles(fields.object('styles')) : undefined,
   }
   fields.inert('languages')
   fields.end()

@@ -134,18 +134,23 @@ async function estimate(
     const { data: latent } = asHost(plan.prediction.input(x, level))
     const more = { ...(beside ? { beside } : {}), ...(controls.length > 0 ? { controls } : {}) }
     const prompted = { latent, level, text: cond, ...more }
-    return guidanceScaleAt(guidance, level) === 1 ? [prompted] : [{ latent, level, text: uncond, ...more }, prompted]
+    return readsUncond(plan, guidance, level) ? [{ latent, level, text: uncond, ...more }, prompted] : [prompted]
   })
   const outputs = await denoiser(rows, signal)
   let next = 0
   const take = (shape: readonly number[]) => hostLatent(outputs[next++] ?? new Float32Array(), shape)
   const estimates = await mapInTurns(waiting, ({ x, level }) => {
-    if (guidanceScaleAt(guidance, level) === 1) return { x0: plan.prediction.toX0(take(x.shape), x, level) }
+    if (!readsUncond(plan, guidance, level)) return { x0: plan.prediction.toX0(take(x.shape), x, level) }
     const without = take(x.shape)
     const guided = applyGuidance(without, take(x.shape), guidance, level)
     return { x0: plan.prediction.toX0(guided, x, level), uncond: plan.prediction.toX0(without, x, level) }
   })
   return { estimates, rows: rows.length }
+}
+
+/** Whether the row without the prompt counts: where guidance looks at it, or the sampler itself does (CFG++). */
+function readsUncond({ usesUncond }: SamplingPlan, guidance: Guidance, level: Level): boolean {
+  return usesUncond || guidanceScaleAt(guidance, level) !== 1
 }
 
 /** How often a sampler asks, found by running it on one number. */

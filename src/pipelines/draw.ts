@@ -35,7 +35,7 @@ export async function draw(model: PipelineModel, pass: Pass, task: DrawTask): Pr
   const { size, plan } = pass
   // A network that is told the guidance is run with the prompt alone.
   const scale = model.abilities.embedsGuidance ? 1 : request.guidance
-  const states = texts.flatMap(({ cond, uncond }) => (scale === 1 ? [cond] : [uncond, cond]))
+  const states = texts.flatMap(({ cond, uncond }) => (scale === 1 && !plan.usesUncond ? [cond] : [uncond, cond]))
   const canvas = await pass.canvas(task.before, signal)
   const hints = await Promise.all(
     inputs.control.map(async ({ net, scale, interval, scaled }) => ({
@@ -61,7 +61,7 @@ export async function draw(model: PipelineModel, pass: Pass, task: DrawTask): Pr
   })
   return await denoise(session.denoise, {
     plan,
-    guidance: { scale, rescale: request.guidanceRescale },
+    guidance: { scale, rescale: request.guidanceRescale, interval: request.guidanceInterval },
     pictures: started.flatMap((beginning, i) => {
       const text = texts[i]
       return text === undefined ? [] : [{ ...beginning, ...text }]

@@ -5,6 +5,8 @@ import { type Image, makeImage } from '../images/image'
 import { layOver } from '../images/mask'
 import { toBytes } from '../images/pixels'
 import type { HostLatent } from '../tensor/latent'
+import { styledPrompt } from '../text/styles'
+import type { PromptPair } from './conditioning'
 import type { Evaluation } from './denoise'
 import { publishStep } from './diagnostics'
 import { draw } from './draw'
@@ -58,7 +60,11 @@ export async function generate(
   const passes = await planPasses(model, request, inputs, signal)
   if (inputs.init) tell({ type: 'progress', stage: 'encode', done: 1, of: 1 })
   clock.lap('encodeMs')
-  const text = await model.reader.read(pictures, request.text, signal)
+  const text = await model.reader.read(
+    pictures.map((pair) => styled(model, request, pair)),
+    request.text,
+    signal,
+  )
   tell({ type: 'progress', stage: 'text', done: 1, of: 1 })
   clock.lap('textMs')
 
@@ -93,6 +99,12 @@ export async function generate(
     timings: clock.timings(),
     warnings: text.warnings,
   }
+}
+
+/** The pair with the style's words in its prompt. */
+function styled({ styles }: PipelineModel, { style }: GenerateRequest, pair: PromptPair): PromptPair {
+  if (styles === undefined || style === undefined) return pair
+  return { ...pair, prompt: styledPrompt(styles, style, pair.prompt) }
 }
 
 /** Tells of an evaluation, and every so many steps but the last shows what each picture is going to be. */

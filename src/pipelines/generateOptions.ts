@@ -2,8 +2,8 @@
 
 import { randomInt } from 'node:crypto'
 import type { ImageInput } from '../images/readPicture'
-import { findSampler } from '../samplers/registry'
-import { SCHEDULE_NAMES, type ScheduleName } from '../samplers/schedules/request'
+import { findSampler, usesUncond } from '../samplers/registry'
+import { findSchedule, type ScheduleName } from '../samplers/scheduleNames'
 import { checkSeed } from '../tensor/philox'
 import {
   checkNames,
@@ -16,6 +16,7 @@ import {
   wordOption,
 } from '../text/givenOptions'
 import { PROMPT_SYNTAXES, type PromptSyntax } from '../text/promptSyntax'
+import { checkStyle, type Styles } from '../text/styles'
 import { MAX_PROMPT_CHARACTERS } from '../text/tokenizer'
 import type { PromptPair, TextOptions } from './conditioning'
 import type { PipelineDefaults } from './defaults'
@@ -54,14 +55,23 @@ export interface GenerateOptions {
    * count up. @defaultValue random, and reported
    */
   readonly seed?: number | bigint | readonly (number | bigint)[]
-  /** How strongly the prompt is followed, 1 to 50; 1 switches guidance off and halves the work. */
+  /** A style of the model by its name, put to every prompt in its language. */
+  readonly style?: string
+  /**
+   * How strongly the prompt is followed, 1 to 50; 1 switches guidance off and halves the work. From 0 with CFG++ samplers,
+   * whose scale is a share.
+   */
   readonly guidance?: number
+  /** Noise ratios (sigma / alpha), low and high, outside which guidance is off. @defaultValue everywhere */
+  readonly guidanceInterval?: readonly [low: number, high: number]
   /** Share of guidance rescaling against over-exposure, 0 to 1. @defaultValue 0 */
   readonly guidanceRescale?: number
   /** Sampler by any of its names. */
   readonly sampler?: string
-  /** How noise levels are placed. */
-  readonly schedule?: ScheduleName
+  /** Options of the sampler, such as `{ eta: 0.5 }`. @defaultValue the model's */
+  readonly samplerOptions?: Readonly<Record<string, unknown>>
+  /** How noise levels are placed, by any name of it: `karras`, `sgm_uniform`, ... */
+  readonly schedule?: string
   /** Side of the picture in pixels, or both sides. @defaultValue the model's; of `init` where the model can draw it */
   readonly size?: number | PixelSize
   /** Number of pictures for each prompt; 256 at most in all. @defaultValue 1 */
@@ -107,9 +117,13 @@ export interface GenerateRequest {
   readonly pictures: readonly PictureRequest[]
   readonly text: TextOptions
   readonly steps: number
+  /** One of the model's; its words are put to the prompts when they are read. */
+  readonly style: string | undefined
   readonly guidance: number
   readonly guidanceRescale: number
+  readonly guidanceInterval: readonly [low: number, high: number] | undefined
   readonly sampler: string | undefined
+  readonly samplerOptions: Readonly<Record<string, unknown>> | undefined
   readonly schedule: ScheduleName | undefined
   /** `undefined` where the picture it starts from decides. */
   readonly size: PixelSize | undefined
@@ -131,6 +145,8 @@ export interface RequestRules {
   readonly defaults: PipelineDefaults
   readonly sizes: SizeRules
   readonly abilities: ModelAbilities
+  /** Styles by name, where the model has some. */
+  readonly styles: Styles | undefined
 }
 
 export interface ModelAbilities extends PictureAbilities {
@@ -152,9 +168,12 @@ const GENERATE_NAMES = [
   'clipSkip',
   'steps',
   'seed',
+  'style',
   'guidance',
   'guidanceRescale',
+  'guidanceInterval',
   'sampler',
+  'samplerOptions',
   'schedule',
   'size',
   'count',
@@ -186,12 +205,14 @@ const MAX_UPSCALE = 16
  * @throws {@link EngineError} `unknown-option`, `invalid-option` or `unknown-sampler`, naming option, expected and got.
  */
 export function resolveRequest(owner: 'generate' | 'stream', options: unknown, rules: RequestRules): GenerateRequest {
-  const { defaults, sizes, abilities } = rules
+  const { defaults, sizes, abilities, styles } = rules
   const given = checkNames(owner, options, owner === 'stream' ? [...GENERATE_NAMES, 'preview'] : GENERATE_NAMES)
-  const guidance = numberOption(given, 'guidance', 1, MAX_GUIDANCE) ?? defaults.guidance
   const steps = integerOption(given, 'steps', 1, MAX_STEPS) ?? defaults.steps
   const sampler = stringOption(given, 'sampler')
-  if (sampler !== undefined) findSampler(sampler)
+  const share = sampler !== undefined && usesUncond(findSampler(sampler).name)
+  const guidance = numberOption(given, 'guidance', share ? 0 : 1, MAX_GUIDANCE) ?? (share ? 1 : defaults.guidance)
+  const schedule = stringOption(given, 'schedule')
+  const unguided = abilities.embedsGuidance || (guidance === 1 && !share)
   const init = readInit(given, abilities)
   const hires = readHires(given, steps, MAX_STEPS, abilities)
   if (hires && sizes.multiple === undefined)
@@ -199,13 +220,16 @@ export function resolveRequest(owner: 'generate' | 'stream', options: unknown, r
   const side = { width: defaults.size, height: defaults.size }
   const output = wordOption(given, 'output', ['images', 'latents']) ?? 'images'
   const request = {
-    pictures: readPictures(given, abilities.embedsGuidance ? 1 : guidance),
+    pictures: readPictures(given, unguided),
     text: readTextOptions(given, abilities),
     steps,
+    style: readStyle(given, styles),
     guidance,
-    guidanceRescale: readRescale(given, abilities.embedsGuidance ? 1 : guidance),
+    guidanceRescale: readRescale(given, unguided),
+    guidanceInterval: readInterval(given, unguided),
     sampler,
-    schedule: wordOption(given, 'schedule', SCHEDULE_NAMES),
+    samplerOptions: readSamplerOptions(given),
+    schedule: schedule === undefined ? undefined : findSchedule(schedule),
     size: given.size === undefined ? (init && sizes.multiple ? undefined : side) : checkSize(given.size, sizes),
     init,
     control: readControls(given, abilities),
@@ -230,13 +254,13 @@ function rejectPictureOptions(given: GivenOptions): void {
 }
 
 /** Pictures in the order of results: all of the first prompt, then all of the second. */
-function readPictures(given: GivenOptions, guidance: number): PictureRequest[] {
+function readPictures(given: GivenOptions, unguided: boolean): PictureRequest[] {
   const prompts = readPrompts(given)
   const count = integerOption(given, 'count', 1, MAX_COUNT) ?? 1
   if (prompts.length * count > MAX_COUNT) {
     throw invalidOption('count', `at most ${MAX_COUNT} pictures in all`, `${prompts.length} prompts times ${count}`)
   }
-  const negatives = readNegativePrompts(given, guidance, prompts.length)
+  const negatives = readNegativePrompts(given, unguided, prompts.length)
   const seeds = readSeeds(given, prompts.length, count)
   return prompts.flatMap((prompt, i) =>
     Array.from({ length: count }, (_, j) => ({
@@ -263,10 +287,18 @@ function readPrompt(option: string, prompt: unknown): string {
   return prompt
 }
 
-function readNegativePrompts(given: GivenOptions, guidance: number, prompts: number): readonly (string | undefined)[] {
+function readStyle(given: GivenOptions, styles: Styles | undefined): string | undefined {
+  const style = stringOption(given, 'style')
+  if (style === undefined) return undefined
+  if (styles === undefined) throw invalidOption('style', 'nothing (the model has no styles by name)', style)
+  checkStyle(styles, style)
+  return style
+}
+
+function readNegativePrompts(given: GivenOptions, unguided: boolean, prompts: number): readonly (string | undefined)[] {
   const { negativePrompt } = given
   if (negativePrompt === undefined) return []
-  if (guidance === 1) {
+  if (unguided) {
     throw invalidOption('negativePrompt', 'none with guidance 1, which never looks at it', negativePrompt)
   }
   const list: readonly unknown[] = Array.isArray(negativePrompt) ? negativePrompt : Array(prompts).fill(negativePrompt)
@@ -300,11 +332,31 @@ function readTextOptions(given: GivenOptions, { windows }: ModelAbilities): Text
   }
 }
 
-function readRescale(given: GivenOptions, guidance: number): number {
+function readRescale(given: GivenOptions, unguided: boolean): number {
   const rescale = numberOption(given, 'guidanceRescale', 0, 1)
   if (rescale === undefined) return 0
-  if (guidance === 1) throw invalidOption('guidanceRescale', 'nothing with guidance 1', rescale)
+  if (unguided) throw invalidOption('guidanceRescale', 'nothing with guidance 1', rescale)
   return rescale
+}
+
+function readInterval(given: GivenOptions, unguided: boolean): readonly [low: number, high: number] | undefined {
+  const { guidanceInterval: interval } = given
+  if (interval === undefined) return undefined
+  if (unguided) throw invalidOption('guidanceInterval', 'nothing with guidance 1', interval)
+  if (Array.isArray(interval) && interval.length === 2) {
+    const [low, high]: readonly unknown[] = interval
+    if (typeof low === 'number' && typeof high === 'number' && low >= 0 && high >= low) return [low, high]
+  }
+  throw invalidOption('guidanceInterval', 'two noise ratios, 0 <= low <= high', interval)
+}
+
+/** What each sampler makes of them is checked when it is made. */
+function readSamplerOptions({ samplerOptions }: GivenOptions): Readonly<Record<string, unknown>> | undefined {
+  if (samplerOptions === undefined) return undefined
+  if (typeof samplerOptions === 'object' && samplerOptions !== null && !Array.isArray(samplerOptions)) {
+    return { ...samplerOptions }
+  }
+  throw invalidOption('samplerOptions', 'an object of options', samplerOptions)
 }
 
 /** A seed for requests without one: any number of pictures can count up from it and stay below 2^32. */

@@ -116,6 +116,7 @@ export async function loadModel(
         tiles: !fixedSize,
         windows: parts.windows,
       },
+      styles: settings.styles,
       schedulerConfig: scheduler.config,
       latentChannels: denoiser.channels,
       pixelsPerCell,

@@ -1,5 +1,6 @@
 /** What pipelines need of a model, whatever family it is of and whatever runs it. */
 
+import type { Styles } from '../text/styles'
 import type { TextReader, TextState } from './conditioning'
 import type { PipelineDefaults } from './defaults'
 import type { Denoiser } from './denoise'
@@ -77,6 +78,8 @@ export interface PipelineModel {
   readonly defaults: PipelineDefaults
   readonly sizes: SizeRules
   readonly abilities: ModelAbilities
+  /** Styles by name, where the folder lists some. */
+  readonly styles: Styles | undefined
   /** Parsed `scheduler_config.json`. */
   readonly schedulerConfig: unknown
   /** Channels of a latent. */

@@ -34,15 +34,18 @@ export function optionsFromMetadata(
 ): Omit<GenerateOptions, 'prompt'> & { readonly prompt?: string } {
   if (typeof metadata !== 'object' || metadata === null) throw invalid('an object', metadata)
   const { seed, rng, sampler, schedule, steps, guidance, guidanceRescale, hires, upscale, tiling } = metadata
-  const { prompt, negativePrompt, clipSkip, promptSyntax } = metadata
+  const { prompt, negativePrompt, clipSkip, promptSyntax, guidanceInterval, samplerOptions, style } = metadata
   return {
     seed: typeof seed === 'string' ? parseSeed(seed) : seed,
     rng,
     sampler,
+    ...(samplerOptions === undefined ? {} : { samplerOptions }),
     ...(schedule === undefined ? {} : { schedule }),
     steps,
     guidance,
     ...(guidanceRescale === undefined ? {} : { guidanceRescale }),
+    ...(guidanceInterval === undefined ? {} : { guidanceInterval }),
+    ...(style === undefined ? {} : { style }),
     size: sizeOf(metadata.asked ?? metadata),
     ...pictureOptions(metadata, pictures),
     ...(hires === undefined ? {} : { hires }),

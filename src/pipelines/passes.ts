@@ -56,8 +56,13 @@ export async function planPasses(
 }
 
 function planOf(model: PipelineModel, request: GenerateRequest, steps: number, strength?: number): SamplingPlan {
-  const { sampler, schedule } = request
-  return scheduleFromConfig(model.schedulerConfig, steps, { sampler, schedule, ...(strength ? { strength } : {}) })
+  const { sampler, schedule, samplerOptions } = request
+  return scheduleFromConfig(model.schedulerConfig, steps, {
+    sampler,
+    schedule,
+    ...(samplerOptions ? { samplerOptions } : {}),
+    ...(strength ? { strength } : {}),
+  })
 }
 
 /** Encodes the start, and for models that read it what is around the mask. */

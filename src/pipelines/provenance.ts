@@ -40,7 +40,7 @@ export function provenanceOf(
 ): Provenance | undefined {
   const picture = request.pictures[index]
   if (request.metadata === 'none' || picture === undefined) return undefined
-  const { guidanceRescale, hires, upscale, text } = request
+  const { guidanceRescale, guidanceInterval, samplerOptions, style, hires, upscale, text } = request
   const { samplerName, scheduleName } = first.plan
   const { prompt, negativePrompt, seed } = picture
   return {
@@ -50,10 +50,13 @@ export function provenanceOf(
     seed: exactSeed(seed),
     rng: request.rng,
     sampler: samplerName,
+    ...(samplerOptions === undefined ? {} : { samplerOptions }),
     ...(scheduleName === undefined ? {} : { schedule: scheduleName }),
     steps: request.steps,
     guidance: request.guidance,
     ...(guidanceRescale === 0 ? {} : { guidanceRescale }),
+    ...(guidanceInterval === undefined ? {} : { guidanceInterval }),
+    ...(style === undefined ? {} : { style }),
     width: final.width,
     height: final.height,
     ...(hires || upscale !== 1 ? { asked: inputs.size } : {}),

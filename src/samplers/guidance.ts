@@ -20,7 +20,7 @@ export interface Guidance {
    * Noise ratios sigma / alpha `[low, high]` outside which w is 1 (Kynkaanniemi et al. 2024, arXiv:2404.07724).
    * @defaultValue everywhere
    */
-  readonly interval?: readonly [low: number, high: number]
+  readonly interval?: readonly [low: number, high: number] | undefined
 }
 
 /**

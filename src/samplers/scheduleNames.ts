@@ -1,5 +1,6 @@
 /** The placings of levels by name, and the names other software knows them by. */
 
+import { suggest } from '../text/editDistance'
 import { invalidOption } from '../text/givenOptions'
 
 /**
@@ -38,8 +39,13 @@ export const SCHEDULE_NAMES = Object.keys(SCHEDULES) as readonly ScheduleName[] 
  */
 export function findSchedule(name: string): ScheduleName {
   const found = SCHEDULE_NAMES.find((known) => spellings(known).includes(normaliseName(String(name))))
-  if (found === undefined) throw invalidOption('schedule', `one of ${SCHEDULE_NAMES.join(', ')}`, name)
-  return found
+  if (found !== undefined) return found
+  const meant = suggest(String(name), SCHEDULE_NAMES)
+  throw invalidOption(
+    'schedule',
+    `one of ${SCHEDULE_NAMES.join(', ')}`,
+    meant === undefined ? name : `${name} (${meant}?)`,
+  )
 }
 
 /** Every way to write a placing, normalised. */

@@ -53,21 +53,29 @@ function byLanguage(fields: JsonFields): ReadonlyMap<Language, string> {
 }
 
 /**
+ * The words of a style.
+ *
+ * @throws {@link EngineError} `invalid-option` when there is no such style.
+ */
+export function checkStyle(styles: Styles, style: string): ReadonlyMap<Language, string> {
+  const words = styles.words.get(style)
+  if (words !== undefined) return words
+  const names = [...styles.words.keys()]
+  const near = suggest(style, names)
+  const hint = near === undefined ? '' : `; did you mean ${near}?`
+  throw new EngineError('invalid-option', `style: expected one of ${names.join(', ')}, got ${style}${hint}`, {
+    option: 'style',
+  })
+}
+
+/**
  * The prompt with the style's word, in the prompt's language.
  *
  * @param style - a name; of the style that is meant anyway the prompt stays as it is.
  * @throws {@link EngineError} `invalid-option` when there is no such style.
  */
 export function styledPrompt(styles: Styles, style: string, prompt: string): string {
-  const words = styles.words.get(style)
-  if (words === undefined) {
-    const names = [...styles.words.keys()]
-    const near = suggest(style, names)
-    const hint = near === undefined ? '' : `; did you mean ${near}?`
-    throw new EngineError('invalid-option', `style: expected one of ${names.join(', ')}, got ${style}${hint}`, {
-      option: 'style',
-    })
-  }
+  const words = checkStyle(styles, style)
   if (style === styles.default || prompt === '') return prompt
   const own = languageOf(prompt)
   const language = styles.forms.has(own) ? own : ([...styles.forms.keys()][0] ?? own)

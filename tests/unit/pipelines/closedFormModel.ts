@@ -93,6 +93,14 @@ export async function closedFormModel(): Promise<ClosedForm> {
         tiles: false,
         windows: false,
       },
+      styles: {
+        default: 'plain',
+        forms: new Map([['en', '{style}{prompt}']]),
+        words: new Map([
+          ['plain', new Map([['en', 'plain']])],
+          ['bold', new Map([['en', 'b']])],
+        ]),
+      },
       schedulerConfig: { _class_name: 'FlowMatchEulerDiscreteScheduler', num_train_timesteps: 1000, shift: 1 },
       latentChannels: CHANNELS,
       pixelsPerCell: 16 / CELLS,

@@ -15,12 +15,21 @@ const rules: RequestRules = {
     tiles: false,
     windows: false,
   },
+  styles: {
+    default: '3d',
+    forms: new Map([['en', '{style} {prompt}']]),
+    words: new Map([
+      ['3d', new Map([['en', '3d']])],
+      ['flat', new Map([['en', 'flat']])],
+    ]),
+  },
 }
 /** A model that draws any size, steered by two ControlNets. */
 const free: RequestRules = {
   ...rules,
   sizes: { native: 64, multiple: 8, upscale: 1 },
   abilities: { ...rules.abilities, controlNets: 2, previews: false, tiles: true, windows: true },
+  styles: undefined,
 }
 const resolve = (options: unknown, of = rules) => resolveRequest('generate', options, of)
 
@@ -31,7 +40,10 @@ describe('resolveRequest', () => {
     expect(request).toEqual({
       steps: 8,
       guidance: 2.5,
+      style: undefined,
       guidanceRescale: 0,
+      guidanceInterval: undefined,
+      samplerOptions: undefined,
       text: { syntax: 'plain', clipSkip: 0 },
       sampler: undefined,
       schedule: undefined,
@@ -56,6 +68,7 @@ describe('resolveRequest', () => {
     const given = { steps: 3, guidance: 4, sampler: 'DPM++ 2M Karras' }
     const more = { rng: 'torch-cpu', schedule: 'karras', signal, guidanceRescale: 0.5, output: 'images' }
     const texts = { prompt: 'a', negativePrompt: 'b', seed: 2n ** 60n, count: 2 }
+    Object.assign(more, { style: 'flat', samplerOptions: { eulerAtFinal: true }, guidanceInterval: [0.2, 5] })
     expect(resolve({ ...given, ...more, ...texts, size: 512, metadata: { prompt: true } })).toMatchObject({
       ...given,
       ...more,
@@ -66,6 +79,13 @@ describe('resolveRequest', () => {
       size: { width: 512, height: 512 },
       metadata: 'settings and prompts',
     })
+  })
+
+  it('knows schedules by their other names, and a scale below 1 for samplers that take a share', () => {
+    expect(resolve({ prompt: 'x', schedule: 'SGM Uniform' }).schedule).toBe('sgmUniform')
+    const { guidance, pictures } = resolve({ prompt: 'x', sampler: 'euler_cfg_pp', guidance: 0.6, negativePrompt: 'y' })
+    expect([guidance, pictures[0]?.negativePrompt]).toEqual([0.6, 'y'])
+    expect(resolve({ prompt: 'x', sampler: 'Euler CFG++' }).guidance).toBe(1)
   })
 
   it('makes count pictures of each prompt, with the seeds and negative prompts given', () => {
@@ -131,6 +151,11 @@ describe('resolveRequest', () => {
     [{ prompt: ['a', 'b'], seed: [1] }, free, /seed: expected one, or one for each of 2 prompts/],
     [{ prompt: Array(9).fill('a'), count: 30 }, free, /count: expected at most 256 pictures in all/],
     [{ guidance: 1, guidanceRescale: 0.5 }, free, /guidanceRescale: expected nothing with guidance 1/],
+    [{ guidance: 1, guidanceInterval: [0, 1] }, free, /guidanceInterval: expected nothing with guidance 1/],
+    [{ guidanceInterval: [3, 1] }, free, /guidanceInterval: expected two noise ratios/],
+    [{ samplerOptions: [1] }, free, /samplerOptions: expected an object of options/],
+    [{ style: 'flat' }, free, /style: expected nothing \(the model has no styles by name\)/],
+    [{ style: 'flatt' }, rules, /style: expected one of 3d, flat, got flatt; did you mean flat\?/],
     [
       { negativePrompt: 'x' },
       { ...free, abilities: { ...free.abilities, embedsGuidance: true } },

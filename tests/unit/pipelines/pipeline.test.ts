@@ -4,7 +4,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Provenance } from '../../../src/images/metadata'
 import type { Stage, StreamEvent } from '../../../src/pipelines/events'
+import { optionsFromMetadata } from '../../../src/pipelines/optionsFromMetadata'
 import { Pipeline } from '../../../src/pipelines/pipeline'
 import { type ClosedForm, closedFormModel } from './closedFormModel'
 
@@ -40,6 +42,34 @@ describe('generate', () => {
     form.calls.length = 0
     await pipe.generate({ prompt: 'rocket', count: 3, guidance: 1 })
     expect(form.calls.filter(({ stage }) => stage === 'denoise').map(({ rows }) => rows)).toEqual([3, 3, 3, 3])
+  })
+
+  it('runs the row without the prompt where guidance or the sampler looks at it', async () => {
+    const rows = () => form.calls.filter(({ stage }) => stage === 'denoise').map((call) => call.rows)
+    await pipe.generate({ prompt: 'rocket', guidanceInterval: [0.4, 1] })
+    expect(rows()).toEqual([1, 1, 2, 1]) // noise ratios: infinite, 2, 0.5, 0.001
+    form.calls.length = 0
+    await pipe.generate({ prompt: 'rocket', sampler: 'euler_cfg_pp', guidance: 1 })
+    expect(rows()).toEqual([2, 2, 2, 2])
+  })
+
+  it('puts the words of a style to the prompt', async () => {
+    const styled = await pipe.generate({ prompt: 'rocket', style: 'bold', seed: 3 })
+    const said = await pipe.generate({ prompt: 'brocket', seed: 3 })
+    const plain = await pipe.generate({ prompt: 'rocket', style: 'plain', seed: 3, metadata: { prompt: true } })
+    expect(styled.images[0]?.data).toEqual(said.images[0]?.data)
+    expect(styled.images[0]?.data).not.toEqual(plain.images[0]?.data)
+    expect(plain.images[0]?.metadata).toMatchObject({ style: 'plain', prompt: 'rocket' })
+    expect(optionsFromMetadata(styled.images[0]?.metadata as Provenance)).toMatchObject({ style: 'bold' })
+  })
+
+  it('takes options of the sampler', async () => {
+    const options = { prompt: 'rocket', sampler: 'eulerAncestral', seed: 3 }
+    const calm = await pipe.generate({ ...options, samplerOptions: { eta: 0 } })
+    expect(calm.images[0]?.metadata).toMatchObject({ samplerOptions: { eta: 0 } })
+    await expect(pipe.generate({ ...options, samplerOptions: { etta: 0 } })).rejects.toMatchObject({
+      code: 'unknown-option',
+    })
   })
 
   it('follows the equation of guidance', async () => {
