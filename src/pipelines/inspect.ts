@@ -2,6 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { readSafetensorsIndex } from '../bindings'
 import { portBytes, type SignaturePort } from '../compile/artifact'
 import type { Capabilities } from '../compile/capabilities'
 import { compile, type NetworkDType } from '../compile/compile'
@@ -11,7 +12,8 @@ import { type Graph, graphFlops } from '../graph/graph'
 import { neededTensors, type Sizes } from '../models'
 import { elements } from '../tensor/shape'
 import { type JsonObject, readJson } from '../weights/jsonFields'
-import { type ModelFolder, openModelFolder } from '../weights/modelFolder'
+import type { ModelFolder } from '../weights/modelFolder'
+import { openModel } from '../weights/openModel'
 import { type ComponentModel, openHalves } from './componentModel'
 
 /** How often part of a network runs: once per prompt, per step of the schedule, or for every row of every step. */
@@ -73,7 +75,7 @@ export interface ModelReport {
  * @throws {@link EngineError} `missing-file`, `unsupported-format` or `invalid-config` when there is no model.
  */
 export async function inspectModel(folder: string, capabilities: Capabilities | undefined): Promise<ModelReport> {
-  const model = await openModelFolder(folder)
+  const model = await openModel(folder, { readIndex: (file) => readSafetensorsIndex(file) })
   const names = await componentNames(model)
   const usual = await pipelineSizes(
     folder,
@@ -89,11 +91,12 @@ export async function inspectModel(folder: string, capabilities: Capabilities | 
 
 /** Names to look at: autoencoders by halves, and folders beside those of the index. */
 async function componentNames(model: ModelFolder): Promise<{ name: string; className: string | undefined }[]> {
-  if (model.kind !== 'pipeline') {
+  if (model.kind !== 'pipeline' && model.components.size === 0) {
     const { name } = path.parse(model.path)
     return [{ name: name.replace(/[^A-Za-z0-9_-]/g, '-'), className: undefined }]
   }
   const found = new Map([...model.components.values()].map(({ name, className }) => [name, className]))
+  if (model.kind !== 'pipeline') return [...found].map(([name, className]) => ({ name, className }))
   for (const entry of await readdir(model.path, { withFileTypes: true })) {
     if (!entry.isDirectory() || found.has(entry.name)) continue
     const files = await readdir(path.join(model.path, entry.name))
@@ -175,10 +178,13 @@ const CLIP_LENGTH = 77
 const PIXELS_PER_CELL = 8
 
 /** Sizes the pipeline uses the network at, else those its config speaks of, where a call could choose. */
-function usualSizes({ config, ports, place }: ComponentModel, { cells = 64, textLength }: PipelineSizes): Sizes {
+function usualSizes({ config, ports, place }: ComponentModel, { cells, textLength }: PipelineSizes): Sizes {
   const { sample_size: own, max_position_embeddings: positions } = (config ?? {}) as JsonObject
-  const isDecoder = place.part === 'decoder'
-  const side = typeof own === 'number' ? own : isDecoder ? cells : cells * PIXELS_PER_CELL
+  const isHalf = place.part !== undefined
+  // Of an autoencoder it is the side of the picture, of all others that of the latent.
+  const latent = cells ?? (isHalf && typeof own === 'number' ? own / PIXELS_PER_CELL : 64)
+  const outside = place.part === 'decoder' ? latent : latent * PIXELS_PER_CELL
+  const side = !isHalf && typeof own === 'number' ? own : outside
   const length = textLength ?? (typeof positions === 'number' ? positions : CLIP_LENGTH)
   const usual = { height: side, width: side, textLength: length }
   const axes = new Set(ports.inputs.flatMap((port) => port.axes))
