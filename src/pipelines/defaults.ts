@@ -2,8 +2,9 @@
 
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
-import { readStyles, type Styles } from '../text/styles'
+import type { Styles } from '../text/styles'
 import { jsonFields, readJson } from '../weights/jsonFields'
+import { readStyles } from './readStyles'
 
 /** Defaults of a model. */
 export interface PipelineDefaults {

@@ -1,7 +1,6 @@
 /** Styles a model draws in by name: which words ask for one, and how they are put to a prompt. */
 
 import { EngineError } from '../errors'
-import type { JsonFields } from '../weights/jsonFields'
 import { suggest } from './editDistance'
 import type { Language } from './labels'
 import { languageOf } from './nearestLabels'
@@ -14,42 +13,6 @@ export interface Styles {
   readonly forms: ReadonlyMap<Language, string>
   /** By name and language, the word for the style. */
   readonly words: ReadonlyMap<string, ReadonlyMap<Language, string>>
-}
-
-const LANGUAGES: readonly Language[] = ['en', 'ja']
-
-/**
- * Reads the `styles` of an `irodori.json`:
- *
- * ```json
- * { "default": "3d", "forms": { "en": "{style} {prompt}" }, "words": { "3d": { "en": "3d" }, "flat": { "en": "flat" } } }
- * ```
- *
- * @throws {@link EngineError} `invalid-config` naming the field.
- */
-export function readStyles(fields: JsonFields): Styles {
-  const forms = byLanguage(fields.object('forms'))
-  for (const form of forms.values()) {
-    if (!form.includes('{style}') || !form.includes('{prompt}')) {
-      fields.fail('forms', 'sentences with {style} and {prompt}', form)
-    }
-  }
-  const table = fields.object('words')
-  const words = new Map(table.names().map((name) => [name, byLanguage(table.object(name))]))
-  for (const [name, own] of words) {
-    for (const language of forms.keys())
-      if (!own.has(language)) fields.fail('words', `a word for ${name} in ${language}`)
-  }
-  const standard = fields.string('default')
-  if (!words.has(standard)) fields.fail('default', `one of ${[...words.keys()].join(', ')}`, standard)
-  fields.end()
-  return { default: standard, forms, words }
-}
-
-function byLanguage(fields: JsonFields): ReadonlyMap<Language, string> {
-  const found = new Map(LANGUAGES.filter((language) => fields.has(language)).map((l) => [l, fields.string(l)] as const))
-  fields.end()
-  return found
 }
 
 /**
