@@ -31,6 +31,7 @@ export {
 export type { LoadMessage, RequestMessage, StepMessage } from './pipelines/diagnostics'
 export type { Stage, StreamEvent } from './pipelines/events'
 export type { GenerateOptions, StreamOptions } from './pipelines/generateOptions'
+export type { InversionOptions } from './pipelines/inversions'
 export type { Rng } from './pipelines/latents'
 export { type LoadPipelineOptions, loadPipeline, type PipelineLoadProgress } from './pipelines/load'
 export type { Logger } from './pipelines/logger'

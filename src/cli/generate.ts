@@ -37,6 +37,7 @@ interface Flags {
   readonly upscale?: number
   readonly clipSkip?: number
   readonly lora?: readonly NonNullable<LoadPipelineOptions['loras']>[number][]
+  readonly embedding?: readonly string[]
   readonly vae?: string
   readonly upscaler?: string
   readonly model: string
@@ -86,6 +87,7 @@ export function generateCommand(): Command {
     .option('--rng <name>', 'philox, or torch-cpu to compare with diffusers')
     .option('--model <name>', 'a bundled model, a diffusers folder, a safetensors file or a pulled id', 'emoji')
     .option('--lora <file[:scale]>', 'a LoRA and its weight; may be given again', collectLoras)
+    .option('--embedding <file>', 'an embedding, named in prompts as its file is; may be given again', collect)
     .option('--vae <path>', 'another autoencoder, folder or file')
     .option('--upscaler <path>', 'an upscaler, folder or file')
     .option('--device <name>', 'cpu or reference')
@@ -116,7 +118,7 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
   await checkTarget(outputFile(flags, prompt, 0, seed), { quality: flags.quality })
   const protocol = flags.json ? undefined : chooseProtocol(flags.show)
   const started = performance.now()
-  const { device, dtype, instructions, threads, model, vae, upscaler, controlNet, lora } = flags
+  const { device, dtype, instructions, threads, model, vae, upscaler, controlNet, lora, embedding } = flags
   await using pipe = await loadPipeline(model, {
     device,
     dtype,
@@ -126,6 +128,7 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
     upscaler,
     controlNets: controlNet,
     loras: lora,
+    inversions: embedding?.map((file) => ({ file })),
   })
   const loadMs = performance.now() - started
   const written: Written[] = []

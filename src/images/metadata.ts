@@ -32,6 +32,8 @@ export interface Provenance {
   readonly asked?: { readonly width: number; readonly height: number }
   /** LoRAs that the pipeline had; left out when it had none. */
   readonly loras?: readonly { readonly name: string; readonly hash: string; readonly scale: number }[]
+  /** Embeddings that the prompts could name; left out when there were none. */
+  readonly inversions?: readonly { readonly name: string; readonly hash: string }[]
   /** What it was made of besides words; pictures by the start of a hash over their pixels. */
   readonly init?: { readonly hash: string; readonly strength: number }
   readonly mask?: { readonly hash: string; readonly blur: number }

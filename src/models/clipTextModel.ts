@@ -8,6 +8,7 @@
 import { EngineError } from '../errors'
 import type { ActivationName } from '../graph/ops/activation'
 import { add } from '../graph/ops/add'
+import { concat } from '../graph/ops/concat'
 import { embedding } from '../graph/ops/embedding'
 import { reshape } from '../graph/ops/reshape'
 import { sliceRecipe } from '../graph/recipe'
@@ -137,11 +138,26 @@ function portsOf(c: ClipConfig): ModelPorts {
   }
 }
 
+/**
+ * Rows of the token table, or vectors that the prompt brings along (textual inversion). `token_rows` [L] names for each
+ * token the row of `[tokens; extra_embeddings]` it is, so that one graph serves every embedding; all are copies.
+ *
+ * @param extra - E, rows of `extra_embeddings` [E, D]; with 0 there are no such inputs.
+ * @returns shape [L, D].
+ */
+function tokenEmbeddings(embeddings: Scope, c: ClipConfig, ids: Value, extra: number): Value {
+  const tokens = embeddingLayer(embeddings.child('token_embedding'), ids, c.vocabulary, c.width) // [L, D]
+  if (extra === 0) return tokens
+  const rows = input('token_rows', 'prompt', { shape: [ids.shape[0] ?? 0], dtype: 'i32', axes: ['L'] })
+  const vectors = input('extra_embeddings', 'prompt', { shape: [extra, c.width], dtype: 'f32', axes: ['L', 'D'] })
+  return embedding(embeddings.path, rows, concat(embeddings.path, [tokens, vectors], 0))
+}
+
 /** All states of the encoder, `hidden_states` of transformers: the embeddings and what each layer made of them. */
-function encode(text: Scope, c: ClipConfig, ids: Value, kvLength: Value): Value[] {
+function encode(text: Scope, c: ClipConfig, ids: Value, kvLength: Value, extra: number): Value[] {
   const length = ids.shape[0] ?? 0
   const embeddings = text.child('embeddings')
-  const tokens = embeddingLayer(embeddings.child('token_embedding'), ids, c.vocabulary, c.width) // [L, D]
+  const tokens = tokenEmbeddings(embeddings, c, ids, extra) // [L, D]
   const table = sliceRecipe(
     embeddings.child('position_embedding').recipe('weight', [c.positions, c.width]),
     0,
@@ -206,7 +222,7 @@ function definition(className: string, projection: boolean): ModelDefinition {
       const ids = input('input_ids', 'prompt', { shape: [length], dtype: 'i32', axes: ['L'] })
       const kvLength = input('text_length', 'prompt', { shape: [1], dtype: 'i32', axes: ['_'] })
       const position = input('pooled_position', 'prompt', { shape: [1], dtype: 'i32', axes: ['_'] })
-      const states = encode(text, c, ids, kvLength)
+      const states = encode(text, c, ids, kvLength, sizes.extraTokens ? sizeOf(sizes, 'extraTokens', at) : 0)
       const last = states.at(-1)
       if (!last) throw new RangeError('an encoder has states')
       const finalNorm = (x: Value): Value => layerNormLayer(text.child('final_layer_norm'), x, { eps: c.eps })

@@ -18,8 +18,11 @@ export interface ScaledAxis {
 /** Axes whose sizes a call decides: cells of the picture or latent that goes in, tokens of text. */
 export type AxisName = 'height' | 'width' | 'textLength'
 
-/** Sizes of the free axes; a graph is built for them. */
-export type Sizes = Readonly<Partial<Record<AxisName, number>>>
+/**
+ * Sizes of the free axes; a graph is built for them. `extraTokens`, of text encoders alone: vectors that may stand in for
+ * rows of the token table; left out or 0, the graph has no inputs for them.
+ */
+export type Sizes = Readonly<Partial<Record<AxisName | 'extraTokens', number>>>
 
 /**
  * Which inputs a network is built with: `plain`, or `controlled`, where residuals of a ControlNet are added to a UNet's,

@@ -188,7 +188,7 @@ function usualSizes({ config, ports, place }: ComponentModel, { cells, textLengt
   const length = textLength ?? (typeof positions === 'number' ? positions : CLIP_LENGTH)
   const usual = { height: side, width: side, textLength: length }
   const axes = new Set(ports.inputs.flatMap((port) => port.axes))
-  return Object.fromEntries(Object.entries(usual).filter(([axis]) => axes.has(axis as keyof Sizes)))
+  return Object.fromEntries(Object.entries(usual).filter(([axis]) => axes.has(axis as keyof typeof usual)))
 }
 
 function storedTypes(model: ComponentModel, needed: ReadonlySet<string>): { stored: string; fileBytes: number } {

@@ -16,6 +16,7 @@ import {
 import { resolveModel } from './bundled'
 import { publishLoad } from './diagnostics'
 import type { ExtraPaths } from './extras'
+import { type InversionOptions, readInversions } from './inversions'
 import { loadModel } from './loadModel'
 import { type Logger, tellLogger } from './logger'
 import { type LoraOptions, readLoras } from './loras'
@@ -40,6 +41,8 @@ export interface LoadPipelineOptions {
   readonly vae?: string
   /** LoRAs on the denoiser and the text encoders; see also `Pipeline.withLoras`. */
   readonly loras?: readonly LoraOptions[]
+  /** Embeddings (textual inversion): words of prompts that stand for learned vectors. */
+  readonly inversions?: readonly InversionOptions[]
   /** ControlNets, in the order in which requests give hints for them; those of the model's own folder come first. */
   readonly controlNets?: readonly string[]
   /** An upscaler for the option `upscale` of requests. */
@@ -64,6 +67,7 @@ const NAMES = [
   'threads',
   'vae',
   'loras',
+  'inversions',
   'controlNets',
   'upscaler',
   'previewDecoder',
@@ -84,8 +88,8 @@ const NAMES = [
  * const { images } = await pipe.generate({ prompt: '赤いりんご' })
  *
  * @throws {@link EngineError} `unknown-option`, `invalid-option`, `missing-file`, `invalid-config`,
- * `invalid-safetensors`, `invalid-tokenizer`, `missing-tensor`, `shape-mismatch`, `unsupported-model`,
- * `unavailable-device`, `unavailable-binding`, `out-of-memory`.
+ * `invalid-safetensors`, `invalid-tokenizer`, `missing-tensor`, `shape-mismatch`, `unsupported-format`,
+ * `unsupported-model`, `unavailable-device`, `unavailable-binding`, `out-of-memory`.
  * @throws AbortError when the signal fires.
  */
 export async function loadPipeline(model: string, options: LoadPipelineOptions = {}): Promise<Pipeline> {
@@ -108,6 +112,7 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
     throw invalidOption('onProgress', 'a function', onProgress)
   const extras = readExtras(given)
   const loras = readLoras(given.loras)
+  const inversions = readInversions(given.inversions)
   throwIfAborted(signal)
 
   const { name, folder } = resolveModel(model)
@@ -119,6 +124,7 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
       dtype,
       ...extras,
       loras,
+      inversions,
       signal,
       onProgress: onProgress && ((component, progress) => onProgress({ component, ...progress })),
     })

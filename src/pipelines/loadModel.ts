@@ -12,6 +12,7 @@ import { openSession } from './denoiser'
 import { type ExtraPaths, filesOf, hashOf, type NamedControlNet, nameControlNet, upscaleFactor } from './extras'
 import { familyOf } from './families'
 import type { ModelSource } from './families/family'
+import { type InversionRequest, openInversions } from './inversions'
 import { applyLoras, type LoraRequest } from './loras'
 import type { PictureCodec, PipelineModel } from './model'
 import { modelHash } from './modelHash'
@@ -21,6 +22,7 @@ import { type SizeRules, upscalerPasses } from './sizes'
 
 export interface LoadModelOptions extends NetworkOptions, ExtraPaths {
   readonly loras: readonly LoraRequest[]
+  readonly inversions: readonly InversionRequest[]
 }
 
 /**
@@ -60,6 +62,7 @@ export async function loadModel(
     }
     const parts = await family.open(source)
     const { denoiser, cells, fixedSize } = parts
+    const inversions = await openInversions(options.inversions, parts.textWidths, signal)
     const own = [...opened]
     const loras = await applyLoras(options.loras, own, signal)
     const { vae: vaePath = modelPath } = options
@@ -90,7 +93,11 @@ export async function loadModel(
         vae: options.vae === undefined ? undefined : await hashOf(vae.decoder, signal),
         signal,
       }),
-      parts.reader(settings, signal),
+      parts.reader(
+        settings,
+        signal,
+        inversions.map(({ inversion }) => inversion),
+      ),
       denoiser.network.load({ sizes: { ...firstSize, textLength }, outputs: ['sample'] }, signal),
       vae.decoder.load({ sizes: firstSize, outputs: ['sample'] }, signal),
     ])
@@ -123,6 +130,7 @@ export async function loadModel(
       reader,
       controlNets: controlNets.map((net) => net.name),
       loras: loras.named,
+      inversions: inversions.map(({ named }) => named),
       codec,
       preview,
       session: (plan, stop) =>

@@ -5,6 +5,7 @@ import type { TextReader, TextState } from './conditioning'
 import type { PipelineDefaults } from './defaults'
 import type { Denoiser } from './denoise'
 import type { ModelAbilities } from './generateOptions'
+import type { NamedInversion } from './inversions'
 import type { LatentScaling } from './latents'
 import type { LoraRequest, NamedLora } from './loras'
 import type { FloatPicture } from './picture'
@@ -98,6 +99,8 @@ export interface PipelineModel {
   readonly upscale: ((picture: FloatPicture, signal: AbortSignal) => Promise<FloatPicture>) | undefined
   /** LoRAs on its weights. */
   readonly loras: readonly NamedLora[]
+  /** Embeddings that its prompts may name. */
+  readonly inversions: readonly NamedInversion[]
   /** The same model with other LoRAs in place of its own, on the same device; what they do not touch is shared. */
   withLoras(loras: readonly LoraRequest[], signal: AbortSignal | undefined): Promise<PipelineModel>
   memory(): PipelineMemory

@@ -61,6 +61,7 @@ export function provenanceOf(
     height: final.height,
     ...(hires || upscale !== 1 ? { asked: inputs.size } : {}),
     ...(model.loras.length === 0 ? {} : { loras: model.loras }),
+    ...(model.inversions.length === 0 ? {} : { inversions: model.inversions }),
     ...picturesOf(model, request, inputs),
     ...(hires ? { hires } : {}),
     ...(upscale === 1 ? {} : { upscale }),

@@ -5,7 +5,8 @@ import type { ClipTokenizer } from '../text/clipTokenizer'
 import { joinChannels, joinWindows } from '../text/joinStates'
 import { type PromptWindows, promptWindows } from '../text/promptWindows'
 import { type TextFamily, textOutputs } from '../text/textOutputs'
-import { type PromptWindow, padWindows, WINDOW_LENGTH } from '../text/window'
+import { placeholdersFor, type TextualInversion } from '../text/textualInversion'
+import { overrideInputs, type PromptWindow, padWindows, WINDOW_LENGTH, WINDOW_TOKENS } from '../text/window'
 import type { TextOptions, TextReader, TextState } from './conditioning'
 import type { PipelineNetwork } from './network'
 import type { GenerateWarning } from './result'
@@ -23,6 +24,8 @@ export interface ClipEncoder {
 export interface WindowedText {
   readonly family: TextFamily
   readonly encoders: readonly ClipEncoder[]
+  /** Embeddings that prompts may name; they fit the encoders. */
+  readonly inversions: readonly TextualInversion[]
   /** Whether guidance is away from zeros where there is no such negative prompt. */
   readonly zeros: (negativePrompt: string | undefined) => boolean
 }
@@ -60,8 +63,9 @@ export async function loadEncoders(
   }
 }
 
-export function windowedReader({ family, encoders, zeros }: WindowedText): TextReader {
+export function windowedReader({ family, encoders, inversions, zeros }: WindowedText): TextReader {
   const layers = encoders.map((encoder) => encoder.layers)
+  const placeholders = encoders.map((_, i) => placeholdersFor(inversions, i))
 
   /** Runs every encoder once over all windows that differ. */
   async function encodeAll(
@@ -84,8 +88,12 @@ export function windowedReader({ family, encoders, zeros }: WindowedText): TextR
       const warnings: GenerateWarning[] = []
       for (const text of new Set(pairs.flatMap(({ prompt, negativePrompt = '' }) => [prompt, negativePrompt]))) {
         const read: PromptWindows[] = []
-        for (const { tokenizer } of encoders) {
-          read.push(await promptWindows(tokenizer, text, { syntax: options.syntax, maxWindows: MAX_WINDOWS, signal }))
+        for (const [i, { tokenizer }] of encoders.entries()) {
+          const { syntax } = options
+          const words = placeholders[i] ?? []
+          read.push(
+            await promptWindows(tokenizer, text, { syntax, maxWindows: MAX_WINDOWS, placeholders: words, signal }),
+          )
         }
         reads.set(text, read)
         warnings.push(...truncation(read))
@@ -156,7 +164,8 @@ class PaddedWindows {
 
   #one(encoder: number, window: PromptWindow): PromptWindow {
     const known = this.#known[encoder]
-    const key = JSON.stringify([[...window.ids], window.weights && [...window.weights]])
+    const overrides = window.overrides.map(({ position, vector }) => [position, ...vector])
+    const key = JSON.stringify([[...window.ids], window.weights && [...window.weights], overrides])
     const same = known?.get(key)
     if (same) return same
     known?.set(key, window)
@@ -172,23 +181,30 @@ async function encode(
   signal: AbortSignal,
 ): Promise<Map<PromptWindow, Encoded>> {
   const derive = network.model.ports.inputs.flatMap((port) => (port.kind === 'ids' && port.derive ? [port.derive] : []))
-  const rows = windows.map(({ ids }) => ({
-    inputs: {
-      input_ids: ids,
-      text_length: Int32Array.of(WINDOW_LENGTH), // no mask: padding is read as any other token
-      ...(pooled === undefined
-        ? {}
-        : Object.fromEntries(derive.map(({ input, from }) => [input, Int32Array.of(from(ids))]))),
-    },
-  }))
   const outputs = pooled === undefined ? [states] : [states, pooled]
-  const results = await network.run({ sizes: { textLength: WINDOW_LENGTH }, outputs }, rows, signal)
-  return new Map(
-    windows.map((window, i) => {
+  const encoded = new Map<PromptWindow, Encoded>()
+  // Windows without vectors run in the network without room for them, which is there already.
+  for (const extraTokens of [0, WINDOW_TOKENS]) {
+    const some = windows.filter(({ overrides }) => overrides.length > 0 === extraTokens > 0)
+    if (some.length === 0) continue
+    const rows = some.map((window) => ({
+      inputs: {
+        input_ids: window.ids,
+        text_length: Int32Array.of(WINDOW_LENGTH), // no mask: padding is read as any other token
+        ...(pooled === undefined
+          ? {}
+          : Object.fromEntries(derive.map(({ input, from }) => [input, Int32Array.of(from(window.ids))]))),
+        ...(extraTokens === 0 ? {} : overrideInputs(window, width, extraTokens)),
+      },
+    }))
+    const sizes = { textLength: WINDOW_LENGTH, ...(extraTokens === 0 ? {} : { extraTokens }) }
+    const results = await network.run({ sizes, outputs }, rows, signal)
+    for (const [i, window] of some.entries()) {
       const [made = new Float32Array(WINDOW_LENGTH * width), vector] = results[i] ?? []
-      return [window, { states: applyWeights(made, window.weights), pooled: vector }]
-    }),
-  )
+      encoded.set(window, { states: applyWeights(made, window.weights), pooled: vector })
+    }
+  }
+  return encoded
 }
 
 /** The inputs of a prompt: its windows one after the other, encoders side by side; zeros for no windows. */

@@ -8,7 +8,7 @@
 import { throwIfAborted } from '../errors'
 import type { ClipTokenizer } from './clipTokenizer'
 import { type PromptSyntax, parsePrompt } from './promptSyntax'
-import { findInversions, type TextualInversion, vectorsFor } from './textualInversion'
+import { findPlaceholders, type Placeholder } from './textualInversion'
 import { checkPrompt } from './tokenizer'
 import { makeWindow, type PromptWindow, type WeightedToken, WINDOW_TOKENS } from './window'
 
@@ -19,12 +19,8 @@ export interface PromptWindowOptions {
   readonly syntax: PromptSyntax
   /** Where the rest is cut off; 1 is what diffusers reads. */
   readonly maxWindows: number
-  /** Embeddings that the prompt may name. @defaultValue none */
-  readonly inversions?: {
-    readonly known: readonly TextualInversion[]
-    /** D of the encoder that is going to read the windows. */
-    readonly width: number
-  }
+  /** Embeddings that the prompt may name, with the vectors for the encoder that is going to read it. @defaultValue none */
+  readonly placeholders?: readonly Placeholder[]
   /** The prompt's name in messages. @defaultValue `'prompt'` */
   readonly option?: string
   readonly signal?: AbortSignal | undefined
@@ -43,15 +39,14 @@ export interface PromptWindows {
 /**
  * Reads a prompt and splits it into windows.
  *
- * @throws {@link EngineError} `invalid-option` for malformed weights, an overlong prompt, or an embedding of other
- * encoders.
+ * @throws {@link EngineError} `invalid-option` for malformed weights or an overlong prompt.
  */
 export async function promptWindows(
   tokenizer: ClipTokenizer,
   prompt: string,
   options: PromptWindowOptions,
 ): Promise<PromptWindows> {
-  const { syntax, maxWindows, inversions, option, signal } = options
+  const { syntax, maxWindows, placeholders = [], option, signal } = options
   checkPrompt(prompt)
   const groups: Group[] = []
   for (const part of parsePrompt(prompt, syntax, option)) {
@@ -60,12 +55,12 @@ export async function promptWindows(
       continue
     }
     const { text, weight } = part
-    for (const piece of findInversions(text, inversions?.known ?? [])) {
+    for (const piece of findPlaceholders(text, placeholders)) {
       throwIfAborted(signal)
       if (typeof piece === 'string') {
         for (const id of await tokenizer.encode(piece)) groups.push([{ id, weight }])
       } else {
-        groups.push(vectorsFor(piece, inversions?.width ?? 0).map((vector) => ({ id: 0, weight, vector })))
+        groups.push(piece.vectors.map((vector) => ({ id: 0, weight, vector })))
       }
     }
   }

@@ -16,8 +16,15 @@ import { WINDOW_TOKENS } from './window'
 export interface TextualInversion {
   /** Found in prompts whatever its case, as a whole word. */
   readonly name: string
-  /** Vectors by the width of the encoder they are for; each list has the same length. */
-  readonly vectors: ReadonlyMap<number, readonly Float32Array[]>
+  /** Vectors for each text encoder, in the order of the pipeline's; equally many for all. */
+  readonly vectors: readonly (readonly Float32Array[])[]
+}
+
+/** What one encoder reads for the word. */
+export interface Placeholder {
+  readonly name: string
+  /** Each of shape [D]. */
+  readonly vectors: readonly Float32Array[]
 }
 
 /**
@@ -35,29 +42,26 @@ export function textualInversion(
   options: { readonly name?: string | undefined; readonly file: string },
 ): TextualInversion {
   const { file } = options
-  const names = Object.keys(tensors)
-  const used = namesOf(names, file)
+  const used = inversionTensors(Object.keys(tensors), file)
   const name = (options.name ?? used.placeholder ?? path.parse(file).name).trim()
   if (name === '') {
     const message = `${file}: expected a name that stands for the embedding in prompts, got an empty one`
     throw new EngineError('invalid-option', message, { option: 'name', file })
   }
-  const vectors = new Map<number, readonly Float32Array[]>()
-  for (const tensorName of used.tensors) {
+  const vectors = used.tensors.map((tensorName) => {
     const tensor = tensors[tensorName]
     if (tensor === undefined) throw new RangeError('names are those of the tensors')
-    const rows = rowsOf(tensor, `${file}: tensor "${tensorName}"`)
-    vectors.set(rows[0]?.length ?? 0, rows)
-  }
-  const lengths = [...vectors.values()].map((rows) => rows.length)
-  if (vectors.size < used.tensors.length || lengths.some((length) => length !== lengths[0])) {
-    throw unsupported(file, 'as many vectors for each encoder, of different widths', `${lengths.join(' and ')}`)
+    return rowsOf(tensor, `${file}: tensor "${tensorName}"`)
+  })
+  const lengths = vectors.map((rows) => rows.length)
+  if (lengths.some((length) => length !== lengths[0])) {
+    throw unsupported(file, 'as many vectors for each encoder', `${lengths.join(' and ')}`)
   }
   return { name, vectors }
 }
 
-/** Which tensors are the vectors, and the placeholder they name. */
-function namesOf(
+/** Which tensors of a file are the vectors, by encoder, and the placeholder they name. Throws `unsupported-format`. */
+export function inversionTensors(
   names: readonly string[],
   file: string,
 ): { readonly tensors: readonly string[]; readonly placeholder?: string } {
@@ -98,32 +102,28 @@ function unsupported(where: string, expected: string, got: string): EngineError 
  * Checks that an embedding is for a model's encoders.
  *
  * @param widths - of all of them: [768] for SD1, [1024] for SD2, [768, 1280] for SDXL.
- * @throws {@link EngineError} `invalid-option` when vectors are of other widths, or lack one.
+ * @throws {@link EngineError} `invalid-option` when vectors are of other widths, or for fewer or more encoders.
  */
 export function assertFits({ name, vectors }: TextualInversion, widths: readonly number[]): void {
-  const got = [...vectors.keys()]
-  if (got.length === widths.length && widths.every((width) => vectors.has(width))) return
+  const got = vectors.map(([first]) => first?.length ?? 0)
+  if (got.length === widths.length && widths.every((width, i) => width === got[i])) return
   const message = `embedding ${name}: expected vectors of ${widths.join(' and ')} numbers, as the model's text encoders, got ${got.join(' and ')}`
   throw new EngineError('invalid-option', message, { name, expected: widths, got })
 }
 
-/** The vectors for an encoder of a width. Throws `invalid-option` when the embedding is for others. */
-export function vectorsFor({ name, vectors }: TextualInversion, width: number): readonly Float32Array[] {
-  const found = vectors.get(width)
-  if (found !== undefined) return found
-  const got = [...vectors.keys()].join(' and ')
-  const message = `embedding ${name}: expected vectors of ${width} numbers, as the text encoder, got ${got}`
-  throw new EngineError('invalid-option', message, { name, expected: width, got })
+/** What an encoder reads for each embedding that {@link assertFits} let through. */
+export function placeholdersFor(inversions: readonly TextualInversion[], encoder: number): readonly Placeholder[] {
+  return inversions.map(({ name, vectors }) => ({ name, vectors: vectors[encoder] ?? [] }))
 }
 
-/** A text with the embeddings in it, in order. */
-export type TextPiece = string | TextualInversion
+/** A text with the placeholders in it, in order. */
+export type TextPiece = string | Placeholder
 
 /** Splits a text at placeholders, the longest first; never inside a word. */
-export function findInversions(text: string, inversions: readonly TextualInversion[]): readonly TextPiece[] {
-  if (inversions.length === 0) return [text]
-  const longest = [...inversions].sort((a, b) => b.name.length - a.name.length)
-  const byName = new Map(longest.map((inversion) => [inversion.name.toLowerCase(), inversion]))
+export function findPlaceholders(text: string, placeholders: readonly Placeholder[]): readonly TextPiece[] {
+  if (placeholders.length === 0) return [text]
+  const longest = [...placeholders].sort((a, b) => b.name.length - a.name.length)
+  const byName = new Map(longest.map((placeholder) => [placeholder.name.toLowerCase(), placeholder]))
   const pattern = new RegExp(`(${longest.map(({ name }) => wholeWord(name)).join('|')})`, 'giu')
   return text
     .split(pattern) // captured placeholders stand at odd places

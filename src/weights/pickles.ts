@@ -33,7 +33,7 @@ export function pickleError(where: string, names: readonly string[] = []): Engin
   const target = `${source.replace(NAMES, '')}.safetensors`
   const convert =
     `python -c "import torch; from safetensors.torch import save_file; ` +
-    `w = torch.load('${source}', map_location='cpu', weights_only=True); w = w.get('state_dict', w); ` +
+    `w = torch.load('${source}', map_location='cpu', weights_only=True); w = w.get('state_dict', w.get('string_to_param', w)); ` +
     `save_file({k: v.clone().contiguous() for k, v in w.items() if torch.is_tensor(v)}, '${target}')"`
   return new EngineError(
     'unsupported-format',

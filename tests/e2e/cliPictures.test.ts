@@ -10,6 +10,7 @@ import { readMetadata } from '../../src'
 
 const main = path.resolve(__dirname, '..', '..', 'dist', 'cli', 'main.js')
 const goldens = path.resolve(__dirname, '..', 'golden', 'pipelines')
+const inversions = path.resolve(goldens, '..', 'inversion')
 const sd1 = ['--model', path.join(goldens, 'sd1'), '--steps', '2', '--seed', '3', '--guidance', '2']
 let folder = ''
 beforeAll(async () => {
@@ -82,6 +83,15 @@ describe('generate', () => {
     expect(metadata?.control?.map(({ scale }) => scale)).toEqual([0.5, 1])
   })
 
+  it('knows the words of embeddings', async () => {
+    const files = ['cat-toy', 'bad-hands'].map((name) => path.join(inversions, `${name}.safetensors`))
+    const given = files.flatMap((file) => ['--embedding', file])
+    const prompts = ['a <cat-toy>', '--negative', 'bad-hands']
+    const { status, stderr } = await generate(...prompts, ...sd1, ...given, '--size', '32', '-o', 'e.png')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(await metadataOf('e.png')).toMatchObject({ inversions: [{ name: '<cat-toy>' }, { name: 'bad-hands' }] })
+  })
+
   it.each<[string, string[], number, RegExp]>([
     ['a strength without a picture', ['--strength', '0.5'], 1, /^irodori: invalid-option: strength: .*\n$/],
     ['a picture that is not there', ['--init', 'none.png'], 1, /^irodori: missing-file: init: .*none\.png"\n$/],
@@ -90,6 +100,12 @@ describe('generate', () => {
     [
       'a LoRA that is not there',
       ['--lora', 'none.safetensors:0.5'],
+      1,
+      /^irodori: missing-file: none\.safetensors: .*\n$/,
+    ],
+    [
+      'an embedding that is not there',
+      ['--embedding', 'none.safetensors'],
       1,
       /^irodori: missing-file: none\.safetensors: .*\n$/,
     ],

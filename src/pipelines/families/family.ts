@@ -1,5 +1,6 @@
 /** What a family of models is to a pipeline: data about its components, and how its prompts become text states. */
 
+import type { TextualInversion } from '../../text/textualInversion'
 import type { ModelDescription } from '../../weights'
 import type { TextReader } from '../conditioning'
 import type { FolderSettings } from '../defaults'
@@ -26,6 +27,8 @@ export interface FamilyParts {
   readonly readsMask: boolean
   /** Whether prompts are read in windows. */
   readonly windows: boolean
+  /** D of each text encoder that reads embeddings (textual inversion); none where the family reads none. */
+  readonly textWidths: readonly number[]
   /** Whether the denoiser is told the guidance scale. */
   readonly embedsGuidance: boolean
   /** Factor of latents where the autoencoder's config names none. */
@@ -34,8 +37,16 @@ export interface FamilyParts {
   readonly guidance: number
   /** Other files that decide what pictures look like. */
   readonly files: readonly string[]
-  /** Makes the text encoders ready and the reader of prompts. */
-  reader(settings: FolderSettings, signal: AbortSignal | undefined): Promise<TextReader>
+  /**
+   * Makes the text encoders ready and the reader of prompts.
+   *
+   * @param inversions - embeddings that prompts may name, with vectors of `textWidths`.
+   */
+  reader(
+    settings: FolderSettings,
+    signal: AbortSignal | undefined,
+    inversions: readonly TextualInversion[],
+  ): Promise<TextReader>
 }
 
 export interface Family {

@@ -35,6 +35,7 @@ export const pixart: Family = {
       textLength: textFields.integer('max_position_embeddings', { default: 77, min: 3 }),
       readsMask: false,
       windows: false,
+      textWidths: [],
       embedsGuidance: false,
       latentScale: 1,
       steps: 20,

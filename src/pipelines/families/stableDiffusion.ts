@@ -3,6 +3,7 @@
 import { EngineError } from '../../errors'
 import { loadClipTokenizer, publishedClipTokenizer } from '../../text/clipTokenizer'
 import { negativeIsZeros, sizeConditions, type TextFamily } from '../../text/textOutputs'
+import type { TextualInversion } from '../../text/textualInversion'
 import { type JsonFields, jsonFields } from '../../weights/jsonFields'
 import type { PipelineNetwork } from '../network'
 import type { PixelSize } from '../sizes'
@@ -63,12 +64,13 @@ export const stableDiffusion: Family = {
       textLength: 231,
       readsMask: given !== channels,
       windows: true,
+      textWidths: encoders.map(widthOf),
       embedsGuidance: guidanceWidth !== undefined,
       latentScale: 0.18215,
       steps,
       guidance,
       files: [],
-      reader: (_settings, signal) => openReader(source, family, encoders, signal),
+      reader: (_settings, signal, inversions) => openReader(source, family, encoders, inversions, signal),
     }
   },
 }
@@ -134,6 +136,7 @@ async function openReader(
   source: ModelSource,
   family: TextFamily,
   networks: readonly PipelineNetwork[],
+  inversions: readonly TextualInversion[],
   signal: AbortSignal | undefined,
 ): ReturnType<FamilyParts['reader']> {
   const encoders: ClipEncoder[] = []
@@ -148,7 +151,8 @@ async function openReader(
   }
   await loadEncoders({ family, encoders }, signal)
   const { settings } = source.description
-  return windowedReader({ family, encoders, zeros: (negative) => negativeIsZeros(family, negative, settings) })
+  const zeros = (negative: string | undefined) => negativeIsZeros(family, negative, settings)
+  return windowedReader({ family, encoders, inversions, zeros })
 }
 
 async function openTokenizer({ description }: ModelSource, name: string, signal: AbortSignal | undefined) {

@@ -107,6 +107,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
       reader,
       controlNets: [],
       loras: [],
+      inversions: [],
       withLoras: async () => form.model,
       codec,
       preview: codec,

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type ClipTokenizer, publishedClipTokenizer } from '../../../src/text/clipTokenizer'
 import { type PromptWindowOptions, promptWindows } from '../../../src/text/promptWindows'
-import type { TextualInversion } from '../../../src/text/textualInversion'
+import type { Placeholder } from '../../../src/text/textualInversion'
 import { overrideInputs, type PromptWindow, padWindows, WINDOW_LENGTH } from '../../../src/text/window'
 
 let tokenizer: ClipTokenizer
@@ -125,13 +125,11 @@ describe('promptWindows', () => {
 })
 
 describe('embeddings', () => {
-  const vector = (value: number, width = 4) => new Float32Array(width).fill(value)
-  const make = (name: string, count: number, width = 4): TextualInversion => ({
+  const make = (name: string, count: number): Placeholder => ({
     name,
-    vectors: new Map([[width, Array.from({ length: count }, (_, i) => vector(i + 1, width))]]),
+    vectors: Array.from({ length: count }, (_, i) => new Float32Array(4).fill(i + 1)),
   })
-  const known = [make('<cat-toy>', 2), make('bad', 1), make('bad-hands-5', 3), make('ねこ', 1)]
-  const inversions = { known, width: 4 }
+  const placeholders = [make('<cat-toy>', 2), make('bad', 1), make('bad-hands-5', 3), make('ねこ', 1)]
 
   it.each([
     ['a <cat-toy>, cat', [A, 0, 0, COMMA, CAT], [2, 3]],
@@ -141,7 +139,7 @@ describe('embeddings', () => {
     ['badly ねこcat', undefined, []],
     ['<cat-toy><cat-toy>', [0, 0, 0, 0], [1, 2, 3, 4]],
   ])('%s', async (prompt, ids, positions) => {
-    const { windows, tokens } = await read(prompt, { inversions })
+    const { windows, tokens } = await read(prompt, { placeholders })
     const [window] = windows
     expect(body(window as PromptWindow)).toEqual(ids ?? (await tokenizer.encode(prompt)))
     expect(window?.overrides.map(({ position }) => position)).toEqual(positions)
@@ -149,7 +147,7 @@ describe('embeddings', () => {
   })
 
   it('have weights and stay in one window', async () => {
-    const { windows } = await read(`${times(74)} (<cat-toy>:1.4)`, { inversions })
+    const { windows } = await read(`${times(74)} (<cat-toy>:1.4)`, { placeholders })
     expect(windows.map((window) => body(window).length)).toEqual([74, 2])
     const [, second] = windows
     expect(second?.overrides.map(({ position, vector: [first] }) => [position, first])).toEqual([
@@ -160,19 +158,13 @@ describe('embeddings', () => {
   })
 
   it('move along with what follows a comma', async () => {
-    const { windows } = await read(`${times(70)}, <cat-toy> ${times(4)}`, { inversions })
+    const { windows } = await read(`${times(70)}, <cat-toy> ${times(4)}`, { placeholders })
     expect(windows.map((window) => body(window).length)).toEqual([71, 6])
     expect(windows.map(({ overrides }) => overrides.map(({ position }) => position))).toEqual([[], [1, 2]])
   })
 
-  it('of another encoder are refused when a prompt names them', async () => {
-    const options = { inversions: { known: [make('toy', 1, 8)], width: 4 } }
-    await expect(read('a cat', options)).resolves.toMatchObject({ tokens: 2 })
-    await expect(read('a toy', options)).rejects.toMatchObject({ code: 'invalid-option' })
-  })
-
   it('become rows behind those of the text', async () => {
-    const { windows } = await read('a <cat-toy>', { inversions })
+    const { windows } = await read('a <cat-toy>', { placeholders })
     const { token_rows, extra_embeddings } = overrideInputs(windows[0] as PromptWindow, 4, 5)
     expect([...token_rows].slice(0, 6)).toEqual([0, 1, 77, 78, 4, 5])
     expect([...extra_embeddings]).toEqual([1, 1, 1, 1, 2, 2, 2, 2, ...Array(12).fill(0)])
