@@ -44,7 +44,7 @@ describe('unsupported configs', () => {
     ['CLIPTextModel', { text_config: {} }, 'text_config'],
     ['CLIPTextModelWithProjection', { projection_dim: null }, 'projection_dim'],
     ['SRVGGNetCompact', { act_type: 'gelu' }, 'act_type'],
-    ['SRVGGNetCompact', { num_in_ch: 1 }, 'num_out_ch'],
+    ['SRVGGNetCompact', { num_in_ch: 4 }, 'num_out_ch'],
     [
       'UNet2DConditionModel',
       { down_block_types: ['DownBlock2D', 'AttnDownBlock2D', 'DownBlock2D', 'DownBlock2D'] },
