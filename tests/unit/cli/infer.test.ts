@@ -48,7 +48,9 @@ describe.each(
       '--json',
     )
     const got = await readTensors(await readHeader(made))
-    const names = Object.keys(outputs).filter((name) => !/^(hidden_states\.(0|-1)|normed_hidden_states\..*)$/.test(name)) // on demand
+    const names = Object.keys(outputs).filter(
+      (name) => !/^(hidden_states\.(0|-1)|normed_hidden_states\..*)$/.test(name),
+    ) // on demand
     expect(Object.keys(got).sort()).toEqual(names.sort())
     for (const name of names) {
       expect(got[name]?.shape).toEqual(outputs[name]?.shape)
