@@ -15,7 +15,7 @@ import { blockTypes } from './blocks/blockTypes'
 import { convLayer, groupNormLayer, pointwiseLayer } from './blocks/layers'
 import { normSilu, resnetBlock, upsampleConv } from './blocks/resnetBlock'
 import { rootScope, type Scope } from './blocks/scope'
-import { halfOf } from './halves'
+import { halfOf, halfPorts } from './halves'
 import { type ModelDefinition, type ModelPorts, modelGraph, type Place } from './model'
 import { sizeOf } from './sizes'
 
@@ -75,29 +75,7 @@ function parse(config: unknown, at: Place): KlConfig {
 }
 
 function portsOf(c: KlConfig, at: Place): ModelPorts {
-  if (halfOf(at) === 'encoder') {
-    const smallest = 2 ** (c.channels.length - 1)
-    return {
-      inputs: [
-        { kind: 'picture', name: 'sample', aliases: ['x'], input: 'sample', axes: [c.inChannels, 'height', 'width'] },
-      ],
-      outputs: [{ kind: 'picture', name: 'moments', output: 'moments' }],
-      smallest: { height: smallest, width: smallest },
-    }
-  }
-  return {
-    inputs: [
-      {
-        kind: 'picture',
-        name: 'latent',
-        aliases: ['latents', 'x', 'z'],
-        input: 'latent',
-        axes: [c.latentChannels, 'height', 'width'],
-      },
-    ],
-    outputs: [{ kind: 'picture', name: 'sample', output: 'sample' }],
-    smallest: { height: 1, width: 1 },
-  }
+  return halfPorts(at, { ...c, encoded: 'moments', smallest: 2 ** (c.channels.length - 1) })
 }
 
 /** Projections of the attention in files older than diffusers 0.18. */

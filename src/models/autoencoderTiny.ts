@@ -17,7 +17,7 @@ import { jsonFields } from '../weights/jsonFields'
 import type { RenameTable } from '../weights/renames'
 import { convLayer } from './blocks/layers'
 import { rootScope, type Scope } from './blocks/scope'
-import { halfOf } from './halves'
+import { halfOf, halfPorts } from './halves'
 import { type ModelDefinition, type ModelPorts, modelGraph, type Place, type Recognised } from './model'
 import { sizeOf } from './sizes'
 
@@ -82,28 +82,7 @@ function parse(config: unknown, at: Place): TinyConfig {
 }
 
 function portsOf(c: TinyConfig, at: Place): ModelPorts {
-  if (halfOf(at) === 'encoder') {
-    return {
-      inputs: [
-        { kind: 'picture', name: 'sample', aliases: ['x'], input: 'sample', axes: [c.inChannels, 'height', 'width'] },
-      ],
-      outputs: [{ kind: 'picture', name: 'latents', output: 'latents' }],
-      smallest: { height: 1, width: 1 },
-    }
-  }
-  return {
-    inputs: [
-      {
-        kind: 'picture',
-        name: 'latent',
-        aliases: ['latents', 'x', 'z'],
-        input: 'latent',
-        axes: [c.latentChannels, 'height', 'width'],
-      },
-    ],
-    outputs: [{ kind: 'picture', name: 'sample', output: 'sample' }],
-    smallest: { height: 1, width: 1 },
-  }
+  return halfPorts(at, { ...c, encoded: 'latents', smallest: 1 })
 }
 
 /**
