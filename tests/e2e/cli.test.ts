@@ -8,8 +8,8 @@ import path from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMetadata } from '../../src'
+import { main, runCommand } from '../command'
 
-const main = path.resolve(__dirname, '..', '..', 'dist', 'cli', 'main.js')
 let folder = ''
 beforeAll(async () => {
   expect(existsSync(main), 'run npm run build:ts first').toBe(true)
@@ -17,24 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-interface Outcome {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-async function irodori(...args: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, [main, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text
-  })
-  const status = await new Promise<number | null>((resolve) => child.on('close', resolve))
-  return { status, stdout, stderr }
-}
+const irodori = (...args: string[]) => runCommand(args, { cwd: folder })
 
 const quick = ['--steps', '1', '--seed', '5', '--size', '64']
 

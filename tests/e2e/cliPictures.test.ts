@@ -1,14 +1,13 @@
 /** The command line with pictures: `--init`, `--mask`, `--control`, sides of a size, a folder as model; and what it refuses. */
 
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMetadata } from '../../src'
+import { runCommand } from '../command'
 
-const main = path.resolve(__dirname, '..', '..', 'dist', 'cli', 'main.js')
 const goldens = path.resolve(__dirname, '..', 'golden', 'pipelines')
 const inversions = path.resolve(goldens, '..', 'inversion')
 const sd1 = ['--model', path.join(goldens, 'sd1'), '--steps', '2', '--seed', '3', '--guidance', '2']
@@ -25,18 +24,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-async function generate(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [main, 'generate', ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text
-  })
-  const status = await new Promise<number | null>((resolve) => child.on('close', resolve))
-  return { status, stdout, stderr }
-}
+const generate = (...args: string[]) => runCommand(['generate', ...args], { cwd: folder })
 
 const metadataOf = (file: string) => readMetadata(path.join(folder, file))
 

@@ -1,15 +1,14 @@
 /** `irodori pull` as processes: output for people and machines, two at once, one that is killed. */
 
-import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { main, startCommand } from '../../command'
 import { bytes, COMMIT, type FakeHub, REPO, sha256, startFakeHub } from './fakeHub'
 
-const main = path.resolve(__dirname, '..', '..', '..', 'dist', 'cli', 'main.js')
 const big = bytes(2_000_000)
 const WEIGHTS = 'diffusion_pytorch_model.safetensors'
 
@@ -32,18 +31,7 @@ afterAll(async () => {
 
 function start(...args: string[]) {
   const env = { ...process.env, HF_HOME: home, HF_HUB_CACHE: '', HF_TOKEN: '', HF_ENDPOINT: hub.endpoint }
-  const child = spawn(process.execPath, [main, 'pull', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text
-  })
-  const ended = new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) =>
-    child.on('close', (status) => resolve({ status, stdout, stderr })),
-  )
-  return { child, ended }
+  return startCommand(['pull', ...args], { env })
 }
 
 const repo = (...parts: string[]) => path.join(home, 'hub', 'models--owner--name', ...parts)

@@ -63,18 +63,18 @@ describe('training tables', () => {
   })
 })
 
-describe('levels between entries', () => {
-  const zero = trainingTable({
-    schedule: 'scaled_linear',
-    betaStart: 0.00085,
-    betaEnd: 0.012,
-    timesteps: 1000,
-    zeroTerminalSnr: true,
-  })
+const ZERO_SNR_TABLE = trainingTable({
+  schedule: 'scaled_linear',
+  betaStart: 0.00085,
+  betaEnd: 0.012,
+  timesteps: 1000,
+  zeroTerminalSnr: true,
+})
 
+describe('levels between entries', () => {
   test.each([
     ['plain', SD_TABLE],
-    ['zero terminal SNR', zero],
+    ['zero terminal SNR', ZERO_SNR_TABLE],
   ])('%s: at() hits the entries and runs monotonically and continuously through them', (_, table) => {
     for (const t of [0, 1, 2, 500, 998, 999]) {
       expect(table.at(lambda(table.levelAt(t))).t, `t = ${t}`).toBeCloseTo(t, 3)
@@ -113,17 +113,9 @@ describe('levels between entries', () => {
 })
 
 describe('levels in logarithms and at shares of a time', () => {
-  const zero = trainingTable({
-    schedule: 'scaled_linear',
-    betaStart: 0.00085,
-    betaEnd: 0.012,
-    timesteps: 1000,
-    zeroTerminalSnr: true,
-  })
-
   test.each([
     ['plain', SD_TABLE],
-    ['zero terminal SNR', zero],
+    ['zero terminal SNR', ZERO_SNR_TABLE],
   ])('%s: timeOf is the inverse of logLevelAt', (_, table) => {
     for (const t of [0, 0.3, 12, 499.5, 998, 998.4, 999]) {
       const level = table.logLevelAt(t)
