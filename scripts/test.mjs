@@ -1,12 +1,14 @@
 /** `npm test`: checks, builds what tests need, runs every suite that can run here, and says what was skipped and why. */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { buildNative, findCMake, root } from './native.mjs'
 
 const skips = new Set()
 const failures = []
+const details = []
 
 /** Runs a command, shows what it says, and keeps the lines that tell of something skipped. */
 async function step(title, command, args) {
@@ -25,6 +27,28 @@ async function step(title, command, args) {
   const verdict = status === 0 ? 'ok' : `FAILED (${status})`
   console.log(`=== ${title}: ${verdict} in ${((Date.now() - started) / 1000).toFixed(0)} s`)
   if (status !== 0) failures.push(title)
+}
+
+/** A suite whose failed tests are told again at the end, where a cut log still shows them. */
+async function vitest(title, args) {
+  const report = path.join(mkdtempSync(path.join(tmpdir(), 'irodori-test-')), 'report.json')
+  await step(title, bin('vitest'), [
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...args,
+  ])
+  const files = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')).testResults : []
+  rmSync(path.dirname(report), { recursive: true })
+  for (const { name, status, message, assertionResults } of files) {
+    if (status === 'passed') continue
+    const file = path.relative(root, name)
+    const failed = assertionResults.filter((test) => test.status === 'failed')
+    if (failed.length === 0) details.push(`${file}: ${message}`)
+    for (const test of failed)
+      details.push(`${file}: ${test.fullName}\n${test.failureMessages.join('\n').slice(0, 1500)}`)
+  }
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal colours begin with one
@@ -58,14 +82,18 @@ else {
     await step('native unit tests, real units', nativeTests('build'), [])
   } else skips.add('native unit tests on real AVX-512 or AMX units: this processor has none')
 }
-await step('vitest', bin('vitest'), ['run', ...timed.flatMap((file) => ['--exclude', file])])
+await vitest(
+  'vitest',
+  timed.flatMap((file) => ['--exclude', file]),
+)
 // Alone: they measure delays and memory, which busy neighbours would disturb.
-await step('vitest, life in a process', bin('vitest'), ['run', '--maxWorkers=1', ...timed])
+await vitest('vitest, life in a process', ['--maxWorkers=1', ...timed])
 if (!quick) await step('packed tarball', node, ['tests/package/run.mjs'])
 
 console.log(skips.size === 0 ? '\nnothing was skipped' : '')
 for (const skip of skips) console.log(`skipped: ${skip}`)
 if (failures.length > 0) {
+  for (const detail of details) console.error(`\n${stripColours(detail)}`)
   console.error(`\nFAILED: ${failures.join(', ')}`)
   process.exit(1)
 }
