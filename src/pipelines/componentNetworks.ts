@@ -68,7 +68,8 @@ export class ComponentNetworks {
    *
    * @param options - `onProgress` hears of the weights where this call is the one that loads them.
    *
-   * Throws what {@link loadNetwork} does, `shape-mismatch` for sizes that the network cannot take, `disposed`.
+   * Throws what {@link loadNetwork} does, `shape-mismatch` for sizes that the network cannot take, `invalid-argument` for
+   * a form that it does not have, `disposed`.
    */
   async lease(shape: Shape, options: LoadOptions = {}): Promise<NetworkLease> {
     const shaped = this.#find(shape, options.onProgress)
@@ -120,7 +121,11 @@ export class ComponentNetworks {
   }
 
   #start(key: string, { sizes, outputs, form }: Shape, onProgress: LoadOptions['onProgress']): Shaped {
-    const { definition, config, place } = this.#model
+    const { name, definition, config, place } = this.#model
+    if (form === 'controlled' && !definition.ports(config, place).inputs.some((port) => port.form === form)) {
+      const got = `component "${name}" (${definition.className})`
+      throw new EngineError('invalid-argument', `network: expected one that residuals can be added to, got ${got}`)
+    }
     const model = definition.build(config, place, sizes, outputs, form)
     const options = { dtype: this.#dtype, onProgress }
     const work = new SharedWork(

@@ -48,6 +48,20 @@ describe('ComponentNetworks', () => {
     expect(networks.memory().networks).toBe(0)
   })
 
+  it('refuses a form that the network does not have, and counts no user for it', async () => {
+    const networks = new ComponentNetworks(device, model, 'f32')
+    await expect(networks.lease({ ...at(4), form: 'controlled' })).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message:
+        'network: expected one that residuals can be added to, got component "transformer" (PixArtTransformer2DModel)',
+    })
+    let free = false
+    networks.dispose(() => {
+      free = true
+    })
+    expect(free).toBe(true)
+  })
+
   it('frees everything when the last lease is given back', async () => {
     const networks = new ComponentNetworks(device, model, 'f32')
     const lease = await networks.lease(at(4))
