@@ -3,6 +3,7 @@
 import path from 'node:path'
 import { SingleBar } from 'cli-progress'
 import { Command } from 'commander'
+import { makeGrid } from '../images/grid'
 import { checkTarget, type Image } from '../images/image'
 import type { StreamEvent } from '../pipelines/events'
 import { randomSeed, type StreamOptions } from '../pipelines/generateOptions'
@@ -20,6 +21,8 @@ interface Flags {
   readonly steps?: number
   readonly seed?: number | bigint
   readonly count?: number
+  readonly grid: boolean
+  readonly columns?: number
   readonly size?: StreamOptions['size']
   readonly style?: string
   readonly guidance?: number
@@ -35,6 +38,7 @@ interface Flags {
   readonly controlScale?: readonly number[]
   readonly hires?: number
   readonly upscale?: number
+  readonly transparent?: boolean
   readonly clipSkip?: number
   readonly lora?: readonly NonNullable<LoadPipelineOptions['loras']>[number][]
   readonly embedding?: readonly string[]
@@ -60,6 +64,9 @@ interface Written {
   readonly seed: number | bigint
 }
 
+/** The written grid of several. */
+type WrittenGrid = Omit<Written, 'seed'>
+
 export function generateCommand(): Command {
   return new Command('generate')
     .description('make pictures from text')
@@ -68,7 +75,13 @@ export function generateCommand(): Command {
     .option('--negative <prompt>', 'what to stay away from')
     .option('--steps <n>', 'sampler steps', parseNumber)
     .option('--seed <n>', 'whole number that decides the noise (default: random)', parseWhole)
-    .option('--count <n>', 'how many pictures; their seeds count up', parseNumber)
+    .option(
+      '--count <n>',
+      'how many pictures; their seeds count up; with a grid of all of them, cat.grid.png',
+      parseNumber,
+    )
+    .option('--columns <n>', 'pictures in a row of the grid (default: as many as make it about square)', parseNumber)
+    .option('--no-grid', 'write the pictures alone')
     .option('--size <pixels>', 'side of the picture, or 768x512', parseSize)
     .option('--style <name>', 'a style of the model, put to the prompt')
     .option('--guidance <scale>', 'how strongly the prompt is followed; 1 is off', parseNumber)
@@ -83,6 +96,7 @@ export function generateCommand(): Command {
     .option('--control-scale <scale>', 'how strongly a hint is followed; may be given again', collectNumbers)
     .option('--hires <scale>', 'a second pass, so many times larger', parseNumber)
     .option('--upscale <factor>', 'enlarge the picture with the upscaler', parseNumber)
+    .option('--transparent', 'cut the picture out, for models whose upscaler gives opacity; .png, .webp or .avif')
     .option('--clip-skip <n>', 'layers of the text encoder that are left out', parseNumber)
     .option('--rng <name>', 'philox, or torch-cpu to compare with diffusers')
     .option('--model <name>', 'a bundled model, a diffusers folder, a safetensors file or a pulled id', 'emoji')
@@ -105,6 +119,7 @@ export function generateCommand(): Command {
       if ((flags.controlScale?.length ?? 0) > (flags.control?.length ?? 0)) {
         command.error('error: expected a --control for each --control-scale')
       }
+      if (flags.columns !== undefined) checkColumns(command, flags.columns, flags)
       if (!flags.metadata && flags.metadataPrompt) {
         command.error('error: --metadata-prompt and --no-metadata do not go together')
       }
@@ -112,10 +127,19 @@ export function generateCommand(): Command {
     })
 }
 
+/** Told before anything is drawn. */
+function checkColumns(command: Command, columns: number, { count = 1, grid }: Flags): void {
+  if (!grid) command.error('error: --columns and --no-grid do not go together')
+  if (count === 1) command.error('error: expected a --count above 1 with --columns')
+  if (Number.isInteger(columns) && columns >= 1 && columns <= count) return
+  command.error(`error: --columns: expected a whole number from 1 to ${count}, got ${columns}`)
+}
+
 async function generate(prompt: string, flags: Flags): Promise<void> {
   // Chosen here, so that each picture can be named and written as soon as it is there.
   const { seed = randomSeed() } = flags
-  await checkTarget(outputFile(flags, prompt, 0, seed), { quality: flags.quality })
+  const several = (flags.count ?? 1) > 1
+  await checkTarget(outputFile(flags, prompt, 0, seed), { quality: flags.quality }, flags.transparent)
   const protocol = flags.json ? undefined : chooseProtocol(flags.show)
   const started = performance.now()
   const { device, dtype, instructions, threads, model, vae, upscaler, controlNet, lora, embedding } = flags
@@ -132,22 +156,26 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
   })
   const loadMs = performance.now() - started
   const written: Written[] = []
+  const images: Image[] = []
   const result = await drive(pipe, streamOptions(prompt, { ...flags, seed }), !flags.json, async (image, index) => {
     const own = typeof seed === 'bigint' ? seed + BigInt(index) : seed + index
     const file = outputFile(flags, prompt, index, own)
     await image.save(file, { quality: flags.quality })
     written.push({ file, width: image.width, height: image.height, seed: own })
+    if (several && flags.grid) images.push(image)
     if (protocol !== undefined) {
       process.stdout.write(await pictureForTerminal(image, protocol, process.stdout.columns ?? 80))
     }
     if (!flags.json) process.stdout.write(`${file}  ${image.width}x${image.height}  seed ${own}\n`)
   })
+  const grid = images.length > 0 ? await saveGrid(images, gridFile(flags, prompt, seed), flags) : undefined
   if (flags.json) {
     const { name, modelHash, device: where, dtype: type } = pipe.info
     const timings = { loadMs, ...result.timings }
     printJson({
       prompt,
       images: written,
+      ...(grid ? { grid } : {}),
       warnings: result.warnings,
       timings,
       model: { name, hash: modelHash },
@@ -156,11 +184,18 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
     })
     return
   }
+  if (grid) process.stdout.write(`${grid.file}  ${grid.width}x${grid.height}  ${images.length} pictures\n`)
   for (const { message } of result.warnings) process.stderr.write(`warning: ${message}\n`)
   const { textMs, encodeMs, denoiseMs, decodeMs, upscaleMs, totalMs } = result.timings
   const encode = flags.init === undefined ? '' : `encode ${formatMs(encodeMs)}, `
   const parts = `text ${formatMs(textMs)}, ${encode}denoise ${formatMs(denoiseMs)}, decode ${formatMs(decodeMs)}, upscale ${formatMs(upscaleMs)}`
   process.stdout.write(`${formatMs(totalMs)} (${parts}; load ${formatMs(loadMs)})\n`)
+}
+
+async function saveGrid(images: readonly Image[], file: string, { columns, quality }: Flags): Promise<WrittenGrid> {
+  const grid = await makeGrid(images, { columns })
+  await grid.save(file, { quality })
+  return { file, width: grid.width, height: grid.height }
 }
 
 function streamOptions(prompt: string, flags: Flags): StreamOptions {
@@ -171,6 +206,7 @@ function streamOptions(prompt: string, flags: Flags): StreamOptions {
     negativePrompt: negative,
     ...{ steps, seed, count, size, style, guidance, sampler, schedule, rng, init, mask, maskBlur, strength },
     upscale: flags.upscale,
+    transparent: flags.transparent,
     clipSkip: flags.clipSkip,
     control: control?.map((image, i) => ({ image, scale: controlScale[i] })),
     hires: hires === undefined ? undefined : { scale: hires },
@@ -253,6 +289,12 @@ function outputFile(flags: Flags, prompt: string, index: number, seed: number | 
   if ((flags.count ?? 1) === 1) return flags.output
   const { dir, name, ext } = path.parse(flags.output)
   return path.join(dir, `${name}-${index + 1}${ext}`)
+}
+
+/** The file for the grid: that of a picture alone, and `.grid` before the extension. */
+function gridFile(flags: Flags, prompt: string, seed: number | bigint): string {
+  const { dir, name, ext } = path.parse(outputFile({ ...flags, count: 1 }, prompt, 0, seed))
+  return path.join(dir, `${name}.grid${ext}`)
 }
 
 /** The prompt as a file name: letters and digits of any script, cut at 40 characters. */

@@ -1,6 +1,7 @@
 /** Pictures in terminals: kitty's graphics protocol, iTerm2's inline images, or half blocks in 24-bit colour. */
 
 import { type Image, resizeImage } from '../images/image'
+import { layOn, WHITE } from '../images/opacity'
 
 /** How a terminal can show a picture. */
 export type PictureProtocol = 'kitty' | 'iterm2' | 'blocks'
@@ -66,7 +67,7 @@ function kitty(data: string, columns: number): string {
 /** Two pixels a character: the upper half block in the upper pixel's colour on the lower one's. */
 async function halfBlocks(image: Image, columns: number): Promise<string> {
   const lines = Math.max(1, Math.round((columns * image.height) / image.width / 2))
-  const { data } = await resizeImage(image, columns, lines * 2)
+  const { data } = await resizeImage(await layOn(image, WHITE), columns, lines * 2)
   const colour = (x: number, y: number) => [0, 1, 2].map((c) => data[(y * columns + x) * 3 + c]).join(';')
   let text = ''
   for (let line = 0; line < lines; line++) {

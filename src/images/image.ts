@@ -4,7 +4,7 @@ import { access, constants, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { EngineError, throwIfAborted } from '../errors'
 import { checkNames, invalidOption, signalOption } from '../text/givenOptions'
-import { checkFormat, formatOfFile, type ImageFormat } from './format'
+import { checkFormat, formatOfFile, IMAGE_FORMATS, type ImageFormat } from './format'
 import { type Provenance, provenanceToXmp } from './metadata'
 
 /** Options of {@link Image.encode} and {@link Image.save}. */
@@ -18,15 +18,20 @@ export interface EncodeOptions {
 export interface Image {
   readonly width: number
   readonly height: number
-  readonly channels: 3
-  /** Rows from the top, red, green, blue. Shape [height, width, 3]; u8; sRGB. */
+  /** 4 with opacity, 3 without. */
+  readonly channels: 3 | 4
+  /**
+   * Rows from the top: red, green, blue and, of 4 channels, opacity (255 hides what is behind), by which colours are not
+   * multiplied. Shape [height, width, channels]; u8; sRGB.
+   */
   readonly data: Uint8Array
   /** How it was made; written into files. `undefined` when it was switched off. */
   readonly metadata: Provenance | undefined
   /**
    * The picture as a file's bytes.
    *
-   * @throws {@link EngineError} `unsupported-format` when the format is unknown.
+   * @throws {@link EngineError} `unsupported-format` when the format is unknown, or is JPEG and the picture has opacity,
+   * which JPEG cannot keep.
    * @throws {@link EngineError} `invalid-option` when the quality is out of range or the format has none;
    * `unknown-option`.
    * @throws AbortError when the signal fires.
@@ -42,34 +47,44 @@ export interface Image {
   save(file: string, options?: EncodeOptions): Promise<void>
 }
 
+/** Formats that keep opacity. */
+const KEEP_OPACITY: readonly ImageFormat[] = IMAGE_FORMATS.filter((format) => format !== 'jpeg')
+
 /** Default quality; PNG has none. */
 const QUALITY: Readonly<Record<ImageFormat, number | undefined>> = { png: undefined, webp: 90, jpeg: 92, avif: 70 }
 
 /**
  * Makes a picture of its bytes, which are kept, not copied.
  *
- * @param data - shape [height, width, 3]; u8.
+ * @param data - shape [height, width, channels]; u8.
  * @throws {@link EngineError} `shape-mismatch` when the array's length is not the shape's.
  */
-export function makeImage(data: Uint8Array, width: number, height: number, metadata?: Provenance): Image {
-  if (data.length !== width * height * 3) {
-    throw new EngineError(
-      'shape-mismatch',
-      `image: expected ${width * height * 3} bytes for ${width}x${height}, got ${data.length}`,
-    )
+export function makeImage(
+  data: Uint8Array,
+  width: number,
+  height: number,
+  metadata?: Provenance,
+  channels: 3 | 4 = 3,
+): Image {
+  const expected = width * height * channels
+  if (data.length !== expected) {
+    const message = `image: expected ${expected} bytes for ${width}x${height}x${channels}, got ${data.length}`
+    throw new EngineError('shape-mismatch', message, { expected, got: data.length })
   }
   const image: Image = {
     width,
     height,
-    channels: 3,
+    channels,
     data,
     metadata,
     async encode(format, options) {
       const known = checkFormat(format)
+      checkOpacity(known, channels === 4)
       return encode(image, known, checkEncodeOptions('encode', known, options))
     },
     async save(file, options) {
       const format = formatOfFile(file)
+      checkOpacity(format, channels === 4, file)
       const checked = checkEncodeOptions('save', format, options)
       const bytes = await encode(image, format, checked)
       try {
@@ -86,9 +101,13 @@ export function makeImage(data: Uint8Array, width: number, height: number, metad
 /**
  * Throws what {@link Image.save} would, as far as that can be told before there is a picture: whether format and options
  * go together and whether there is a place to write to.
+ *
+ * @param hasOpacity - whether the picture will have it.
  */
-export async function checkTarget(file: string, options?: EncodeOptions): Promise<void> {
-  checkEncodeOptions('save', formatOfFile(file), options)
+export async function checkTarget(file: string, options?: EncodeOptions, hasOpacity = false): Promise<void> {
+  const format = formatOfFile(file)
+  checkOpacity(format, hasOpacity, file)
+  checkEncodeOptions('save', format, options)
   try {
     await access(file, constants.W_OK) // a file that will be replaced
   } catch (cause) {
@@ -111,14 +130,17 @@ export async function resizeImage(
   height: number,
   metadata = image.metadata,
 ): Promise<Image> {
-  if (image.width === width && image.height === height) return makeImage(image.data, width, height, metadata)
+  const { channels } = image
+  if (image.width === width && image.height === height) return makeImage(image.data, width, height, metadata, channels)
+  // Colours are multiplied by opacity before the filter and divided after it, in the library.
   const resized = await (await open(image)).resize(width, height, { fit: 'fill', kernel: 'lanczos3' }).raw().toBuffer()
-  return makeImage(new Uint8Array(resized.buffer, resized.byteOffset, resized.length), width, height, metadata)
+  const data = new Uint8Array(resized.buffer, resized.byteOffset, resized.length)
+  return makeImage(data, width, height, metadata, channels)
 }
 
-async function open(image: Image) {
+async function open({ data, width, height, channels }: Image) {
   const { default: sharp } = await import('sharp')
-  return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
+  return sharp(data, { raw: { width, height, channels } })
 }
 
 async function encode(image: Image, format: ImageFormat, { quality, signal }: EncodeOptions): Promise<Uint8Array> {
@@ -144,6 +166,13 @@ async function encode(image: Image, format: ImageFormat, { quality, signal }: En
   const bytes = await picture.toBuffer()
   throwIfAborted(signal)
   return bytes
+}
+
+/** @throws {@link EngineError} `unsupported-format` when a picture with opacity cannot be kept in the format. */
+function checkOpacity(format: ImageFormat, hasOpacity: boolean, file?: string): void {
+  if (!hasOpacity || KEEP_OPACITY.includes(format)) return
+  const message = `${file ?? 'format'}: expected one of ${KEEP_OPACITY.join(', ')}, which keep transparency, got ${format}`
+  throw new EngineError('unsupported-format', message, { expected: KEEP_OPACITY, got: format })
 }
 
 /**

@@ -73,16 +73,39 @@ const MIN_BLUR = 0.3
 /** Values handled between two turns of the event loop. */
 const PIXELS_PER_TURN = 1 << 16
 
-/** A new picture over an old one, the same size; where the weight is 0 the old one's bytes are kept. */
+/** A new picture over an old one, the same size and channels; where the weight is 0 the old one's bytes are kept. */
 export async function layOver(image: Image, { under, weights }: Overlay, metadata?: Provenance): Promise<Image> {
-  const data = new Uint8Array(image.data.length) // [H, W, 3]
+  const { width, height, channels } = image
+  const data = new Uint8Array(image.data.length) // [H, W, channels]
+  const mix = channels === 4 ? mixWithOpacity : mixColours
   for (let start = 0; start < weights.length; start += PIXELS_PER_TURN) {
     if (start > 0) await setImmediate()
     const end = Math.min(start + PIXELS_PER_TURN, weights.length)
-    for (let i = start * 3; i < end * 3; i++) {
-      const [over = 0, kept = 0] = [image.data[i], under.data[i]]
-      data[i] = Math.round(kept + (weights[Math.floor(i / 3)] ?? 1) * (over - kept))
-    }
+    for (let i = start; i < end; i++) mix(data, image.data, under.data, i, weights[i] ?? 1)
   }
-  return makeImage(data, image.width, image.height, metadata)
+  return makeImage(data, width, height, metadata, channels)
+}
+
+/** Writes pixel `i` of `into`: w over + (1 - w) under. */
+type Mix = (into: Uint8Array, over: Uint8Array, under: Uint8Array, i: number, w: number) => void
+
+const mixColours: Mix = (into, over, under, i, w) => {
+  for (let c = i * 3; c < i * 3 + 3; c++) {
+    const kept = under[c] ?? 0
+    into[c] = Math.round(kept + w * ((over[c] ?? 0) - kept))
+  }
+}
+
+/** Colours count by their opacity a: a F = w a1 F1 + (1 - w) a2 F2 with a = w a1 + (1 - w) a2. */
+const mixWithOpacity: Mix = (into, over, under, i, w) => {
+  const [first, last] = [i * 4, i * 4 + 3]
+  const a1 = w * (over[last] ?? 0)
+  const a2 = (1 - w) * (under[last] ?? 0)
+  if (a1 === 0 || a2 === 0) {
+    const shown = a1 === 0 && w < 1 ? under : over
+    into.set(shown.subarray(first, last), first)
+  } else {
+    for (let c = first; c < last; c++) into[c] = Math.round((a1 * (over[c] ?? 0) + a2 * (under[c] ?? 0)) / (a1 + a2))
+  }
+  into[last] = Math.round(a1 + a2)
 }

@@ -50,6 +50,10 @@ export interface Provenance {
     readonly steps: number
   }
   readonly upscale?: number
+  /** Left out when the picture was not cut out. */
+  readonly transparent?: true
+  /** How many pictures of this size, with seeds that count up, lie in a grid; left out for a picture alone. */
+  readonly grid?: { readonly columns: number; readonly count: number }
   /** Tiles the autoencoder worked in; left out when it worked on the whole picture. */
   readonly tiling?: { readonly size: number; readonly overlap: number }
   /** Backend and arithmetic class that decide the bits. */

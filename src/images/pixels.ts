@@ -8,13 +8,13 @@ const VALUES_PER_TURN = 1 << 17
 /**
  * Bytes of a picture whose values lie in a range.
  *
- * @param values - shape [H, W, 3]; f32; outside the range they are cut.
+ * @param values - any shape; f32; outside the range they are cut.
  * @param low - value that becomes 0.
  * @param high - value that becomes 255.
- * @returns shape [H, W, 3]; u8, rounded to nearest, halves up.
+ * @returns the same shape; u8, rounded to nearest, halves up.
  */
 export async function toBytes(values: Float32Array, low: number, high: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(values.length) // [H, W, 3]
+  const bytes = new Uint8Array(values.length)
   const scale = 255 / (high - low)
   for (let start = 0; start < values.length; start += VALUES_PER_TURN) {
     if (start > 0) await setImmediate()

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { EngineError } from '../errors'
 import { invalidOption, show } from '../text/givenOptions'
-import { type Image, makeImage } from './image'
+import { type Image, makeImage, resizeImage } from './image'
 
 /** Pixels in memory. */
 export interface RawPicture {
@@ -31,8 +31,15 @@ export interface ReadPicture {
   readonly height: number
   /** Start of a hash over its pixels. */
   readonly hash: string
-  /** Scaled to a size; its own pixels where it has that size already. */
-  scaled(size: { readonly width: number; readonly height: number }): Promise<Image>
+  /** Scaled to a size, without opacity; its own pixels where it has that size already. */
+  scaled(size: Size): Promise<Image>
+  /** The same with its own opacity, which hides all where it has none. */
+  cutOut(size: Size): Promise<Image>
+}
+
+interface Size {
+  readonly width: number
+  readonly height: number
 }
 
 /**
@@ -73,7 +80,7 @@ export async function readPicture(option: string, input: ImageInput, ground: Gro
       ? sharp(await bytesOf(option, input)).rotate()
       : sharp(input.data, { raw: { width: input.width, height: input.height, channels: input.channels ?? 3 } })
   try {
-    const pipeline = source.toColourspace('srgb').flatten({ background: ground }).removeAlpha()
+    const pipeline = source.clone().toColourspace('srgb').flatten({ background: ground }).removeAlpha()
     const { data, info } = await pipeline.raw().toBuffer({ resolveWithObject: true })
     const { width, height, channels } = info
     const raw = { width, height, channels }
@@ -91,6 +98,17 @@ export async function readPicture(option: string, input: ImageInput, ground: Gro
           .toBuffer({ resolveWithObject: true })
         const bytes = scaled.info.channels === 3 ? scaled.data : greyToRgb(scaled.data, scaled.info.channels)
         return makeImage(new Uint8Array(bytes), size.width, size.height)
+      },
+      async cutOut(size) {
+        // Read once more: pictures whose opacity counts are few.
+        const whole = await source
+          .clone()
+          .toColourspace('srgb')
+          .ensureAlpha()
+          .raw()
+          .toBuffer({ resolveWithObject: true })
+        const rgba = whole.info.channels === 4 ? whole.data : greyToRgba(whole.data)
+        return resizeImage(makeImage(new Uint8Array(rgba), width, height, undefined, 4), size.width, size.height)
       },
     }
   } catch (cause) {
@@ -115,4 +133,14 @@ function greyToRgb(data: Uint8Array, channels: number): Uint8Array {
   const rgb = new Uint8Array(pixels * 3) // [H, W, 3]
   for (let i = 0; i < pixels; i++) rgb.fill(data[i * channels] ?? 0, i * 3, i * 3 + 3)
   return rgb
+}
+
+/** Grey and opacity as red, green, blue and opacity. */
+function greyToRgba(data: Uint8Array): Uint8Array {
+  const rgba = new Uint8Array(data.length * 2) // [H, W, 4]
+  for (let i = 0; i < data.length; i += 2) {
+    rgba.fill(data[i] ?? 0, i * 2, i * 2 + 3)
+    rgba[i * 2 + 3] = data[i + 1] ?? 0
+  }
+  return rgba
 }

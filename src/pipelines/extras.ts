@@ -44,8 +44,19 @@ export async function nameControlNet(
   return { network, name: `${path.parse(where).name} ${await hashOf(network, signal)}` }
 }
 
-/** How many times larger an upscaler makes a picture. */
-export function upscaleFactor({ model }: PipelineNetwork): number {
+/** What an upscaler does to a picture. */
+export interface UpscalerFacts {
+  /** How many times larger it makes it. */
+  readonly factor: number
+  /** Whether it gives opacity besides colours. */
+  readonly opacity: boolean
+}
+
+/** @throws {@link EngineError} `invalid-config` for other channels than those of pictures. */
+export function upscalerFacts({ model }: PipelineNetwork): UpscalerFacts {
   const fields = jsonFields(model.config, model.place.configFile ?? model.name)
-  return fields.integer('upscale', { default: 4, min: 2, max: 8 })
+  const from = fields.integer('num_in_ch', { default: 3 })
+  if (from !== 3) fields.fail('num_in_ch', '3, the channels of a picture', from)
+  const to = fields.integer('num_out_ch', { default: 3, min: 3, max: 4 })
+  return { factor: fields.integer('upscale', { default: 4, min: 2, max: 8 }), opacity: to === 4 }
 }

@@ -18,10 +18,10 @@ import type { PipelineModel } from './model'
 import { type Pass, type Passes, planPasses } from './passes'
 import { provenanceOf, seedNumber } from './provenance'
 import { type GenerateResult, latentTensor } from './result'
-import { finalSize, upscalerPasses } from './sizes'
+import { finalSize } from './sizes'
 import { StageClock } from './stageClock'
 import { mapInTurns } from './turns'
-import { finishPicture } from './upscale'
+import { finishingPasses, finishPicture } from './upscale'
 
 /** Pictures denoised in one batch; more are made group after group. Bits do not depend on it, memory does. */
 const PICTURES_PER_BATCH = 16
@@ -140,13 +140,14 @@ async function* finish(job: Job, latents: readonly HostLatent[], first: number):
   tell({ type: 'progress', stage: 'decode', done: first + latents.length, of })
   clock.lap('decodeMs')
   const size = finalSize(inputs.size, passes.size, request, model.sizes)
-  const perPicture = upscalerPasses(passes.size, size, model.sizes)
+  const { transparent } = request
+  const perPicture = finishingPasses(passes.size, { size, transparent }, model.sizes)
   const overlay = await inputs.overlay?.(size)
   for (const [i, picture] of pictures.entries()) {
     const index = first + i
     const metadata = provenanceOf(model, request, inputs, { ...passes, final: size }, index)
     let enlarged = index * perPicture
-    const drawn = await finishPicture(model, picture, size, metadata, signal, () =>
+    const drawn = await finishPicture(model, picture, { size, transparent, metadata }, signal, () =>
       tell({ type: 'progress', stage: 'upscale', done: ++enlarged, of: of * perPicture }),
     )
     const image = overlay ? await layOver(drawn, overlay, metadata) : drawn

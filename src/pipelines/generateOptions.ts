@@ -90,6 +90,11 @@ export interface GenerateOptions {
   readonly hires?: HiresOptions
   /** Enlarges the finished picture so many times with the model's upscaler. @defaultValue 1 */
   readonly upscale?: number
+  /**
+   * Cuts the picture out: four channels, the last one opacity, which the model's upscaler gives; the upscaler runs at least
+   * once, also for sizes that need no enlarging. Previews have three. @defaultValue false, the picture on white
+   */
+  readonly transparent?: boolean
   /** Whether the autoencoder works in tiles. @defaultValue where the whole picture would take too much of the memory there is */
   readonly tiling?: boolean | TilingOptions
   readonly rng?: Rng
@@ -131,6 +136,7 @@ export interface GenerateRequest {
   readonly control: readonly ControlRequest[]
   readonly hires: HiresRequest | undefined
   readonly upscale: number
+  readonly transparent: boolean
   readonly tiling: TilingRequest
   readonly rng: Rng
   readonly output: 'images' | 'latents'
@@ -154,6 +160,8 @@ export interface ModelAbilities extends PictureAbilities {
   readonly embedsGuidance: boolean
   /** Whether it decodes quickly enough to show pictures on the way. */
   readonly previews: boolean
+  /** Whether its upscaler gives opacity besides colours. */
+  readonly opacity: boolean
   /** Whether its autoencoder can work in tiles. */
   readonly tiles: boolean
   /** Whether prompts are read in windows, with weights, and layers can be left out. */
@@ -184,6 +192,7 @@ const GENERATE_NAMES = [
   'control',
   'hires',
   'upscale',
+  'transparent',
   'tiling',
   'rng',
   'output',
@@ -235,6 +244,7 @@ export function resolveRequest(owner: 'generate' | 'stream', options: unknown, r
     control: readControls(given, abilities),
     hires,
     upscale: readUpscale(given, sizes),
+    transparent: readTransparent(given, rules),
     tiling: readTiling(given, abilities),
     rng: wordOption(given, 'rng', ['philox', 'torch-cpu']) ?? ('philox' as const),
     output,
@@ -248,7 +258,7 @@ export function resolveRequest(owner: 'generate' | 'stream', options: unknown, r
 
 /** What has no effect where no picture is made of the latents. */
 function rejectPictureOptions(given: GivenOptions): void {
-  for (const option of ['upscale', 'maskBlur', 'metadata'] as const) {
+  for (const option of ['upscale', 'transparent', 'maskBlur', 'metadata'] as const) {
     if (given[option] !== undefined) throw invalidOption(option, 'nothing with output latents', given[option])
   }
 }
@@ -386,6 +396,15 @@ function readUpscale(given: GivenOptions, { multiple, upscale }: SizeRules): num
   if (multiple === undefined) throw invalidOption('upscale', 'nothing (size decides for this model)', factor)
   if (upscale === 1) throw invalidOption('upscale', 'nothing (no upscaler was loaded)', factor)
   return factor
+}
+
+function readTransparent(given: GivenOptions, { abilities, sizes }: RequestRules): boolean {
+  const { transparent = false } = given
+  if (typeof transparent !== 'boolean') throw invalidOption('transparent', 'true or false', transparent)
+  if (!transparent || abilities.opacity) return transparent
+  const why = sizes.upscale === 1 ? 'no upscaler was loaded' : 'the upscaler gives colours alone'
+  const what = 'one that gives opacity, num_out_ch 4, cuts pictures out'
+  throw invalidOption('transparent', `false (${why}; ${what})`, transparent)
 }
 
 function readMetadataOption(given: GivenOptions): GenerateRequest['metadata'] {

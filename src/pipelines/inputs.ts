@@ -76,7 +76,7 @@ export async function readInputs(
     overlay:
       mask &&
       (async (to) => ({
-        under: await start.scaled(to),
+        under: await (request.transparent ? start.cutOut(to) : start.scaled(to)),
         weights: await blurredMask(binaryMask(await mask.scaled(to)), to, blur),
       })),
   }

@@ -4,12 +4,21 @@ import path from 'node:path'
 import { readSafetensorsIndex } from '../bindings'
 import type { Device } from '../bindings/device'
 import { EngineError } from '../errors'
+import { splitOpacity } from '../images/opacity'
 import { openModel } from '../weights'
 import { openAutoencoder } from './autoencoder'
 import { makeCodec } from './codec'
 import { type FolderSettings, readSettings } from './defaults'
 import { openSession } from './denoiser'
-import { type ExtraPaths, filesOf, hashOf, type NamedControlNet, nameControlNet, upscaleFactor } from './extras'
+import {
+  type ExtraPaths,
+  filesOf,
+  hashOf,
+  type NamedControlNet,
+  nameControlNet,
+  type UpscalerFacts,
+  upscalerFacts,
+} from './extras'
 import { familyOf } from './families'
 import type { ModelSource } from './families/family'
 import { type InversionRequest, openInversions } from './inversions'
@@ -80,7 +89,8 @@ export async function loadModel(
     const deciding = [...own, ...(options.vae === undefined ? [vae.decoder] : [])]
     if (settings.upscaler !== undefined && upscaler !== undefined) deciding.push(upscaler)
     const controlNets = await openControlNets(openAt, [...description.components.keys()], modelPath, options)
-    const sizes: SizeRules = { native, multiple, upscale: upscaler ? upscaleFactor(upscaler) : 1 }
+    const enlarging = upscaler && upscalerFacts(upscaler)
+    const sizes: SizeRules = { native, multiple, upscale: enlarging?.factor ?? 1 }
     const codec = makeCodec({ ...vae, tiles: !fixedSize })
     const preview = await openPreview(openAt, codec, vae.isTiny, denoiser.channels, options)
 
@@ -120,6 +130,7 @@ export async function loadModel(
         embedsGuidance: parts.embedsGuidance,
         controlNets: controlNets.length,
         previews: preview !== undefined,
+        opacity: enlarging?.opacity ?? false,
         tiles: !fixedSize,
         windows: parts.windows,
       },
@@ -135,7 +146,7 @@ export async function loadModel(
       preview,
       session: (plan, stop) =>
         openSession({ ...denoiser, pixelsPerCell, controlNets: controlNets.map(({ network }) => network) }, plan, stop),
-      upscale: upscaler && upscaleWith(upscaler, sizes.upscale),
+      upscale: upscaler && enlarging && upscaleWith(upscaler, enlarging),
       memory() {
         const { packBytes, bufferBytes, arenaBytes } = device.memory()
         return { weightsBytes: packBytes, statesBytes: bufferBytes, arenaBytes }
@@ -222,9 +233,12 @@ function hashModel(
   })
 }
 
-function upscaleWith(network: PipelineNetwork, factor: number): PipelineModel['upscale'] {
+function upscaleWith(network: PipelineNetwork, { factor, opacity }: UpscalerFacts): PipelineModel['upscale'] {
   return async ({ data, width, height }, signal) => {
-    const [larger] = await network.runOne({ height, width }, 'sample', [{ inputs: { sample: data } }], signal)
-    return { data: larger ?? data, width: width * factor, height: height * factor }
+    const [larger = data] = await network.runOne({ height, width }, 'sample', [{ inputs: { sample: data } }], signal)
+    const size = { width: width * factor, height: height * factor }
+    if (!opacity) return { data: larger, ...size }
+    const apart = await splitOpacity(larger)
+    return { data: apart.colours, opacity: apart.opacity, ...size }
   }
 }

@@ -8,7 +8,7 @@ import type { ModelAbilities } from './generateOptions'
 import type { NamedInversion } from './inversions'
 import type { LatentScaling } from './latents'
 import type { LoraRequest, NamedLora } from './loras'
-import type { FloatPicture } from './picture'
+import type { EnlargedPicture, FloatPicture } from './picture'
 import type { PixelSize, SizeRules } from './sizes'
 import type { Tiling, TilingRequest } from './tiling'
 
@@ -96,7 +96,7 @@ export interface PipelineModel {
   /** Makes the denoiser ready. */
   session(plan: SessionPlan, signal: AbortSignal): Promise<DenoiserSession>
   /** One pass of the upscaler over a picture, whose range its result may exceed; `undefined` for none. */
-  readonly upscale: ((picture: FloatPicture, signal: AbortSignal) => Promise<FloatPicture>) | undefined
+  readonly upscale: ((picture: FloatPicture, signal: AbortSignal) => Promise<EnlargedPicture>) | undefined
   /** LoRAs on its weights. */
   readonly loras: readonly NamedLora[]
   /** Embeddings that its prompts may name. */

@@ -14,7 +14,8 @@ export interface GivenPictures {
 }
 
 /**
- * Options with which `generate` of the same version, model and kind of device makes the same picture again.
+ * Options with which `generate` of the same version, model and kind of device makes the same picture again, or all
+ * pictures of a grid.
  *
  * The prompts are among them only when the picture's metadata has them (`metadata: { prompt: true }`).
  *
@@ -35,6 +36,7 @@ export function optionsFromMetadata(
   if (typeof metadata !== 'object' || metadata === null) throw invalid('an object', metadata)
   const { seed, rng, sampler, schedule, steps, guidance, guidanceRescale, hires, upscale, tiling } = metadata
   const { prompt, negativePrompt, clipSkip, promptSyntax, guidanceInterval, samplerOptions, style } = metadata
+  const { transparent, grid } = metadata
   return {
     seed: typeof seed === 'string' ? parseSeed(seed) : seed,
     rng,
@@ -50,6 +52,8 @@ export function optionsFromMetadata(
     ...pictureOptions(metadata, pictures),
     ...(hires === undefined ? {} : { hires }),
     ...(upscale === undefined ? {} : { upscale }),
+    ...(transparent === undefined ? {} : { transparent }),
+    ...(grid === undefined ? {} : { count: grid.count }),
     tiling: tiling ?? false,
     ...(clipSkip === undefined ? {} : { clipSkip }),
     ...(promptSyntax === undefined ? {} : { promptSyntax }),

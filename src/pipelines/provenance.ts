@@ -40,7 +40,7 @@ export function provenanceOf(
 ): Provenance | undefined {
   const picture = request.pictures[index]
   if (request.metadata === 'none' || picture === undefined) return undefined
-  const { guidanceRescale, guidanceInterval, samplerOptions, style, hires, upscale, text } = request
+  const { guidanceRescale, guidanceInterval, samplerOptions, style, hires, upscale, transparent, text } = request
   const { samplerName, scheduleName } = first.plan
   const { prompt, negativePrompt, seed } = picture
   return {
@@ -65,6 +65,7 @@ export function provenanceOf(
     ...picturesOf(model, request, inputs),
     ...(hires ? { hires } : {}),
     ...(upscale === 1 ? {} : { upscale }),
+    ...(transparent ? { transparent } : {}),
     ...(tiling ? { tiling } : {}),
     device: model.device,
     dtype: model.dtype,

@@ -1,11 +1,32 @@
-/** From the decoder's picture to the size asked for: passes of the upscaler, then an exact resize where they overshoot. */
+/**
+ * From the decoder's picture to the size asked for: passes of the upscaler, then an exact resize where they overshoot.
+ *
+ * Upscalers with opacity give colours on white, as the decoder does: they are the picture, unless it is to be cut out.
+ */
 
 import { type Image, makeImage, resizeImage } from '../images/image'
 import type { Provenance } from '../images/metadata'
+import { cutOut } from '../images/opacity'
 import { clampUnit, toBytes } from '../images/pixels'
 import type { PipelineModel } from './model'
-import type { FloatPicture } from './picture'
-import { type PixelSize, upscalerPasses } from './sizes'
+import type { EnlargedPicture, FloatPicture } from './picture'
+import { type PixelSize, type SizeRules, upscalerPasses } from './sizes'
+
+/** The picture a caller gets. */
+export interface Finish {
+  readonly size: PixelSize
+  readonly transparent: boolean
+  readonly metadata: Provenance | undefined
+}
+
+/** How often the upscaler must run; at least once for the opacity that only it knows. */
+export function finishingPasses(
+  drawn: PixelSize,
+  { size, transparent }: Pick<Finish, 'size' | 'transparent'>,
+  sizes: SizeRules,
+): number {
+  return Math.max(transparent ? 1 : 0, upscalerPasses(drawn, size, sizes))
+}
 
 /**
  * Makes the picture the caller gets.
@@ -16,18 +37,22 @@ import { type PixelSize, upscalerPasses } from './sizes'
 export async function finishPicture(
   { sizes, upscale }: Pick<PipelineModel, 'sizes' | 'upscale'>,
   picture: FloatPicture,
-  size: PixelSize,
-  metadata: Provenance | undefined,
+  finish: Finish,
   signal: AbortSignal,
   onPass: () => void,
 ): Promise<Image> {
-  const passes = upscalerPasses(picture, size, sizes)
-  let current = picture
+  const passes = finishingPasses(picture, finish, sizes)
+  let current: EnlargedPicture = picture
   for (let pass = 0; pass < passes; pass++) {
     if (pass > 0) clampUnit(current.data)
     current = (await upscale?.(current, signal)) ?? current
     onPass()
   }
-  const { data, width, height } = current
-  return resizeImage(makeImage(await toBytes(data, 0, 1), width, height, metadata), size.width, size.height)
+  const { size, metadata } = finish
+  return resizeImage(await imageOf(current, finish), size.width, size.height, metadata)
+}
+
+async function imageOf({ data, opacity, width, height }: EnlargedPicture, { transparent }: Finish): Promise<Image> {
+  if (!transparent || opacity === undefined) return makeImage(await toBytes(data, 0, 1), width, height)
+  return makeImage(await cutOut(data, opacity), width, height, undefined, 4)
 }

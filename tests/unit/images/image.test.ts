@@ -66,6 +66,43 @@ describe.each(IMAGE_FORMATS)('%s', (format) => {
   })
 })
 
+describe('opacity', () => {
+  const sticker = makeImage(Uint8Array.of(200, 100, 50, 255, 10, 20, 30, 128, 255, 255, 255, 0), 3, 1, provenance, 4)
+
+  it.each(IMAGE_FORMATS.filter((format) => format !== 'jpeg'))('is kept by %s', async (format) => {
+    const bytes = await sticker.encode(format)
+    const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true })
+    expect([info.width, info.height, info.channels]).toEqual([3, 1, 4])
+    const opacity = [data[3], data[7], data[11]].map((got, i) => Math.abs((got ?? 0) - ([255, 128, 0][i] ?? 0)))
+    expect(Math.max(...opacity)).toBeLessThanOrEqual(format === 'avif' ? 12 : 0)
+    if (format === 'png') expect([...data]).toEqual([...sticker.data])
+    expect(await readMetadata(bytes)).toEqual(provenance)
+  })
+
+  it('is refused by JPEG, also before there is a picture', async () => {
+    const message = /expected one of png, webp, avif, which keep transparency, got jpeg/
+    const file = path.join(folder, 'sticker.jpg')
+    for (const work of [() => sticker.encode('jpeg'), () => sticker.save(file), () => checkTarget(file, {}, true)]) {
+      await expect(work()).rejects.toMatchObject({ name: 'EngineError', code: 'unsupported-format' })
+      await expect(work()).rejects.toThrow(message)
+    }
+    await expect(readFile(file)).rejects.toThrow('ENOENT')
+    await expect(checkTarget(file)).resolves.toBeUndefined()
+  })
+
+  it('keeps what is hidden from showing when it is resized', async () => {
+    const data = Uint8Array.from({ length: 16 * 16 }, (_, i) => [255, 0, 0, i % 64 < 32 ? 255 : 0][i % 4] ?? 0)
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 0) data.set([0, 255, 0], i)
+    const { channels, data: small } = await resizeImage(makeImage(data, 16, 4, undefined, 4), 8, 2)
+    expect([channels, small.length]).toEqual([4, 64])
+    for (let i = 0; i < small.length; i += 4) {
+      if ((small[i + 3] ?? 0) <= 2) continue
+      expect(small[i]).toBeGreaterThanOrEqual(254)
+      expect(small[i + 1]).toBe(0)
+    }
+  })
+})
+
 describe('save', () => {
   it.each([
     ['picture.gif', 'unsupported-format', /ending in .png/],
@@ -152,6 +189,6 @@ describe('pixels', () => {
   it('resizes to the exact size', async () => {
     const small = await resizeImage(picture(), 12, 8)
     expect([small.width, small.height, small.data.length]).toEqual([12, 8, 288])
-    expect(() => makeImage(new Uint8Array(5), 2, 1)).toThrow(/expected 6 bytes for 2x1, got 5/)
+    expect(() => makeImage(new Uint8Array(5), 2, 1)).toThrow(/expected 6 bytes for 2x1x3, got 5/)
   })
 })

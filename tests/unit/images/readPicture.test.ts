@@ -63,6 +63,23 @@ describe('readPicture', () => {
     expect([data[0], data[2]]).toEqual([255, 0])
   })
 
+  it('keeps opacity when it is asked to', async () => {
+    const half = { width: 2, height: 1, channels: 4 as const, data: Uint8Array.of(10, 20, 30, 128, 1, 2, 3, 0) }
+    const grey = await sharp(Buffer.of(9, 128, 8, 255), { raw: { width: 2, height: 1, channels: 2 } })
+      .png()
+      .toBuffer()
+    const cut = async (input: Parameters<typeof readPicture>[1], width = 2) => {
+      const image = await (await readPicture('init', input, 'white')).cutOut({ width, height: width / 2 })
+      expect([image.channels, image.width]).toEqual([4, width])
+      return [...image.data]
+    }
+    expect(await cut(half)).toEqual([...half.data])
+    expect(await cut(await encoded(4, half.data, 2, 1))).toEqual([...half.data])
+    expect(await cut(rgb)).toEqual([255, 0, 0, 255, 0, 0, 255, 255])
+    expect(await cut(grey)).toEqual([9, 9, 9, 128, 8, 8, 8, 255])
+    expect((await cut(rgb, 4)).slice(0, 4)).toEqual([255, 0, 0, 255])
+  })
+
   it('says what it cannot read', async () => {
     await expect(readPicture('mask', path.join(folder, 'none.png'), 'black')).rejects.toMatchObject({
       code: 'missing-file',
@@ -100,5 +117,29 @@ describe('masks', () => {
     const { data } = await layOver(over, { under, weights })
     expect([data[0], data[63 * 3]]).toEqual([13, 200])
     expect([...data].every((value, i) => i === 0 || value >= (data[i - 1] ?? 0))).toBe(true)
+  })
+  it('mix colours by their opacity', async () => {
+    const [red, green] = [
+      [255, 0, 0],
+      [0, 255, 0],
+    ] as const
+    const over = makeImage(
+      Uint8Array.of(...red, 255, ...red, 255, ...red, 255, ...red, 0, ...red, 0),
+      5,
+      1,
+      undefined,
+      4,
+    )
+    const ground = Uint8Array.of(...green, 77, ...green, 255, ...green, 0, ...green, 100, ...green, 0)
+    const under = makeImage(ground, 5, 1, undefined, 4)
+    const { data, channels } = await layOver(over, { under, weights: Float32Array.of(0, 0.5, 0.5, 0.5, 1) })
+    expect(channels).toBe(4)
+    expect([...data]).toEqual([
+      ...[...green, 77], // kept to the byte
+      ...[128, 128, 0, 255],
+      ...[...red, 128], // nothing shows of green
+      ...[...green, 50],
+      ...[...red, 0],
+    ])
   })
 })

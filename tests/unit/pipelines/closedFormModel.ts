@@ -90,6 +90,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
         embedsGuidance: false,
         controlNets: 0,
         previews: true,
+        opacity: false,
         tiles: false,
         windows: false,
       },

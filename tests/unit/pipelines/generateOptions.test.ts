@@ -12,6 +12,7 @@ const rules: RequestRules = {
     embedsGuidance: false,
     controlNets: 0,
     previews: true,
+    opacity: false,
     tiles: false,
     windows: false,
   },
@@ -31,6 +32,8 @@ const free: RequestRules = {
   abilities: { ...rules.abilities, controlNets: 2, previews: false, tiles: true, windows: true },
   styles: undefined,
 }
+/** A model whose upscaler gives opacity. */
+const cutting: RequestRules = { ...rules, abilities: { ...rules.abilities, opacity: true } }
 const resolve = (options: unknown, of = rules) => resolveRequest('generate', options, of)
 
 describe('resolveRequest', () => {
@@ -52,6 +55,7 @@ describe('resolveRequest', () => {
       control: [],
       hires: undefined,
       upscale: 1,
+      transparent: false,
       tiling: 'auto',
       rng: 'philox',
       output: 'images',
@@ -116,6 +120,12 @@ describe('resolveRequest', () => {
     expect(resolve({ prompt: 'x', size: { width: 96, height: 64 } }, free).size).toEqual({ width: 96, height: 64 })
   })
 
+  it('cuts pictures out where the upscaler gives opacity', () => {
+    expect(resolve({ prompt: 'x', transparent: true }, cutting).transparent).toBe(true)
+    expect(resolve({ prompt: 'x' }, cutting).transparent).toBe(false)
+    expect(resolve({ prompt: 'x', transparent: false }).transparent).toBe(false)
+  })
+
   const dot = { width: 1, height: 1, data: Uint8Array.of(1, 2, 3) }
   it.each<[object, RequestRules, RegExp]>([
     [{ strength: 0.5 }, free, /strength: expected nothing without init, got 0.5/],
@@ -141,6 +151,18 @@ describe('resolveRequest', () => {
     [{ tiling: { size: 200 } }, free, /tiling.size: expected a multiple of 64/],
     [{ size: 60 }, free, /size: expected multiples of 8 from 8 to 4096, got 60/],
     [{ size: { width: 64, height: 60 } }, free, /size: expected multiples of 8 from 8 to 4096, got 60/],
+    [
+      { transparent: true },
+      free,
+      /transparent: expected false \(no upscaler was loaded; one .*num_out_ch 4.*, got true/,
+    ],
+    [
+      { transparent: true },
+      rules,
+      /transparent: expected false \(the upscaler gives colours alone; one that gives opacity/,
+    ],
+    [{ transparent: 1 }, rules, /transparent: expected true or false, got 1/],
+    [{ output: 'latents', transparent: true }, cutting, /transparent: expected nothing with output latents/],
     [{ output: 'latents', metadata: false }, free, /metadata: expected nothing with output latents/],
     [{ clipSkip: 1 }, rules, /clipSkip: expected nothing/],
     [{ promptSyntax: 'weights' }, rules, /promptSyntax: expected nothing/],
