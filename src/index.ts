@@ -39,6 +39,7 @@ export { type LoadPipelineOptions, loadPipeline, type PipelineLoadProgress } fro
 export type { Logger } from './pipelines/logger'
 export type { LoraOptions } from './pipelines/loras'
 export type { PipelineMemory } from './pipelines/model'
+export type { ModelProvenance, ModelScore, ProvenanceSource, TrainingCost } from './pipelines/modelProvenance'
 export { type GivenPictures, optionsFromMetadata } from './pipelines/optionsFromMetadata'
 export type { ControlOptions, HiresOptions } from './pipelines/pictureOptions'
 export type { Pipeline, PipelineInfo } from './pipelines/pipeline'

@@ -6,11 +6,12 @@ import type { Capabilities } from '../compile/capabilities'
 import { EngineError } from '../errors'
 import { resolveModel } from '../pipelines/bundled'
 import { type ComponentReport, inspectModel, type ModelReport, type NetworkReport } from '../pipelines/inspect'
+import { describeProvenance } from './describeProvenance'
 import { formatBytes, formatCount, formatTable, printJson, unusedLine } from './output'
 
 export function inspectCommand(): Command {
   return new Command('inspect')
-    .description('what is in a model: components, parameters, arithmetic, memory, licences')
+    .description('what is in a model: components, parameters, arithmetic, memory, licences, where it comes from')
     .argument('<model>', 'a bundled model, a diffusers folder, a component’s folder or a safetensors file')
     .option('--json', 'print one JSON document and nothing else')
     .action(async (model: string, flags: { json?: boolean }) => {
@@ -49,6 +50,7 @@ function describe(report: ModelReport, device: string): string {
   ]
   if (report.licences.length > 0) lines.push('', 'licences:')
   for (const { file, title } of report.licences) lines.push(`  ${file}: ${title}`)
+  if (report.provenance !== undefined) lines.push('', ...describeProvenance(report.provenance))
   return lines.join('\n')
 }
 

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Styles } from '../text/styles'
 import { jsonFields, readJson } from '../weights/jsonFields'
+import { type ModelProvenance, readModelProvenance } from './modelProvenance'
 import { readStyles } from './readStyles'
 
 /** Defaults of a model. */
@@ -27,6 +28,8 @@ export interface FolderSettings {
   readonly labelsFile: string | undefined
   /** Styles by name, when there are some. */
   readonly styles: Styles | undefined
+  /** What it was made of, where the folder says so. */
+  readonly provenance: ModelProvenance | undefined
 }
 
 /** What is known of a model without its `irodori.json`. */
@@ -46,7 +49,7 @@ export interface ModelFacts {
  *
  * ```json
  * { "steps": 8, "guidance": 2.5, "width": 64, "height": 64, "maxSequenceLength": 16,
- *   "upscaler": "upscaler", "labels": "labels.json", "styles": { ... } }
+ *   "upscaler": "upscaler", "labels": "labels.json", "styles": { ... }, "provenance": { ... } }
  * ```
  *
  * @param folder - of the pipeline.
@@ -80,6 +83,7 @@ export async function readSettings(folder: string, facts: ModelFacts): Promise<F
     upscaler,
     labelsFile: fields.has('labels') ? path.join(folder, fields.string('labels')) : undefined,
     styles: fields.has('styles') ? readStyles(fields.object('styles')) : undefined,
+    provenance: fields.has('provenance') ? readModelProvenance(fields.object('provenance'), folder) : undefined,
   }
   fields.inert('languages')
   fields.end()

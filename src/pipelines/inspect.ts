@@ -11,10 +11,11 @@ import { EngineError } from '../errors'
 import { type Graph, graphFlops } from '../graph/graph'
 import { neededTensors, type Sizes } from '../models'
 import { elements } from '../tensor/shape'
-import { type JsonObject, readJson } from '../weights/jsonFields'
+import { type JsonObject, jsonFields, readJson } from '../weights/jsonFields'
 import type { ModelFolder } from '../weights/modelFolder'
 import { openModel } from '../weights/openModel'
 import { type ComponentModel, openHalves } from './componentModel'
+import { type ModelProvenance, readModelProvenance } from './modelProvenance'
 
 /** How often part of a network runs: once per prompt, per step of the schedule, or for every row of every step. */
 export interface PartCost {
@@ -63,6 +64,8 @@ export interface ModelReport {
   /** Pipeline class by `model_index.json`. */
   readonly className?: string
   readonly components: readonly ComponentReport[]
+  /** Where it comes from; left out where the folder does not say. */
+  readonly provenance?: ModelProvenance
   /** Licence files of the folder, with their first line. */
   readonly licences: readonly { readonly file: string; readonly title: string }[]
 }
@@ -72,7 +75,8 @@ export interface ModelReport {
  *
  * @param folder - a diffusers folder, a component's folder or a safetensors file.
  * @param capabilities - of the device to plan memory for; `undefined` leaves that out.
- * @throws {@link EngineError} `missing-file`, `unsupported-format` or `invalid-config` when there is no model.
+ * @throws {@link EngineError} `missing-file`, `unsupported-format` or `invalid-config` when there is no model
+ * or its `irodori.json` has another form.
  */
 export async function inspectModel(folder: string, capabilities: Capabilities | undefined): Promise<ModelReport> {
   const model = await openModel(folder, { readIndex: (file) => readSafetensorsIndex(file) })
@@ -85,8 +89,24 @@ export async function inspectModel(folder: string, capabilities: Capabilities | 
   for (const { name, className } of names) {
     components.push(await inspectComponent(folder, name, className, { capabilities, usual }))
   }
-  const licences = await readLicences(folder)
-  return { path: folder, ...(model.className ? { className: model.className } : {}), components, licences }
+  const [licences, provenance] = [await readLicences(folder), await provenanceOf(folder)]
+  return {
+    path: folder,
+    ...(model.className ? { className: model.className } : {}),
+    components,
+    ...(provenance ? { provenance } : {}),
+    licences,
+  }
+}
+
+async function provenanceOf(folder: string): Promise<ModelProvenance | undefined> {
+  const file = path.join(folder, 'irodori.json')
+  const settings = await readJson(file).catch((error: unknown) => {
+    if (error instanceof EngineError && error.code === 'missing-file') return {}
+    throw error
+  })
+  const fields = jsonFields(settings, file)
+  return fields.has('provenance') ? readModelProvenance(fields.object('provenance'), folder) : undefined
 }
 
 /** Names to look at: autoencoders by halves, and folders beside those of the index. */

@@ -135,6 +135,7 @@ export async function loadModel(
         windows: parts.windows,
       },
       styles: settings.styles,
+      provenance: settings.provenance,
       schedulerConfig: scheduler.config,
       latentChannels: denoiser.channels,
       pixelsPerCell,

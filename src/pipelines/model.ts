@@ -8,6 +8,7 @@ import type { ModelAbilities } from './generateOptions'
 import type { NamedInversion } from './inversions'
 import type { LatentScaling } from './latents'
 import type { LoraRequest, NamedLora } from './loras'
+import type { ModelProvenance } from './modelProvenance'
 import type { EnlargedPicture, FloatPicture } from './picture'
 import type { PixelSize, SizeRules } from './sizes'
 import type { Tiling, TilingRequest } from './tiling'
@@ -81,6 +82,8 @@ export interface PipelineModel {
   readonly abilities: ModelAbilities
   /** Styles by name, where the folder lists some. */
   readonly styles: Styles | undefined
+  /** What it was made of, where the folder says so. */
+  readonly provenance: ModelProvenance | undefined
   /** Parsed `scheduler_config.json`. */
   readonly schedulerConfig: unknown
   /** Channels of a latent. */

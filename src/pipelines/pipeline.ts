@@ -12,6 +12,7 @@ import { readInputs } from './inputs'
 import { type Logger, tellLogger } from './logger'
 import { type LoraOptions, readLoras } from './loras'
 import type { PipelineMemory, PipelineModel } from './model'
+import type { ModelProvenance } from './modelProvenance'
 import { packageVersion } from './provenance'
 import type { GenerateResult } from './result'
 
@@ -36,6 +37,8 @@ let requests = 0
 /** A pipeline from text, and pictures where it has an encoder, to pictures. Made by `loadPipeline`; several requests may run at once. */
 export class Pipeline {
   readonly info: PipelineInfo
+  /** What the model was made of, at what cost, and what it cannot do; `undefined` where its folder does not say. */
+  readonly provenance: ModelProvenance | undefined
   readonly #model: PipelineModel
   readonly #logger: Logger
   readonly #running = new Map<AbortController, Promise<unknown>>()
@@ -47,6 +50,7 @@ export class Pipeline {
   constructor(model: PipelineModel, logger: Logger = {}) {
     this.#model = model
     this.#logger = logger
+    this.provenance = model.provenance
     const { name, hash, device, dtype, defaults, threads } = model
     this.info = {
       name,

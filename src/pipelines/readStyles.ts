@@ -1,10 +1,8 @@
 /** The styles of a folder, from its `irodori.json`. */
 
-import type { Language } from '../text/labels'
 import type { Styles } from '../text/styles'
 import type { JsonFields } from '../weights/jsonFields'
-
-const LANGUAGES: readonly Language[] = ['en', 'ja']
+import { byLanguage } from './byLanguage'
 
 /**
  * Reads the `styles` of an `irodori.json`:
@@ -32,10 +30,4 @@ export function readStyles(fields: JsonFields): Styles {
   if (!words.has(standard)) fields.fail('default', `one of ${[...words.keys()].join(', ')}`, standard)
   fields.end()
   return { default: standard, forms, words }
-}
-
-function byLanguage(fields: JsonFields): ReadonlyMap<Language, string> {
-  const found = new Map(LANGUAGES.filter((language) => fields.has(language)).map((l) => [l, fields.string(l)] as const))
-  fields.end()
-  return found
 }

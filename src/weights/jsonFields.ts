@@ -33,6 +33,8 @@ export interface JsonFields {
   integers(name: string, field?: { readonly default?: readonly number[]; readonly min?: number }): readonly number[]
   /** A nested object, with typed access of its own. */
   object(name: string): JsonFields
+  /** A list of nested objects, each with typed access of its own. */
+  objects(name: string): readonly JsonFields[]
   /** Names of the fields there are, for objects that are tables. */
   names(): readonly string[]
   /** Accepts the field only when it has one of these values (or is absent). */
@@ -126,6 +128,12 @@ export function jsonFields(value: unknown, where: string): JsonFields {
         : fail(name, `a list of integers${min === Number.NEGATIVE_INFINITY ? '' : ` of at least ${min}`}`)
     },
     object: (name) => jsonFields(take(name), `${where}: ${name}`),
+    objects(name) {
+      const got = take(name)
+      return Array.isArray(got)
+        ? got.map((item, i) => jsonFields(item, `${where}: ${name}[${i}]`))
+        : fail(name, 'a list of objects')
+    },
     names: () => Object.keys(object),
     only(name, ...values) {
       const got = take(name)

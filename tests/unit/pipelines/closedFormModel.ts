@@ -102,6 +102,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
           ['bold', new Map([['en', 'b']])],
         ]),
       },
+      provenance: undefined,
       schedulerConfig: { _class_name: 'FlowMatchEulerDiscreteScheduler', num_train_timesteps: 1000, shift: 1 },
       latentChannels: CHANNELS,
       pixelsPerCell: 16 / CELLS,

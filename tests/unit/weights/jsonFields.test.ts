@@ -46,6 +46,22 @@ describe('jsonFields', () => {
     expect(error.message).toMatch(/^unet\/config\.json: .*expected .*, got /)
   })
 
+  it('reads lists of objects, each with a place of its own', async () => {
+    const fields = jsonFields({ list: [{ a: 1 }, { a: 'x' }], none: [], one: {}, bad: [{}, 2] }, 'irodori.json')
+    const [first, second] = fields.objects('list')
+    expect(first?.integer('a')).toBe(1)
+    expect((await failure(() => second?.integer('a'))).message).toMatch(/^irodori.json: list\[1\]: a: expected an int/)
+    expect(fields.objects('none')).toEqual([])
+    expect((await failure(() => fields.objects('one'))).message).toBe(
+      'irodori.json: one: expected a list of objects, got {}',
+    )
+    expect((await failure(() => fields.objects('bad'))).message).toBe(
+      'irodori.json: bad[1]: expected a JSON object, got 2',
+    )
+    expect(await failure(() => fields.objects('missing'))).toMatchObject({ code: 'invalid-config' })
+    fields.end()
+  })
+
   it.each([[null], [[1]], ['text'], [undefined]])('refuses %j as an object', async (value) => {
     expect(await failure(() => jsonFields(value, 'x.json'))).toMatchObject({ code: 'invalid-config' })
   })
