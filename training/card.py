@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 
 from batches import read_lines
 from paths import HERE, MODEL, RUNS
@@ -14,6 +15,13 @@ LANGUAGES = {"en": ("English", "英語"), "ja": ("Japanese", "日本語"), None:
 PARTS = {"transformer": ("denoiser", "デノイザー"), "text_encoder": ("text encoder", "テキストエンコーダー"),
          "vae": ("picture encoder and decoder", "画像エンコーダーとデコーダー"), "upscaler": ("upscaler", "拡大器")}
 TITLES = {"en": 0, "ja": 1}
+CARDS = {"en": "MODEL_CARD.md", "ja": "MODEL_CARD.ja.md"}
+LEARNT_FROM = [{"kind": "words", "name": "Unicode CLDR", "licence": "Unicode-3.0"},
+               {"kind": "words", "name": "emojibase", "licence": "MIT"},
+               {"kind": "words", "name": "WordNet", "licence": "WordNet Release 3.0"},
+               {"kind": "teacher", "name": "all-MiniLM-L6-v2", "licence": "Apache-2.0"}]
+TAKEN_OVER = {"vae": {"kind": "weights", "name": "TAESD for SD3 latents", "licence": "MIT"},
+              "upscaler": {"kind": "weights", "name": "realesr-animevideov3", "licence": "BSD-3-Clause"}}
 
 
 def read_json(*path):
@@ -23,6 +31,38 @@ def read_json(*path):
 
 def percent(value):
     return f"{100 * value:.1f} %"
+
+
+def sources(report, own_upscaler):
+    """For `provenance` of irodori.json: pictures by licence, and the networks that were not trained here."""
+    pictures = []
+    for licence, n in sorted(report["byLicence"].items()):
+        named = re.fullmatch(r"(.+?) \((.+)\)", licence)  # "MIT (Microsoft Fluent Emoji)"
+        pictures.append({"kind": "pictures", **({"name": named[2]} if named else {}),
+                         "licence": named[1] if named else licence, "count": n})
+    return pictures + [part for name, part in TAKEN_OVER.items() if not (name == "upscaler" and own_upscaler)]
+
+
+def scores_as_data(scores):
+    """For `provenance` of irodori.json: one row a figure."""
+    out = []
+    for row in scores:
+        about = {k: row[k] for k in ("language", "steps") if row.get(k) is not None}
+        if row["group"] in NAMES:
+            about |= {"of": NAMES[row["group"]][0], "count": row["n"]}
+            out += [{"measure": "top-1", "value": row["top1"], **about}, {"measure": "top-5", "value": row["top5"], **about}]
+        if row["group"] == "copies":
+            out.append({"measure": "copies", "value": row["share"], "of": NAMES["pairs"][0], **about, "count": row["n"]})
+        if row["group"] == "diversity":
+            out += [{"measure": "mean distance", "value": row[k], "of": of, **about}
+                    for k, of in (("seeds", "16 seeds of one prompt"), ("prompts", "different prompts"))]
+    return out
+
+
+def limits_of(card):
+    """The section of a card that tells what the model cannot do, as one line."""
+    section = re.search(r"^## (?:Limits|限界)\n(.+?)(?=^## )", card, re.S | re.M)[1].strip()
+    return re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n|\n(?=[\u3000-\u9fff])", "", section).replace("\n", " ")
 
 
 def data_table(report, at):
@@ -117,6 +157,7 @@ def main():
     own = os.path.exists(os.path.join(RUNS, "upscaler", "upscaler")) and read_json(args.model, "upscaler", "config.json")["num_out_ch"] == 4
     values = {"SIDE": read_json(args.model, "irodori.json")["width"], "MONEY": f"${spent['money']:.2f}",
               "ITEMS": f"{len(read_json(HERE, 'data', 'scorer.json')['items']):,}"}
+    limits = {}
     for language, at in TITLES.items():
         values[f"DATA.{language}"] = data_table(report, at)
         values[f"FILTER.{language}"] = ", ".join(f"{v} {k}" for k, v in left.items()) or ("nothing else", "ほかになし")[at]
@@ -125,14 +166,24 @@ def main():
         values[f"COST.{language}"] = cost_text(spent, args, at)
         values[f"SHAPES.{language}"] = shapes_text(os.path.join(args.run, "shapes.json"), at)
         values[f"SCORES.{language}"] = score_table(scores, at)
-        name = "MODEL_CARD.md" if language == "en" else f"MODEL_CARD.{language}.md"
+        name = CARDS[language]
         with open(os.path.join(HERE, "card", name), encoding="utf-8") as f:
             card = f.read()
         for key, value in values.items():
             card = card.replace(f"@@{key}@@", str(value))
         assert "@@" not in card
+        limits[language] = limits_of(card)
         with open(os.path.join(args.model, name), "w", encoding="utf-8") as f:
             f.write(card)
+    settings = read_json(args.model, "irodori.json")
+    settings["provenance"] = {
+        "sources": sources(report, own) + LEARNT_FROM,
+        "training": {"hours": round(spent["hours"], 2), "processor": args.processor, "dollars": round(spent["money"], 2),
+                     "dollarsPerHour": args.price, **{k: spent[k] for k in ("steps", "pictures", "flops")}},
+        "scores": scores_as_data(scores), "limits": limits, "cards": CARDS}
+    with open(os.path.join(args.model, "irodori.json"), "w", encoding="utf-8") as f:
+        json.dump(settings, f, ensure_ascii=False, indent=2)
+        f.write("\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from diffusers import DPMSolverMultistepScheduler
 from transformers import PreTrainedTokenizerFast
 
 from batches import read_lines
+from card import read_json, sources
 from check_model import compare
 from networks import MAX_TOKENS, Shape, make_text_encoder, make_transformer
 from paths import HERE, MODEL, RUNS
@@ -97,13 +98,20 @@ def read_styles(data):
                        "words": {s["name"]: {g: s[g][0] for g in languages} for s in styles["styles"].values()}}}
 
 
+def provenance(data, checkpoint, upscaler):
+    """What is known before the model is scored; card.py knows more."""
+    return {"sources": sources(read_json(data, "report.json"), upscaler["num_out_ch"] == 4),
+            "training": {"hours": round(checkpoint["seconds"] / 3600, 2), "steps": checkpoint["step"],
+                         "pictures": checkpoint["pictures"]}}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default=os.path.join(RUNS, "emoji"))
     parser.add_argument("--data", default=os.path.join(RUNS, "data"))
     parser.add_argument("--vae", default=os.path.join(MODEL, "vae"), help="autoencoder, as exported or as published")
     parser.add_argument("--upscaler", default=os.path.join(MODEL, "upscaler", "model.safetensors"),
-                        help="realesr-animevideov3-x4.safetensors")
+                        help="realesr-animevideov3-x4.safetensors, or what upscaler.py wrote, with its config.json")
     parser.add_argument("--card", default=os.path.join(HERE, "card"), help="folder with notices that go along")
     parser.add_argument("--out", default=MODEL)
     args = parser.parse_args()
@@ -117,13 +125,16 @@ def main():
     edit_json(os.path.join(out, "vae", "config.json"), block_out_channels=None)  # the class sets it itself
     DPMSolverMultistepScheduler(**SCHEDULER).save_pretrained(os.path.join(out, "scheduler"))
     shutil.copyfile(args.upscaler, os.path.join(out, "upscaler", "model.safetensors"))
-    write_json(os.path.join(out, "upscaler", "config.json"), UPSCALER)
+    beside = os.path.dirname(args.upscaler)
+    upscaler = read_json(beside, "config.json") if os.path.exists(os.path.join(beside, "config.json")) else UPSCALER
+    write_json(os.path.join(out, "upscaler", "config.json"), upscaler)
     write_json(os.path.join(out, "model_index.json"), INDEX)
     languages = save_labels(read_lines(os.path.join(args.data, "rows.jsonl")), os.path.join(out, "labels.json"))
     side = 8 * checkpoint["shape"]["latent"]
     write_json(os.path.join(out, "irodori.json"),
                {"steps": 8, "guidance": 2.5, "width": side, "height": side, "maxSequenceLength": MAX_TOKENS,
-                "upscaler": "upscaler", "labels": "labels.json", "languages": languages, **read_styles(args.data)})
+                "upscaler": "upscaler", "labels": "labels.json", "languages": languages, **read_styles(args.data),
+                "provenance": provenance(args.data, checkpoint, upscaler)})
     shutil.copytree(args.card, out, dirs_exist_ok=True)
     for folder, _, files in os.walk(out):
         for name in files:
