@@ -17,6 +17,13 @@ const EXTENSIONS: Readonly<Record<string, ImageFormat>> = {
   '.avif': 'avif',
 }
 
+/** Longest side in pixels that a format, or the library that writes it, takes; PNG takes any. */
+export const LONGEST_SIDES: Readonly<Partial<Record<ImageFormat, number>>> = {
+  webp: 16_383,
+  jpeg: 65_500,
+  avif: 16_384,
+}
+
 /**
  * The format a file's extension stands for.
  *

@@ -4,7 +4,7 @@ import { access, constants, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { EngineError, throwIfAborted } from '../errors'
 import { checkNames, invalidOption, signalOption } from '../text/givenOptions'
-import { checkFormat, formatOfFile, IMAGE_FORMATS, type ImageFormat } from './format'
+import { checkFormat, formatOfFile, IMAGE_FORMATS, type ImageFormat, LONGEST_SIDES } from './format'
 import { type Provenance, provenanceToXmp } from './metadata'
 
 /** Options of {@link Image.encode} and {@link Image.save}. */
@@ -30,8 +30,8 @@ export interface Image {
   /**
    * The picture as a file's bytes.
    *
-   * @throws {@link EngineError} `unsupported-format` when the format is unknown, or is JPEG and the picture has opacity,
-   * which JPEG cannot keep.
+   * @throws {@link EngineError} `unsupported-format` when the format is unknown, takes no sides as long (WebP 16383, AVIF
+   * 16384, JPEG 65500), or is JPEG and the picture has opacity, which JPEG cannot keep.
    * @throws {@link EngineError} `invalid-option` when the quality is out of range or the format has none;
    * `unknown-option`.
    * @throws AbortError when the signal fires.
@@ -79,12 +79,12 @@ export function makeImage(
     metadata,
     async encode(format, options) {
       const known = checkFormat(format)
-      checkOpacity(known, channels === 4)
+      checkFits(known, image)
       return encode(image, known, checkEncodeOptions('encode', known, options))
     },
     async save(file, options) {
       const format = formatOfFile(file)
-      checkOpacity(format, channels === 4, file)
+      checkFits(format, image, file)
       const checked = checkEncodeOptions('save', format, options)
       const bytes = await encode(image, format, checked)
       try {
@@ -140,7 +140,7 @@ export async function resizeImage(
 
 async function open({ data, width, height, channels }: Image) {
   const { default: sharp } = await import('sharp')
-  return sharp(data, { raw: { width, height, channels } })
+  return sharp(data, { raw: { width, height, channels }, limitInputPixels: false }) // it is in memory already
 }
 
 async function encode(image: Image, format: ImageFormat, { quality, signal }: EncodeOptions): Promise<Uint8Array> {
@@ -166,6 +166,15 @@ async function encode(image: Image, format: ImageFormat, { quality, signal }: En
   const bytes = await picture.toBuffer()
   throwIfAborted(signal)
   return bytes
+}
+
+/** @throws {@link EngineError} `unsupported-format` when the format cannot hold the picture. */
+function checkFits(format: ImageFormat, { width, height, channels }: Image, file?: string): void {
+  checkOpacity(format, channels === 4, file)
+  const longest = LONGEST_SIDES[format] ?? Number.POSITIVE_INFINITY
+  if (Math.max(width, height) <= longest) return
+  const message = `${file ?? 'format'}: expected sides of at most ${longest} for ${format}, got ${width}x${height}`
+  throw new EngineError('unsupported-format', message, { format, expected: longest, got: { width, height } })
 }
 
 /** @throws {@link EngineError} `unsupported-format` when a picture with opacity cannot be kept in the format. */

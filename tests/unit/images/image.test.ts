@@ -118,6 +118,19 @@ describe('save', () => {
     await expect(picture().encode('jpeg', { quality })).rejects.toMatchObject({ code: 'invalid-option' })
   })
 
+  it.each([
+    ['webp', 16_383],
+    ['avif', 16_384],
+    ['jpeg', 65_500],
+  ] as const)('refuses sides too long for %s', async (format, longest) => {
+    const strip = (height: number) => makeImage(new Uint8Array(height * 3), 1, height)
+    expect((await strip(longest).encode(format)).length).toBeGreaterThan(0)
+    const encoding = strip(longest + 1).encode(format)
+    await expect(encoding).rejects.toMatchObject({ name: 'EngineError', code: 'unsupported-format' })
+    await expect(encoding).rejects.toThrow(`expected sides of at most ${longest} for ${format}, got 1x${longest + 1}`)
+    expect((await strip(longest + 1).encode('png')).length).toBeGreaterThan(0)
+  })
+
   it('refuses a quality for PNG and obeys it for JPEG', async () => {
     await expect(picture().encode('png', { quality: 50 })).rejects.toMatchObject({ code: 'invalid-option' })
     const [small, large] = [
