@@ -58,9 +58,9 @@ class Recipe : public ValueSource {
  public:
   // kInvalidArgument when it is malformed, kInvalidSafetensors when a file is shorter than its
   // index said, kUnsupportedFormat for element types that cannot be read. Keeps the sources, and
-  // copies what it needs of `recipe`.
+  // copies what it needs of `bytes`.
   static Result<std::unique_ptr<Recipe>> Parse(
-      std::span<const std::byte> recipe,
+      std::span<const std::byte> bytes,
       std::span<const std::shared_ptr<const SourceFile>> sources);
 
   // Tells the system which parts of files will be read, and makes what must be held whole to be
@@ -72,7 +72,7 @@ class Recipe : public ValueSource {
 
 // The whole tensor: Parse, Prepare, Read, Finish. kAborted when `abort` is set; it is looked at
 // about every kAbortBytes.
-Result<HostTensor> EvaluateRecipe(std::span<const std::byte> recipe,
+Result<HostTensor> EvaluateRecipe(std::span<const std::byte> bytes,
                                   std::span<const std::shared_ptr<const SourceFile>> sources,
                                   AbortFlag abort = nullptr);
 
