@@ -25,8 +25,9 @@ class HandleScope {
   napi_handle_scope scope_ = nullptr;
 };
 
-// Changes smaller than this, and than half of what V8 knows, wait for more.
+// Changes smaller than half of what V8 knows wait for more, within these bounds.
 constexpr int64_t kSmallestReport = int64_t{8} << 20;
+constexpr int64_t kLargestReport = int64_t{128} << 20;
 
 }  // namespace
 
@@ -36,10 +37,11 @@ void AdjustExternal(napi_env env, int64_t delta_bytes) {
 }
 
 // V8 collects all garbage each time it is told of another 64 MB or so: a model of 2 GB, told pack
-// by pack, cost 65 collections and a sixth of its loading. Told in growing steps it costs ten.
+// by pack, cost 65 collections and a sixth of its loading. Told in growing steps it costs twenty.
 void Environment::Account(int64_t delta_bytes) {
   owed_bytes_ += delta_bytes;
-  if (std::abs(owed_bytes_) < std::max(kSmallestReport, known_bytes_ / 2)) return;
+  const int64_t step = std::clamp(known_bytes_ / 2, kSmallestReport, kLargestReport);
+  if (std::abs(owed_bytes_) < step) return;
   int64_t total = 0;
   // Advice to the collector: nothing depends on whether it was taken.
   (void)napi_adjust_external_memory(env_, owed_bytes_, &total);

@@ -1,6 +1,12 @@
-// Widening of float16 without branches, in the widest integer vectors there are. The processor's
-// own instruction is not used: it changes signalling NaNs.
+// Widening of float16: with the processor's instruction where there are no NaNs, whose signalling
+// kind it would change, and without branches otherwise.
 #include "native/core/float_arrays.h"
+
+#include <algorithm>
+
+#if IRODORI_X86
+#include <immintrin.h>
+#endif
 
 namespace irodori {
 namespace {
@@ -25,8 +31,23 @@ namespace {
 }
 
 #if IRODORI_X86
-[[gnu::target("avx2")]] void WidenAvx2(const uint16_t* bits, float* out, size_t count) {
-  Widen(bits, out, count);
+[[gnu::target("avx2,f16c")]] void WidenF16c(const uint16_t* bits, float* out, size_t count) {
+  constexpr size_t kPiece = 2048;  // looked through for NaNs, then widened, from the first cache
+  for (size_t begin = 0; begin < count; begin += kPiece) {
+    const size_t end = std::min(count, begin + kPiece);
+    uint16_t largest = 0;
+    for (size_t i = begin; i < end; ++i) {
+      largest = std::max(largest, static_cast<uint16_t>(bits[i] & 0x7fff));
+    }
+    size_t i = begin;
+    if (largest <= 0x7c00) {
+      for (; i + 8 <= end; i += 8) {
+        const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bits + i));
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(halves));
+      }
+    }
+    Widen(bits + i, out + i, end - i);
+  }
 }
 #endif
 
@@ -34,8 +55,9 @@ namespace {
 
 void FloatsFromF16(std::span<const uint16_t> bits, float* out) {
 #if IRODORI_X86
-  static const bool avx2 = __builtin_cpu_supports("avx2") != 0;
-  if (avx2) return WidenAvx2(bits.data(), out, bits.size());
+  static const bool f16c =
+      __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("f16c") != 0;
+  if (f16c) return WidenF16c(bits.data(), out, bits.size());
 #endif
   Widen(bits.data(), out, bits.size());
 }

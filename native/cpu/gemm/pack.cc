@@ -28,6 +28,37 @@ void PutRun(const T* row, int64_t count, int64_t lanes, T* line) {
   for (int64_t i = 0; i < count; ++i) line[i * lanes] = row[i];
 }
 
+using Four = uint32_t __attribute__((vector_size(16), aligned(4), may_alias));
+
+// Runs of up to four rows, `stride` apart, into neighbouring lanes. Of four rows four terms at a
+// time are turned in registers, so that lines are written in vectors.
+void PutRuns(int64_t rows, const void* run, int64_t stride, int64_t count, int64_t lanes,
+             void* line) {
+  const auto* row = static_cast<const uint32_t*>(run);
+  auto* to = static_cast<uint32_t*>(line);
+  int64_t i = 0;
+  for (; rows == 4 && i + 4 <= count; i += 4) {
+    const auto read = [&](int64_t j) {
+      return *reinterpret_cast<const Four*>(row + j * stride + i);
+    };
+    const Four a = read(0), b = read(1), c = read(2), d = read(3);
+    const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    const Four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const auto write = [&](int64_t term, Four values) {
+      *reinterpret_cast<Four*>(to + (i + term) * lanes) = values;
+    };
+    write(0, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
+    write(1, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
+    write(2, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
+    write(3, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
+  }
+  for (int64_t j = 0; j < rows; ++j) {
+    PutRun(row + j * stride + i, count - i, lanes, to + i * lanes + j);
+  }
+}
+
 }  // namespace
 
 Status PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
@@ -36,8 +67,8 @@ Status PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const G
   const int64_t depth = GemmDepth(k, dtype, tile);
   const int64_t panels = (n + lanes - 1) / lanes;
   const int64_t panel_bytes = depth * lanes * DTypeBytes(dtype);
-  uint16_t rounded[kRun];  // one run of one row
-  uint32_t pairs[kRun / 2];
+  uint16_t rounded[kRun];        // one run of one row
+  uint32_t pairs[4 * kRun / 2];  // of four
   for (int64_t p = 0; p < panels; ++p) {
     IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     const int64_t used = std::min<int64_t>(lanes, n - p * lanes);
@@ -49,17 +80,25 @@ Status PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const G
     std::memset(panel + filled, 0, static_cast<size_t>(panel_bytes - filled));
     for (int64_t from = 0; from < k; from += kRun) {
       const int64_t count = std::min(kRun, k - from);
-      for (int64_t j = 0; j < used; ++j) {
-        const std::span<const float> values(rows + j * k + from, static_cast<size_t>(count));
+      std::byte* lines_of_run = panel + from * lanes * DTypeBytes(dtype);
+      for (int64_t j = 0; j < used; j += 4) {
+        const int64_t together = std::min<int64_t>(4, used - j);
+        const float* run = rows + j * k + from;
         if (dtype == DType::kF32) {
-          PutRun(values.data(), count, lanes, reinterpret_cast<float*>(panel) + from * lanes + j);
-        } else if (dtype == DType::kF16) {
-          F16FromFloats(values, rounded);
-          PutRun(rounded, count, lanes, reinterpret_cast<uint16_t*>(panel) + from * lanes + j);
-        } else {
-          BF16PairsFromFloats(values, pairs);
-          PutRun(pairs, (count + 1) / 2, lanes,
-                 reinterpret_cast<uint32_t*>(panel) + from / 2 * lanes + j);
+          PutRuns(together, run, k, count, lanes, lines_of_run + j * 4);
+          continue;
+        }
+        for (int64_t i = 0; i < together; ++i) {
+          const std::span<const float> values(run + i * k, static_cast<size_t>(count));
+          if (dtype == DType::kBF16) {
+            BF16PairsFromFloats(values, pairs + i * kRun / 2);
+          } else {
+            F16FromFloats(values, rounded);
+            PutRun(rounded, count, lanes, reinterpret_cast<uint16_t*>(lines_of_run) + j + i);
+          }
+        }
+        if (dtype == DType::kBF16) {
+          PutRuns(together, pairs, kRun / 2, (count + 1) / 2, lanes, lines_of_run + j * 4);
         }
       }
     }
