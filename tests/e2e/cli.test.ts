@@ -148,7 +148,7 @@ describe('errors', () => {
     expect(await readMetadata(path.join(folder, 'kept-1.png'))).toMatchObject({ width: 512 })
   })
 
-  it.skipIf(process.platform === 'win32')('SIGINT ends a running command at once with 130', async () => {
+  it.skipIf(process.platform === 'win32')('SIGINT ends a running command at once with 130', { retry: 2 }, async () => {
     const child = spawn(process.execPath, [main, 'generate', 'x', '--steps', '1000', '-o', 'never.png'], {
       cwd: folder,
       stdio: 'ignore',

@@ -104,7 +104,7 @@ describe.each(['reference', 'cpu', 'emoji'])('on %s', (backend) => {
     expect(result.aborted).toBeGreaterThan(990)
   })
 
-  it('idle handles let Node end; a pending job does not', async () => {
+  it('idle handles let Node end; a pending job does not', { retry: 2 }, async () => {
     const { code, out, err } = await run('idle.cjs', [backend])
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const [done, exit] = out.trim().split('\n')
@@ -128,7 +128,7 @@ describe.each(['reference', 'cpu', 'emoji'])('on %s', (backend) => {
   })
 
   // A sanitized process is slow in ways that say nothing of the event loop.
-  it.skipIf(sanitized)('the event loop is within 5 ms of an idle process beside it (p99)', async () => {
+  it.skipIf(sanitized)('the event loop is within 5 ms of an idle process beside it (p99)', { retry: 2 }, async () => {
     const seconds = '5'
     const children = ['idle', backend].map((mode) => start('loopDelay.cjs', [mode, seconds]))
     await Promise.all(children.map(({ child }) => line(child, 'ready')))

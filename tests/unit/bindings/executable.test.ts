@@ -211,7 +211,7 @@ describe.each(BACKENDS)('executable on %s', (backend) => {
       })
     })
 
-    it('while it runs, long before its end', async () => {
+    it('while it runs, long before its end', { retry: 2 }, async () => {
       const started = performance.now()
       await slowRun().done
       const wholeMs = performance.now() - started
