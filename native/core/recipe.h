@@ -60,8 +60,7 @@ class Recipe : public ValueSource {
   // index said, kUnsupportedFormat for element types that cannot be read. Keeps the sources, and
   // copies what it needs of `bytes`.
   static Result<std::unique_ptr<Recipe>> Parse(
-      std::span<const std::byte> bytes,
-      std::span<const std::shared_ptr<const SourceFile>> sources);
+      std::span<const std::byte> bytes, std::span<const std::shared_ptr<const SourceFile>> sources);
 
   // Tells the system which parts of files will be read, and makes what must be held whole to be
   // read in stretches. Once, before any Read.
