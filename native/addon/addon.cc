@@ -36,17 +36,12 @@ struct Export {
 };
 
 constexpr Export kExports[] = {
-    {"openDevice", Entry<OpenDevice, 3>},
-    {"describeDevice", Entry<DescribeDevice, 1>},
-    {"deviceMemory", Entry<DeviceMemory, 1>},
-    {"allocateBuffer", Entry<AllocateBuffer, 2>},
-    {"openLane", Entry<OpenLane, 1>},
-    {"readIndex", Entry<ReadIndex, 2>},
-    {"makePack", Entry<MakePack, 7>},
-    {"bind", Entry<BindExecutable, 4>},
-    {"run", Entry<RunExecutable, 6>},
-    {"makeCancel", Entry<MakeCancel, 0>},
-    {"abort", Entry<Abort, 1>},
+    {"openDevice", Entry<OpenDevice, 3>},     {"describeDevice", Entry<DescribeDevice, 1>},
+    {"deviceMemory", Entry<DeviceMemory, 1>}, {"allocateBuffer", Entry<AllocateBuffer, 2>},
+    {"openLane", Entry<OpenLane, 1>},         {"measurePeak", Entry<MeasurePeak, 5>},
+    {"readIndex", Entry<ReadIndex, 2>},       {"makePack", Entry<MakePack, 7>},
+    {"bind", Entry<BindExecutable, 4>},       {"run", Entry<RunExecutable, 7>},
+    {"makeCancel", Entry<MakeCancel, 0>},     {"abort", Entry<Abort, 1>},
     {"release", Entry<Release, 1>},
 };
 

@@ -11,6 +11,42 @@ constexpr int64_t kMostThreads = 1024;
 // Far beyond any machine, small enough that sums of two cannot overflow.
 constexpr int64_t kMostBufferBytes = int64_t{1} << 46;
 
+constexpr int64_t kMostPeakMs = 10'000;
+
+class PeakJob : public Job {
+ public:
+  PeakJob(std::shared_ptr<LaneResource> lane, std::string name, int threads,
+          std::chrono::milliseconds time)
+      : lane_(std::move(lane)), name_(std::move(name)), threads_(threads), time_(time) {}
+
+  Status Work(const std::atomic<bool>& abort) override {
+    IRODORI_ASSIGN(
+        rate_, lane_->device->device->MeasurePeak(*lane_->lane, {name_, threads_, time_, &abort}));
+    return Status::Ok();
+  }
+
+  Result<napi_value> Finish(Environment& environment) override {
+    return MakeNumber(environment.env(), rate_);
+  }
+
+ private:
+  std::shared_ptr<LaneResource> lane_;
+  std::string name_;
+  int threads_;
+  std::chrono::milliseconds time_;
+  double rate_ = 0;
+};
+
+Result<napi_value> MakeStrings(napi_env env, const std::vector<std::string>& texts) {
+  napi_value array;
+  IRODORI_NAPI(napi_create_array_with_length(env, texts.size(), &array));
+  for (size_t i = 0; i < texts.size(); ++i) {
+    IRODORI_ASSIGN(napi_value text, MakeString(env, texts[i]));
+    IRODORI_NAPI(napi_set_element(env, array, static_cast<uint32_t>(i), text));
+  }
+  return array;
+}
+
 Result<std::unique_ptr<Device>> Open(const std::string& backend, const CpuOptions& options) {
   if (backend == "cpu") return OpenCpuDevice(options);
   if (backend == "reference") return OpenReferenceDevice();
@@ -62,6 +98,7 @@ Result<napi_value> DescribeDevice(Environment& environment, Arguments arguments)
   IRODORI_RETURN_IF_ERROR(
       set("memoryBytes", MakeNumber(env, static_cast<double>(info.memory_bytes))));
   IRODORI_RETURN_IF_ERROR(set("attentionKeyBlock", MakeNumber(env, info.attention_key_block)));
+  IRODORI_RETURN_IF_ERROR(set("peaks", MakeStrings(env, info.peaks)));
   return object;
 }
 
@@ -99,6 +136,22 @@ Result<napi_value> OpenLane(Environment& environment, Arguments arguments) {
                  ReadHandle<DeviceResource>(environment, arguments[0], "openLane: device"));
   IRODORI_ASSIGN(std::unique_ptr<Lane> lane, device->device->OpenLane());
   return Wrap(environment, std::make_shared<LaneResource>(std::move(device), std::move(lane)));
+}
+
+// measurePeak(lane, name, threads, milliseconds, cancel): promise of operations or bytes a second.
+// It takes its turn among the runs of the lane.
+Result<napi_value> MeasurePeak(Environment& environment, Arguments arguments) {
+  napi_env env = environment.env();
+  IRODORI_ASSIGN(auto lane, ReadHandle<LaneResource>(environment, arguments[0], "peak: lane"));
+  IRODORI_ASSIGN(std::string name, ReadString(env, arguments[1], "peak: name"));
+  IRODORI_ASSIGN(int64_t threads, ReadInteger(env, arguments[2], 0, kMostThreads, "peak: threads"));
+  IRODORI_ASSIGN(int64_t milliseconds,
+                 ReadInteger(env, arguments[3], 1, kMostPeakMs, "peak: milliseconds"));
+  IRODORI_ASSIGN(auto cancel, ReadHandle<Cancel>(environment, arguments[4], "peak: cancel"));
+  JobThread& thread = lane->thread;
+  auto job = std::make_unique<PeakJob>(std::move(lane), std::move(name), static_cast<int>(threads),
+                                       std::chrono::milliseconds(milliseconds));
+  return environment.Submit(thread, std::move(job), std::move(cancel));
 }
 
 }  // namespace irodori::addon

@@ -47,15 +47,19 @@ class BindJob : public Job {
 class RunJob : public Job {
  public:
   RunJob(std::shared_ptr<LaneResource> lane, std::shared_ptr<ExecutableResource> executable,
-         int64_t rows, BoundRows bound)
+         int64_t rows, BoundRows bound, bool timed)
       : lane_(std::move(lane)),
         executable_(std::move(executable)),
         rows_(rows),
-        bound_(std::move(bound)) {}
+        bound_(std::move(bound)),
+        step_ns_(timed ? executable_->executable->program().steps.size() : 0) {}
 
   Status Work(const std::atomic<bool>& abort) override {
-    RunArgs args{
-        .rows = rows_, .inputs = bound_.inputs, .outputs = bound_.outputs, .abort = &abort};
+    RunArgs args{.rows = rows_,
+                 .inputs = bound_.inputs,
+                 .outputs = bound_.outputs,
+                 .abort = &abort,
+                 .step_ns = step_ns_};
     Status status = lane_->device->device->Run(*lane_->lane, *executable_->executable, args);
     int64_t arena_bytes = lane_->lane->arena_bytes();
     lane_->device->arena_bytes += arena_bytes - lane_->arena_bytes;
@@ -69,7 +73,15 @@ class RunJob : public Job {
       AdjustExternal(environment.env(), arena_bytes_ - lane_->reported_bytes);
       lane_->reported_bytes = arena_bytes_;
     }
-    return MakeUndefined(environment.env());
+    if (step_ns_.empty()) return MakeUndefined(environment.env());
+    napi_env env = environment.env();
+    napi_value times;
+    IRODORI_NAPI(napi_create_array_with_length(env, step_ns_.size(), &times));
+    for (size_t i = 0; i < step_ns_.size(); ++i) {
+      IRODORI_ASSIGN(napi_value time, MakeNumber(env, static_cast<double>(step_ns_[i])));
+      IRODORI_NAPI(napi_set_element(env, times, static_cast<uint32_t>(i), time));
+    }
+    return times;
   }
 
  private:
@@ -77,6 +89,7 @@ class RunJob : public Job {
   std::shared_ptr<ExecutableResource> executable_;
   int64_t rows_;
   BoundRows bound_;
+  std::vector<int64_t> step_ns_;  // empty where nobody asked
   int64_t arena_bytes_ = 0;
 };
 
@@ -104,7 +117,8 @@ Result<napi_value> BindExecutable(Environment& environment, Arguments arguments)
   return environment.Submit(environment.loader(), std::move(job), std::move(cancel));
 }
 
-// run(lane, executable, rows, inputs, outputs, cancel): promise of undefined.
+// run(lane, executable, rows, inputs, outputs, cancel, timed): promise of undefined, or of the
+// nanoseconds of every step.
 Result<napi_value> RunExecutable(Environment& environment, Arguments arguments) {
   napi_env env = environment.env();
   IRODORI_ASSIGN(auto lane, ReadHandle<LaneResource>(environment, arguments[0], "run: lane"));
@@ -118,10 +132,12 @@ Result<napi_value> RunExecutable(Environment& environment, Arguments arguments) 
                  ReadRows(environment, *executable->device, executable->executable->program(), rows,
                           arguments[3], arguments[4]));
   IRODORI_ASSIGN(auto cancel, ReadHandle<Cancel>(environment, arguments[5], "run: cancel"));
+  bool timed = false;
+  IRODORI_NAPI(napi_get_value_bool(env, arguments[6], &timed));
   napi_value held = bound.held;
   JobThread& thread = lane->thread;
-  auto job =
-      std::make_unique<RunJob>(std::move(lane), std::move(executable), rows, std::move(bound));
+  auto job = std::make_unique<RunJob>(std::move(lane), std::move(executable), rows,
+                                      std::move(bound), timed);
   return environment.Submit(thread, std::move(job), std::move(cancel), held);
 }
 

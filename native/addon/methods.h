@@ -16,6 +16,7 @@ Result<napi_value> DescribeDevice(Environment& environment, Arguments arguments)
 Result<napi_value> DeviceMemory(Environment& environment, Arguments arguments);
 Result<napi_value> AllocateBuffer(Environment& environment, Arguments arguments);
 Result<napi_value> OpenLane(Environment& environment, Arguments arguments);
+Result<napi_value> MeasurePeak(Environment& environment, Arguments arguments);
 
 // weight_methods.cc
 Result<napi_value> ReadIndex(Environment& environment, Arguments arguments);

@@ -1,11 +1,13 @@
 // The contract every backend implements: devices, packs, buffers, executables, lanes, run.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "native/core/abort.h"
@@ -31,6 +33,7 @@ struct DeviceInfo {
   int threads = 1;
   int64_t memory_bytes = 0;
   int attention_key_block = 64;
+  std::vector<std::string> peaks;  // what MeasurePeak knows
 };
 
 // A parameter in device memory, in the layout its kernel reads.
@@ -75,6 +78,14 @@ struct RunArgs {
   std::span<const RowBinding> inputs;   // port-major: inputs[port * rows + row]
   std::span<const RowBinding> outputs;  // likewise
   AbortFlag abort = nullptr;            // looked at between steps and blocks; then kAborted
+  std::span<int64_t> step_ns;           // where not empty: one per step, filled with its time
+};
+
+struct PeakArgs {
+  std::string_view name;  // one of DeviceInfo::peaks
+  int threads = 0;        // 0: all of the device
+  std::chrono::nanoseconds time{};
+  AbortFlag abort = nullptr;
 };
 
 class Device {
@@ -97,6 +108,11 @@ class Device {
   // Blocks until done; called off the JS thread. One call per lane at a time. Inputs are checked
   // for size here.
   virtual Status Run(Lane& lane, const Executable& executable, const RunArgs& args) = 0;
+  // The most that the device gives, in operations or bytes a second, measured for about that time;
+  // blocks like Run. kInvalidOption for a name it does not know.
+  virtual Result<double> MeasurePeak(Lane& /*lane*/, const PeakArgs& /*args*/) {
+    return Status(Code::kInvalidOption, "peak: expected a device that measures peaks, got another");
+  }
 };
 
 struct CpuOptions {

@@ -88,6 +88,11 @@ Status CheckRunArgs(const Program& program, const RunArgs& args) {
     return {Code::kInvalidArgument,
             Message("run(", program.name, "): expected 1 to ", kMaxRows, " rows, got ", args.rows)};
   }
+  if (!args.step_ns.empty() && args.step_ns.size() != program.steps.size()) {
+    return {Code::kInvalidArgument,
+            Message("run(", program.name, "): expected ", program.steps.size(),
+                    " times of steps, got ", args.step_ns.size())};
+  }
   IRODORI_RETURN_IF_ERROR(CheckBindings(program, "input", program.inputs, args.inputs, args.rows));
   return CheckBindings(program, "output", program.outputs, args.outputs, args.rows);
 }

@@ -70,6 +70,7 @@ CpuFeatures Detect() {
   CpuWords words;
   words.leaf1_ecx = basic.ecx;
   words.leaf7_ebx = extended.ebx;
+  words.leaf7_ecx = extended.ecx;
   words.leaf7_edx = extended.edx;
   words.leaf7_1_eax = Cpuid(7, 1).eax;
   if (Bit(basic.ecx, 27)) words.saved_state = SavedState();  // OSXSAVE
@@ -129,6 +130,8 @@ CpuFeatures FeaturesOf(const CpuWords& words, const std::function<int()>& reques
   } else {
     features.amx = true;
   }
+  features.avx512_vnni = features.avx512 && Bit(words.leaf7_ecx, 11);
+  features.amx_int8 = features.amx && Bit(edx, 25);
   return features;
 }
 

@@ -12,13 +12,14 @@ struct CpuFeatures {
   bool avx2 = false;    // AVX2, FMA, F16C, and the state is saved
   bool avx512 = false;  // F, BW, VL, DQ likewise
   bool amx = false;     // tiles and bf16, avx512_bf16, and the kernel gave permission
+  bool avx512_vnni = false, amx_int8 = false;          // products of bytes, beside avx512 and amx
   std::string amx_reason, avx512_reason, avx2_reason;  // why not
 };
 
 // What CPUID and XGETBV say of an x86-64 processor.
 struct CpuWords {
   uint32_t leaf1_ecx = 0;
-  uint32_t leaf7_ebx = 0, leaf7_edx = 0;
+  uint32_t leaf7_ebx = 0, leaf7_ecx = 0, leaf7_edx = 0;
   uint32_t leaf7_1_eax = 0;
   uint64_t saved_state = 0;  // XCR0: registers that the operating system saves
 };

@@ -9,6 +9,7 @@
 #include "native/core/usable_memory.h"
 #include "native/cpu/cpu_features.h"
 #include "native/cpu/executable.h"
+#include "native/cpu/peak.h"
 
 namespace irodori {
 namespace cpu {
@@ -129,6 +130,16 @@ class CpuDevice final : public Device {
     return NoMemory("run");
   }
 
+  Result<double> MeasurePeak(Lane& lane, const PeakArgs& args) override try {
+    const auto* cpu_lane = dynamic_cast<CpuLane*>(&lane);
+    if (cpu_lane == nullptr || cpu_lane->team != team_) {
+      return Status(Code::kInvalidArgument, "peak: expected a lane of this device, got another's");
+    }
+    return cpu::MeasurePeak(kernels_.name, args.name, *team_, args.threads, args.time, args.abort);
+  } catch (const std::bad_alloc&) {
+    return NoMemory("peak");
+  }
+
  private:
   const KernelTable& kernels_;
   DeviceInfo info_;
@@ -183,6 +194,7 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   info.threads = team->threads();
   info.memory_bytes = UsableMemoryBytes();
   info.attention_key_block = cpu::kAttentionKeyBlock;
+  info.peaks = cpu::PeakNames(info.arithmetic);
   return std::unique_ptr<Device>(
       std::make_unique<cpu::CpuDevice>(chosen.value().kernels(), std::move(info), std::move(team)));
 } catch (const std::bad_alloc&) {

@@ -3,6 +3,8 @@
 
 #include <iterator>
 
+#include "native/core/step_clock.h"
+
 namespace irodori::cpu {
 namespace {
 
@@ -111,9 +113,11 @@ Status CpuExecutable::RunOn(CpuLane& lane, const RunArgs& args) const {
   }
   ResolveSources(lane, args);
   Run run(lane, *program_, kernels_, args);
+  StepClock clock(args.step_ns);
   for (const StepPlan& step : steps_) {
     IRODORI_RETURN_IF_ERROR(CheckAbort(args.abort));
     IRODORI_RETURN_IF_ERROR(step->Execute(run));
+    clock.EndStep();
   }
   return Status::Ok();
 }

@@ -30,6 +30,7 @@ export interface NativeDeviceInfo {
   readonly threads: number
   readonly memoryBytes: number
   readonly attentionKeyBlock: number
+  readonly peaks: readonly string[]
 }
 
 export interface NativeTensorEntry {
@@ -66,6 +67,14 @@ export interface Addon {
   deviceMemory(device: DeviceHandle): DeviceMemory
   allocateBuffer(device: DeviceHandle, sizeBytes: number): BufferHandle
   openLane(device: DeviceHandle): LaneHandle
+  /** Operations or bytes a second; takes its turn among the runs of the lane. `threads` 0: all of the device. */
+  measurePeak(
+    lane: LaneHandle,
+    name: string,
+    threads: number,
+    milliseconds: number,
+    cancel: CancelHandle,
+  ): Promise<number>
   readIndex(file: string, cancel: CancelHandle): Promise<readonly NativeTensorEntry[]>
   makePack(
     device: DeviceHandle,
@@ -82,7 +91,7 @@ export interface Addon {
     packs: readonly PackHandle[],
     cancel: CancelHandle,
   ): Promise<ExecutableHandle>
-  /** Inputs and outputs are port-major: value `port * rows + row`. */
+  /** Inputs and outputs are port-major: value `port * rows + row`. When `timed`, gives the nanoseconds of every step. */
   run(
     lane: LaneHandle,
     executable: ExecutableHandle,
@@ -90,7 +99,8 @@ export interface Addon {
     inputs: readonly (TensorData | BufferHandle)[],
     outputs: readonly (TensorData | BufferHandle)[],
     cancel: CancelHandle,
-  ): Promise<void>
+    timed: boolean,
+  ): Promise<readonly number[] | undefined>
   makeCancel(): CancelHandle
   /** Jobs of that handle stop; those that have not begun are settled at once. */
   abort(cancel: CancelHandle): void

@@ -5,7 +5,7 @@ import { KERNELS, type KernelName } from '../compile/kernels'
 import { EngineError } from '../errors'
 import type { DType } from '../tensor/dtype'
 import { type BufferHandle, type DeviceHandle, type DeviceMemory, DTYPE_CODES, type LaneHandle } from './addon'
-import { callNative } from './nativeCall'
+import { awaitNative, callNative } from './nativeCall'
 import { Owned } from './owned'
 import { PackStore } from './packStore'
 
@@ -37,6 +37,15 @@ export interface DeviceInfo {
   readonly reason: string
   readonly threads: number
   readonly memoryBytes: number
+}
+
+/** @internal */
+export interface PeakOptions {
+  /** @defaultValue `'auto'`, all of the device */
+  readonly threads?: number | 'auto'
+  /** How long it is measured, 1 to 10,000. @defaultValue 100 */
+  readonly timeMs?: number
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -80,6 +89,8 @@ export class Device {
   readonly info: DeviceInfo
   /** What the compiler asks. */
   readonly capabilities: Capabilities
+  /** @internal Rates that {@link Device.measurePeak} knows: `fma_avx2`, `memory_read`. */
+  readonly peaks: readonly string[]
   /** @internal Shared by all weights on this device. */
   readonly packs = new PackStore()
   readonly #handle: Owned<DeviceHandle>
@@ -88,9 +99,10 @@ export class Device {
   /** @internal Use {@link openDevice}. */
   constructor(handle: DeviceHandle) {
     const native = callNative((addon) => addon.describeDevice(handle))
-    const { backend, name, arithmetic, reason, threads, memoryBytes } = native
+    const { backend, name, arithmetic, reason, threads, memoryBytes, peaks } = native
     this.#handle = new Owned(handle, `device ${backend}`)
     this.info = { backend, name, arithmetic, reason, threads, memoryBytes }
+    this.peaks = peaks
     this.capabilities = {
       backend,
       arithmetic,
@@ -122,6 +134,21 @@ export class Device {
       callNative((native) => native.allocateBuffer(this.handle, sizeBytes)),
       sizeBytes,
     )
+  }
+
+  /**
+   * @internal The most this machine gives at the moment: operations a second (a multiply-add is two), or bytes a second for memory.
+   * Takes its turn among the runs.
+   *
+   * @param name - one of {@link Device.peaks}.
+   *
+   * Throws `invalid-option`, `out-of-memory`, `disposed`; an AbortError when the signal fires.
+   */
+  async measurePeak(name: string, options: PeakOptions = {}): Promise<number> {
+    const { threads = 'auto', timeMs = 100, signal } = options
+    const { lane } = this
+    const count = threads === 'auto' ? 0 : threads
+    return awaitNative((native, cancel) => native.measurePeak(lane, name, count, timeMs, cancel), signal)
   }
 
   /** Bytes alive on this device through this handle. Throws `disposed`. */

@@ -20,6 +20,8 @@ export interface RunRequest {
   /** One value per row for every output; none may share memory with another value of the run. */
   readonly outputs: Readonly<Record<string, readonly RowValue[]>>
   readonly signal?: AbortSignal
+  /** Called once, with the milliseconds of every step of the program, in order; no step is timed without it. */
+  readonly onStepTimes?: (stepMs: readonly number[]) => void
 }
 
 /**
@@ -74,7 +76,7 @@ export class Executable {
    * Throws `missing-input`, `unknown-input`, `dtype-mismatch`, `shape-mismatch`, `invalid-argument` (shared, detached,
    * resizable or overlapping memory), `out-of-memory`, `disposed`; an AbortError when the signal fires.
    */
-  async run({ rows, inputs, outputs, signal }: RunRequest): Promise<void> {
+  async run({ rows, inputs, outputs, signal, onStepTimes }: RunRequest): Promise<void> {
     const handle = this.#handle.get()
     const { lane } = this.device
     const { name, inputs: inputPorts, outputs: outputPorts } = this.signature
@@ -83,7 +85,12 @@ export class Executable {
     }
     const read = flatten(name, 'input', inputPorts, inputs, rows)
     const written = flatten(name, 'output', outputPorts, outputs, rows)
-    await awaitNative((native, cancel) => native.run(lane, handle, rows, read, written, cancel), signal)
+    const timed = onStepTimes !== undefined
+    const stepNs = await awaitNative(
+      (native, cancel) => native.run(lane, handle, rows, read, written, cancel, timed),
+      signal,
+    )
+    onStepTimes?.((stepNs ?? []).map((ns) => ns / 1e6))
   }
 
   /** Idempotent; a pending run is finished first. */

@@ -11,6 +11,7 @@ export {
   type NetworkOptions,
   type NetworkRow,
   type NetworkRunOptions,
+  type PartTimes,
 } from './network'
 export type { NetworkInputs, NetworkValue } from './networkInputs'
 export type { NetworkState } from './networkState'

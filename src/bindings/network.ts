@@ -7,7 +7,7 @@ import { type Graph, graphInputs } from '../graph/graph'
 import { elements } from '../tensor/shape'
 import type { Device, DeviceBuffer } from './device'
 import type { DeviceWeights, LoadOptions } from './deviceWeights'
-import { type Executable, loadExecutable, type RowValue } from './executable'
+import { type Executable, loadExecutable, type RowValue, type RunRequest } from './executable'
 import {
   type ArrayOwner,
   joinInputs,
@@ -50,6 +50,17 @@ export interface NetworkRunOptions {
    * `given`, never changed again. Lent ones are copied only where states depend on them. @defaultValue 'copied'
    */
   readonly arrays?: ArrayOwner
+  /** Called for every part that runs; no step is timed without it. */
+  readonly onStepTimes?: (times: PartTimes) => void
+}
+
+/** How long the steps of one part took, for all rows it ran for. */
+export interface PartTimes {
+  /** Index among the compiled parts. */
+  readonly part: number
+  readonly rows: number
+  /** Of every step of its program, in order. */
+  readonly stepMs: readonly number[]
 }
 
 /** Bytes that belong to a network; its weights may be shared with others. */
@@ -93,6 +104,8 @@ export async function loadNetwork(
     throw error
   }
 }
+
+type AcquireOptions = Pick<NetworkRunOptions, 'signal' | 'onStepTimes'>
 
 /** A row of a call, with the handle it refers to. */
 interface Row extends ReadInputs {
@@ -173,9 +186,9 @@ export class Network {
     return this.#whilePending(async () => {
       if (rows.length === 0)
         throw new EngineError('invalid-argument', `${this.graph.name}: expected at least one row, got none`)
-      const { signal, outputs: placed = {}, arrays = 'copied' } = options
+      const { outputs: placed = {}, arrays = 'copied' } = options
       const read = rows.map((row, index) => this.#readRow(row, index, { complete: true, arrays }))
-      const states = await this.#acquire(read, signal)
+      const states = await this.#acquire(read, options)
       try {
         const made = new Map(
           this.outputs
@@ -186,7 +199,8 @@ export class Network {
           rows: rows.length,
           inputs: this.#values(this.#rowPart, read, states),
           outputs: { ...placed, ...Object.fromEntries(made) },
-          signal,
+          signal: options.signal,
+          ...timesOf(this.#rowPart, rows.length, options),
         })
         return rows.map((_, row) =>
           Object.fromEntries([...made].map(([name, values]) => [name, values[row] ?? new Float32Array(0)])),
@@ -206,7 +220,7 @@ export class Network {
   async prepare(rows: readonly NetworkRow[], options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     return this.#whilePending(async () => {
       const read = rows.map((row, index) => this.#readRow(row, index, { complete: false, arrays: 'copied' }))
-      this.#release(await this.#acquire(read, options.signal))
+      this.#release(await this.#acquire(read, options))
     })
   }
 
@@ -262,14 +276,15 @@ export class Network {
   }
 
   /** States of every part but the last, per part and row, taken into use. */
-  async #acquire(rows: readonly Row[], signal: AbortSignal | undefined): Promise<State[][]> {
+  async #acquire(rows: readonly Row[], options: AcquireOptions): Promise<State[][]> {
+    const { signal } = options
     const states: State[][] = []
     try {
       for (const part of this.#parts) {
         if (part === this.#rowPart) break
         throwIfAborted(signal)
         const able = rows.every((row) => part.dependsOn.every((name) => row.values.has(name)))
-        const taken = able ? this.#acquirePart(part, rows, states) : []
+        const taken = able ? this.#acquirePart(part, rows, states, options) : []
         states.push(taken)
         // Joined in the tick that took them: nobody can be the last to leave in between.
         await Promise.all([...new Set(taken.map(({ work }) => work))].map((work) => work.join(signal)))
@@ -283,7 +298,7 @@ export class Network {
   }
 
   /** Takes known states, and starts one run for all that are not. */
-  #acquirePart(part: NetworkPart, rows: readonly Row[], states: readonly State[][]): State[] {
+  #acquirePart(part: NetworkPart, rows: readonly Row[], states: readonly State[][], options: AcquireOptions): State[] {
     const keys = rows.map((row) => this.#key(part, row))
     const found = new Map<string, State>()
     const missing: { readonly key: string; readonly row: number }[] = []
@@ -294,7 +309,7 @@ export class Network {
       else missing.push({ key, row })
     }
     try {
-      for (const state of this.#start(part, missing, rows, states)) found.set(state.key, state)
+      for (const state of this.#start(part, missing, rows, states, options)) found.set(state.key, state)
     } catch (error) {
       this.#release([[...found.values()]])
       throw error
@@ -312,6 +327,7 @@ export class Network {
     missing: readonly { readonly key: string; readonly row: number }[],
     rows: readonly Row[],
     states: readonly State[][],
+    options: AcquireOptions,
   ): State[] {
     if (missing.length === 0) return []
     const buffers = this.#allocate(part, missing.length)
@@ -324,7 +340,13 @@ export class Network {
       states.map((ofPart) => missing.flatMap(({ row }) => ofPart[row] ?? [])),
     )
     const work = new SharedWork<void>((signal) =>
-      part.executable.run({ rows: missing.length, inputs, outputs, signal }),
+      part.executable.run({
+        rows: missing.length,
+        inputs,
+        outputs,
+        signal,
+        ...timesOf(part, missing.length, options),
+      }),
     )
     const sizeBytes = [...part.outputBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
     return missing.map(({ key, row }, index) => {
@@ -371,6 +393,15 @@ export class Network {
       ...part.dependsOn.map((name) => row.keys.get(name)?.text),
     ].join(' ')
   }
+}
+
+/** What a part's run is told so that the caller hears of its steps. */
+function timesOf(
+  { index: part }: NetworkPart,
+  rows: number,
+  { onStepTimes }: AcquireOptions,
+): Pick<RunRequest, 'onStepTimes'> {
+  return onStepTimes ? { onStepTimes: (stepMs) => onStepTimes({ part, rows, stepMs }) } : {}
 }
 
 /** Leaves a state with the row's handle when it depends on the handle's inputs alone. */

@@ -78,6 +78,18 @@ TEST(CpuFeaturesWithoutAvx512) {
   CHECK(unsaved.avx2 && !unsaved.avx512 && Has(unsaved.avx512_reason, "does not save AVX-512"));
 }
 
+TEST(CpuFeaturesProductsOfBytes) {
+  CpuWords words = Sapphire();
+  CpuFeatures features = cpu::FeaturesOf(words, Granted);
+  CHECK(!features.avx512_vnni && !features.amx_int8);
+  words.leaf7_ecx = 1u << 11;
+  words.leaf7_edx |= 1u << 25;
+  features = cpu::FeaturesOf(words, Granted);
+  CHECK(features.avx512_vnni && features.amx_int8);
+  features = cpu::FeaturesOf(words, [] { return EPERM; });
+  CHECK(features.avx512_vnni && !features.amx_int8);
+}
+
 TEST(CpuFeaturesWithoutAvx2) {
   const CpuFeatures old = Without([](CpuWords& w) { w.leaf7_ebx &= ~(1u << 5); });
   CHECK(!old.avx2 && !old.avx512 && !old.amx && Has(old.avx2_reason, "no AVX2"));

@@ -9,6 +9,7 @@
 #include "native/core/host_memory.h"
 #include "native/core/message.h"
 #include "native/core/operands.h"
+#include "native/core/step_clock.h"
 #include "native/core/usable_memory.h"
 #include "native/cpu/reference/kernels.h"
 #include "native/cpu/reference/values.h"
@@ -114,12 +115,14 @@ Status RunProgram(ArenaLane& lane, const BoundProgram& bound, const RunArgs& run
   const Result<std::byte*> arena = lane.Arena(arena_bytes.value());
   IRODORI_RETURN_IF_ERROR(arena.status());
   const Operands operands(program, run, arena.value(), bound.params());
+  StepClock clock(run.step_ns);
   for (const Step& step : program.steps) {
     std::array<Values, 4> loaded;
     for (int64_t row = 0; row < run.rows; ++row) {
       IRODORI_RETURN_IF_ERROR(CheckAbort(run.abort));
       IRODORI_RETURN_IF_ERROR(RunStepRow(program, operands, step, row, loaded, run.abort));
     }
+    clock.EndStep();
   }
   return Status::Ok();
 }
