@@ -19,9 +19,10 @@ const TYPESCRIPT = {
   pipelines: 6,
   images: 6,
   hub: 6,
+  bench: 7,
   server: 7,
   queue: 7,
-  cli: 7,
+  cli: 8,
 }
 /** Imports within one layer that the design allows. */
 const SIBLINGS = { pipelines: ['images', 'hub'] }

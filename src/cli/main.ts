@@ -3,6 +3,7 @@
 
 import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../pipelines/provenance'
+import { benchCommand } from './bench'
 import { doctorCommand } from './doctor'
 import { generateCommand } from './generate'
 import { inferCommand } from './infer'
@@ -22,7 +23,14 @@ function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${errorLine('usage', text.replace(/^error: /, ''))}\n`) })
     .showHelpAfterError(false)
-  for (const command of [generateCommand(), inferCommand(), inspectCommand(), pullCommand(), doctorCommand()]) {
+  for (const command of [
+    generateCommand(),
+    inferCommand(),
+    inspectCommand(),
+    pullCommand(),
+    doctorCommand(),
+    benchCommand(),
+  ]) {
     program.addCommand(command.copyInheritedSettings(program))
   }
   return program

@@ -1,0 +1,79 @@
+/** irodori's own side of a comparison: a process that loads one workload and runs it when it is told to. */
+
+import { createInterface } from 'node:readline'
+import { type Device, type DeviceOptions, openDevice } from '../bindings'
+import type { NetworkDType } from '../compile/compile'
+import { packageVersion } from '../pipelines/provenance'
+import { BenchNetwork, openWorkload } from './benchNetwork'
+import { decodeCall, type EncodedTensor } from './contender'
+import { peakMemoryBytes } from './machine'
+import { WORKLOADS, type Workload } from './workloads'
+
+/** What it is told to load. */
+export interface OwnLoad {
+  readonly workload: string
+  readonly instructions?: DeviceOptions['instructions']
+  readonly threads?: DeviceOptions['threads']
+  readonly dtype?: NetworkDType
+  readonly exported?: string
+  readonly scratch: string
+}
+
+type Question =
+  | ({ readonly do: 'load' } & OwnLoad)
+  | { readonly do: 'run' | 'output'; readonly calls: readonly Readonly<Record<string, EncodedTensor>>[] }
+  | { readonly do: 'memory' }
+
+interface Ready {
+  readonly device: Device
+  readonly network: BenchNetwork
+  readonly workload: Workload
+}
+
+let ready: Ready | undefined
+
+async function load({ workload: name, instructions, threads, dtype, exported, scratch }: OwnLoad): Promise<unknown> {
+  const workload = WORKLOADS.find((candidate) => candidate.name === name)
+  if (!workload) throw new Error(`expected a workload, got ${name}`)
+  const started = performance.now()
+  const device = openDevice({ instructions, threads })
+  const type = dtype ?? (device.capabilities.preferredDtype as NetworkDType)
+  const network = new BenchNetwork(device, await openWorkload(workload, { exported, scratch }), type)
+  ready = { device, network, workload }
+  await network.run(workload.inputs(workload.rows[0] ?? 1, 0)) // packs are made at the first call
+  const { arithmetic, threads: count } = device.info
+  const about = { irodori: packageVersion(), node: process.versions.node, dtype: type, arithmetic, threads: count }
+  return { loadMs: performance.now() - started, about }
+}
+
+async function answer(question: Question): Promise<unknown> {
+  if (question.do === 'load') return load(question)
+  if (question.do === 'memory') return peakMemoryBytes()
+  if (!ready) throw new Error('expected to be told what to load first')
+  const times: number[] = []
+  for (const call of question.calls) {
+    const { ms, outputs } = await ready.network.run(decodeCall(call))
+    times.push(ms)
+    const output = outputs[ready.workload.output]
+    if (question.do === 'output' && output) {
+      return Buffer.from(output.data.buffer, output.data.byteOffset, output.data.byteLength).toString('base64')
+    }
+  }
+  return times
+}
+
+async function main(): Promise<void> {
+  for await (const line of createInterface({ input: process.stdin })) {
+    let said: object
+    try {
+      said = { ok: await answer(JSON.parse(line) as Question) }
+    } catch (error) {
+      said = { error: error instanceof Error ? error.message : String(error) }
+    }
+    process.stdout.write(`${JSON.stringify(said)}\n`)
+  }
+  ready?.network.dispose()
+  ready?.device.dispose()
+}
+
+if (require.main === module) void main()

@@ -1,0 +1,251 @@
+/**
+ * Where the time of a network goes: every step of its Programs, timed inside whole runs.
+ *
+ * Steps are not run alone: in a run their operands come from where the steps before left them, weights have been pushed out
+ * of the caches by the rest of the network, and threads are warm. Nor is there a list of shapes to keep: distinct steps and
+ * their counts are those of the Programs themselves. What that costs is that a step's time has the noise of the run it
+ * stood in, so the median over runs is taken.
+ */
+
+import type { PartTimes } from '../bindings'
+import type { NetworkDType } from '../compile/compile'
+import { KERNELS } from '../compile/kernels'
+import type { Program, Step } from '../compile/program'
+import { isProduct, programBytes, stepCost } from '../compile/stepCost'
+import type { BenchNetwork } from './benchNetwork'
+import { meanSample, type PeakSample, peaksFor, samplePeaks } from './peaks'
+import { median } from './statistics'
+import type { Workload } from './workloads'
+
+/** All steps of one kernel and shape, of one run. */
+export interface OpsRow {
+  readonly kernel: string
+  readonly shape: string
+  readonly count: number
+  readonly ms: number
+  /** Of the network's time. */
+  readonly share: number
+  readonly flops: number
+  readonly bytes: number
+  /** `flops`: bound by arithmetic at the measured peaks, `bytes`: by memory. */
+  readonly bound: 'flops' | 'bytes'
+  /** The time these steps would take at the peaks of the same run, by the time they took. Above one: it came from caches. */
+  readonly ofPeak: number
+}
+
+/** One workload. */
+export interface OpsReport {
+  readonly workload: string
+  readonly title: string
+  readonly rows: number
+  readonly dtype: NetworkDType
+  readonly runs: number
+  /** Of one run, everything that it had to do included. */
+  readonly ms: number
+  /** Of the steps alone: what is missing is handing the call over and waking threads. */
+  readonly stepsMs: number
+  readonly peaks: PeakSample
+  /** By time. */
+  readonly steps: readonly OpsRow[]
+  /** The same by kernel. */
+  readonly kernels: readonly OpsRow[]
+  /** All matrix products, convolutions and attention, weighted by their time. */
+  readonly products: OpsRow
+  /** All other steps. */
+  readonly passes: OpsRow
+  /** Bytes that all steps move, and those of the products alone, which a perfect fusion would leave. */
+  readonly movedBytes: number
+  readonly fusedBytes: number
+}
+
+export interface OpsOptions {
+  readonly rows: number
+  readonly minRuns: number
+  readonly maxRuns: number
+  /** Enough of measuring one workload, once there are `minRuns`. */
+  readonly enoughMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** One step with what it costs for all rows. */
+interface CostedStep {
+  readonly part: number
+  readonly index: number
+  readonly kernel: string
+  readonly shape: string
+  readonly product: boolean
+  readonly flops: number
+  readonly bytes: number
+}
+
+/** One timed run: the times of all steps, and the peaks around it. */
+interface TimedRun {
+  readonly stepMs: ReadonlyMap<number, readonly number[]>
+  readonly peaks: PeakSample
+  readonly ms: number
+}
+
+/** Measures one workload; the network is warm afterwards. */
+export async function opsReport(workload: Workload, network: BenchNetwork, options: OpsOptions): Promise<OpsReport> {
+  const { rows, signal } = options
+  const compiled = await network.compiled(workload.inputs(rows, 0))
+  const programs = compiled.parts.map(({ payload }) => payload.program)
+  const steps = programs.flatMap((program, part) => costedSteps(program, part, rows))
+  await network.run(workload.inputs(rows, 0), { signal }) // the first has pages and caches to fill
+  const runs: TimedRun[] = []
+  const started = performance.now()
+  const names = peaksFor(network.device, network.dtype)
+  let before = await samplePeaks(network.device, names, signal)
+  while (
+    runs.length < options.minRuns ||
+    (runs.length < options.maxRuns && performance.now() - started < options.enoughMs)
+  ) {
+    const parts: PartTimes[] = []
+    const inputs = workload.inputs(rows, runs.length + 1)
+    const { ms } = await network.run(inputs, { signal, onStepTimes: (times) => parts.push(times) })
+    const after = await samplePeaks(network.device, names, signal)
+    const stepMs = new Map(parts.map((times) => [times.part, times.stepMs]))
+    runs.push({ stepMs, peaks: meanSample(before, after), ms })
+    before = after
+  }
+  return summarise(workload, network, rows, { steps, runs, programs })
+}
+
+interface Measured {
+  readonly steps: readonly CostedStep[]
+  readonly runs: readonly TimedRun[]
+  readonly programs: readonly Program[]
+}
+
+function summarise(
+  workload: Workload,
+  { dtype }: BenchNetwork,
+  rows: number,
+  { steps, runs, programs }: Measured,
+): OpsReport {
+  // Parts whose results were known from earlier runs, those of the prompt, cost a step nothing.
+  const ran = steps.filter(({ part }) => runs.every(({ stepMs }) => stepMs.has(part)))
+  const totals = runs.map((run) => ran.reduce((sum, step) => sum + timeOf(run, step), 0))
+  const row = (of: readonly CostedStep[], kernel: string, shape: string): OpsRow => {
+    const [flops, bytes] = [sum(of, (step) => step.flops), sum(of, (step) => step.bytes)]
+    const times = runs.map((run) => sum(of, (step) => timeOf(run, step)))
+    const least = runs.map(({ peaks }) => sum(of, (step) => leastMs(step, peaks).ms))
+    const atFlops = runs.map(({ peaks }) =>
+      sum(of, (step) => (leastMs(step, peaks).bound === 'flops' ? leastMs(step, peaks).ms : 0)),
+    )
+    return {
+      kernel,
+      shape,
+      count: of.length,
+      ms: median(times),
+      share: median(times.map((ms, run) => ms / (totals[run] ?? 1))),
+      flops,
+      bytes,
+      bound: 2 * median(atFlops) >= median(least) ? 'flops' : 'bytes',
+      ofPeak: median(times.map((ms, run) => (least[run] ?? 0) / ms)),
+    }
+  }
+  const grouped = (key: (step: CostedStep) => string, shape: (step: CostedStep) => string) =>
+    groups(ran, key)
+      .flatMap((of) => (of[0] ? [row(of, of[0].kernel, shape(of[0]))] : []))
+      .sort((a, b) => b.ms - a.ms)
+  const parts = new Set(ran.map(({ part }) => part))
+  const moved = programs.filter((_, part) => parts.has(part)).map((program) => programBytes(program, rows))
+  const products = ran.filter(({ product }) => product)
+  const passes = ran.filter(({ product }) => !product)
+  const sample = (of: (peaks: PeakSample) => number) => median(runs.map(({ peaks }) => of(peaks)))
+  return {
+    workload: workload.name,
+    title: workload.title,
+    rows,
+    dtype,
+    runs: runs.length,
+    ms: median(runs.map(({ ms }) => ms)),
+    stepsMs: median(totals),
+    peaks: {
+      products: sample((peaks) => peaks.products),
+      read: sample((peaks) => peaks.read),
+      copy: sample((peaks) => peaks.copy),
+    },
+    steps: grouped(
+      (step) => `${step.kernel} ${step.shape}`,
+      (step) => step.shape,
+    ),
+    kernels: grouped(
+      (step) => step.kernel,
+      () => '',
+    ),
+    products: row(products, 'products', ''),
+    passes: row(passes, 'passes', ''),
+    movedBytes: sum(moved, (bytes) => bytes.moved),
+    fusedBytes: sum(moved, (bytes) => bytes.products),
+  }
+}
+
+function groups<T>(items: readonly T[], key: (item: T) => string): T[][] {
+  const found = new Map<string, T[]>()
+  for (const item of items) {
+    const group = found.get(key(item))
+    if (group) group.push(item)
+    else found.set(key(item), [item])
+  }
+  return [...found.values()]
+}
+
+function timeOf({ stepMs }: TimedRun, { part, index }: CostedStep): number {
+  return stepMs.get(part)?.[index] ?? 0
+}
+
+/** The roofline: what a step would take at the peaks, and which of them bounds it. */
+function leastMs({ flops, bytes, product }: CostedStep, peaks: PeakSample): { ms: number; bound: OpsRow['bound'] } {
+  const arithmetic = (flops / peaks.products) * 1e3
+  const memory = (bytes / (product ? peaks.read : peaks.copy)) * 1e3
+  return arithmetic >= memory ? { ms: arithmetic, bound: 'flops' } : { ms: memory, bound: 'bytes' }
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0)
+}
+
+function costedSteps(program: Program, part: number, rows: number): CostedStep[] {
+  return program.steps.map((step, index) => {
+    const { flops, rowBytes, paramBytes } = stepCost(program, step)
+    return {
+      part,
+      index,
+      kernel: step.kernel,
+      shape: shapeOf(program, step),
+      product: isProduct(step.kernel),
+      flops: rows * flops,
+      bytes: rows * rowBytes + paramBytes,
+    }
+  })
+}
+
+/** What tells steps of one kernel apart: their sizes, of one row. */
+export function shapeOf(program: Program, { kernel, operands, output, attrs, epilogue }: Step): string {
+  const shape = (index: number | null | undefined) =>
+    index === null || index === undefined ? [] : (program.buffers[index]?.shape ?? [])
+  const [x, second] = operands.map(shape)
+  const y = shape(output)
+  const tail = epilogue.length > 0 ? ` +${epilogue.map(({ op }) => op).join('+')}` : ''
+  const attr = (name: string) => attrs[(KERNELS[kernel].attrs as readonly string[]).indexOf(name)] ?? 0
+  switch (kernel) {
+    case 'matmul': {
+      const columns = y.at(-1) ?? 1
+      const m = y.slice(0, -1).reduce((all, size) => all * size, 1)
+      return `${m}x${columns}x${x?.at(-1) ?? 1}${tail}`
+    }
+    case 'conv2d': {
+      const stride = attr('strideH') === 1 ? '' : ` /${attr('strideH')}`
+      const size = `${attr('kernelH')}x${attr('kernelW')}`
+      return `${size} ${x?.at(-1)}->${y.at(-1)} @${y[0]}x${y[1]}${stride}${tail}`
+    }
+    case 'attention': {
+      const heads = attr('heads')
+      return `${heads} heads ${x?.[0]}x${second?.[0]} d${(x?.at(-1) ?? 0) / heads}${tail}`
+    }
+    default:
+      return `${y.join('x')}${tail}`
+  }
+}

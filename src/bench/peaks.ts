@@ -1,0 +1,80 @@
+/** Peaks of the machine, measured in the same minutes as what is compared with them. */
+
+import type { Device } from '../bindings'
+import type { NetworkDType } from '../compile/compile'
+import { median } from './statistics'
+
+/** One rate at most. */
+export interface PeakRate {
+  readonly name: string
+  readonly unit: 'FLOP/s' | 'OP/s' | 'B/s'
+  readonly oneThread: number
+  readonly allThreads: number
+}
+
+/** What a network's steps are compared with. */
+export interface PeakNames {
+  /** For matrix products, convolutions and attention. */
+  readonly products: string
+  /** For what products read. */
+  readonly read: string
+  /** For passes over memory. */
+  readonly copy: string
+}
+
+/** Rates of one moment. */
+export interface PeakSample {
+  readonly products: number
+  readonly read: number
+  readonly copy: number
+}
+
+/** Rounds over all peaks: their medians hide what a neighbour does for a tenth of a second. */
+const ROUNDS = 3
+const TIME_MS = 60
+/** Beside every block of work. */
+const SAMPLE_MS = 40
+
+/** Every peak of the device, on one thread and on all; the rounds alternate. */
+export async function measurePeaks(device: Device, signal?: AbortSignal): Promise<PeakRate[]> {
+  const rates = new Map(device.peaks.map((name) => [name, { one: [] as number[], all: [] as number[] }]))
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, { one, all }] of rates) {
+      one.push(await device.measurePeak(name, { threads: 1, timeMs: TIME_MS, signal }))
+      all.push(await device.measurePeak(name, { timeMs: TIME_MS, signal }))
+    }
+  }
+  return [...rates].map(([name, { one, all }]) => ({
+    name,
+    unit: unitOf(name),
+    oneThread: median(one),
+    allThreads: median(all),
+  }))
+}
+
+function unitOf(name: string): PeakRate['unit'] {
+  if (name.startsWith('memory')) return 'B/s'
+  return name.includes('int8') ? 'OP/s' : 'FLOP/s'
+}
+
+/** The peaks that bound a network of a type: bf16 has arithmetic of its own on matrix tiles only. */
+export function peaksFor(device: Device, dtype: NetworkDType): PeakNames {
+  const { arithmetic } = device.info
+  const products = arithmetic === 'amx' ? (dtype === 'bf16' ? 'tiles_bf16' : 'fma_avx512') : `fma_${arithmetic}`
+  return { products, read: 'memory_read', copy: 'memory_copy' }
+}
+
+/** The rates of this moment, all threads. */
+export async function samplePeaks(device: Device, names: PeakNames, signal?: AbortSignal): Promise<PeakSample> {
+  const measure = (name: string) => device.measurePeak(name, { timeMs: SAMPLE_MS, signal })
+  return {
+    products: await measure(names.products),
+    read: await measure(names.read),
+    copy: await measure(names.copy),
+  }
+}
+
+/** Between the samples before and after a block of work. */
+export function meanSample(a: PeakSample, b: PeakSample): PeakSample {
+  return { products: (a.products + b.products) / 2, read: (a.read + b.read) / 2, copy: (a.copy + b.copy) / 2 }
+}
