@@ -25,28 +25,31 @@ class HandleScope {
   napi_handle_scope scope_ = nullptr;
 };
 
-// Changes smaller than half of what V8 knows wait for more, within these bounds.
+// Changes smaller than these wait for more.
 constexpr int64_t kSmallestReport = int64_t{8} << 20;
-constexpr int64_t kLargestReport = int64_t{128} << 20;
+constexpr int64_t kSmallestWeights = int64_t{128} << 20;
 
 }  // namespace
 
-void AdjustExternal(napi_env env, int64_t delta_bytes) {
+void AdjustExternal(napi_env env, ResourceKind kind, int64_t delta_bytes) {
   Result<Environment*> environment = Environment::Of(env);
-  if (environment.ok()) environment.value()->Account(delta_bytes);
+  if (environment.ok()) environment.value()->Account(kind, delta_bytes);
 }
 
-// V8 collects all garbage each time it is told of another 64 MB or so: a model of 2 GB, told pack
-// by pack, cost 65 collections and a sixth of its loading. Told in growing steps it costs twenty.
-void Environment::Account(int64_t delta_bytes) {
-  owed_bytes_ += delta_bytes;
-  const int64_t step = std::clamp(known_bytes_ / 2, kSmallestReport, kLargestReport);
-  if (std::abs(owed_bytes_) < step) return;
+// V8 collects all garbage each time it is told of another 64 MB or so: a model of 4 GB, told pack
+// by pack, cost 65 collections and a sixth of its loading. Weights stay, mostly, so that V8 is told
+// when they have doubled; what may be garbage soon is told at once.
+void Environment::Account(ResourceKind kind, int64_t delta_bytes) {
+  const bool weights = kind == ResourceKind::kPack;
+  ExternalBytes& bytes = weights ? weights_ : others_;
+  bytes.owed += delta_bytes;
+  const int64_t step = weights ? std::max(kSmallestWeights, bytes.known) : kSmallestReport;
+  if (std::abs(bytes.owed) < step) return;
   int64_t total = 0;
   // Advice to the collector: nothing depends on whether it was taken.
-  (void)napi_adjust_external_memory(env_, owed_bytes_, &total);
-  known_bytes_ += owed_bytes_;
-  owed_bytes_ = 0;
+  (void)napi_adjust_external_memory(env_, bytes.owed, &total);
+  bytes.known += bytes.owed;
+  bytes.owed = 0;
 }
 
 Result<Environment*> Environment::Open(napi_env env) {

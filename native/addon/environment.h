@@ -11,11 +11,18 @@
 #include "native/addon/checked.h"
 #include "native/addon/job.h"
 #include "native/addon/job_thread.h"
+#include "native/addon/resource.h"
 
 namespace irodori::addon {
 
-// Tells V8 of native bytes that JS objects keep alive.
-void AdjustExternal(napi_env env, int64_t delta_bytes);
+// Tells V8 of native bytes that JS objects of a kind keep alive.
+void AdjustExternal(napi_env env, ResourceKind kind, int64_t delta_bytes);
+
+// Native bytes that JS objects keep alive, of which V8 is told in steps.
+struct ExternalBytes {
+  int64_t known = 0;  // what V8 was told
+  int64_t owed = 0;   // what it was not told yet
+};
 
 class Environment {
  public:
@@ -35,7 +42,7 @@ class Environment {
                             std::shared_ptr<Cancel> cancel, napi_value held = nullptr);
 
   // Native bytes that JS objects keep alive have changed.
-  void Account(int64_t delta_bytes);
+  void Account(ResourceKind kind, int64_t delta_bytes);
 
   // Sets the flag; jobs of that flag that still wait leave their queue at once.
   void Abort(const std::shared_ptr<Cancel>& cancel);
@@ -49,8 +56,7 @@ class Environment {
   void Settle(Job* job);
 
   napi_env env_;
-  int64_t known_bytes_ = 0;  // what V8 was told
-  int64_t owed_bytes_ = 0;   // what it was not told yet
+  ExternalBytes weights_, others_;
   napi_threadsafe_function wake_ = nullptr;
   std::shared_ptr<Mailbox> mailbox_;
   std::shared_ptr<JobThread> loader_;

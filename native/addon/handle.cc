@@ -14,7 +14,7 @@ constexpr napi_type_tag kHandleTag = {0x6972'6f64'6f72'6901, 0x9c3e'51d7'08b2'4f
 
 void LetGo(napi_env env, Handle& handle) {
   if (!handle.resource) return;
-  if (handle.mailbox->open()) AdjustExternal(env, -handle.resource->reported_bytes);
+  if (handle.mailbox->open()) AdjustExternal(env, handle.kind, -handle.resource->reported_bytes);
   handle.resource->reported_bytes = 0;
   handle.resource->handle_alive = false;
   handle.resource.reset();
@@ -50,7 +50,7 @@ Result<napi_value> MakeHandle(Environment& environment, ResourceKind kind,
   (void)handle.release();  // the finalizer's from here on
   IRODORI_NAPI(napi_type_tag_object(env, object, &kHandleTag));
   resource->reported_bytes = bytes;
-  AdjustExternal(env, bytes);
+  AdjustExternal(env, kind, bytes);
   return object;
 }
 
