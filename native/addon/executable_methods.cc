@@ -70,8 +70,7 @@ class RunJob : public Job {
 
   Result<napi_value> Finish(Environment& environment) override {
     if (lane_->handle_alive) {
-      AdjustExternal(environment.env(), ResourceKind::kLane,
-                     arena_bytes_ - lane_->reported_bytes);
+      AdjustExternal(environment.env(), ResourceKind::kLane, arena_bytes_ - lane_->reported_bytes);
       lane_->reported_bytes = arena_bytes_;
     }
     if (step_ns_.empty()) return MakeUndefined(environment.env());
