@@ -32,6 +32,7 @@ function buildProgram(): Command {
     benchCommand(),
   ]) {
     program.addCommand(command.copyInheritedSettings(program))
+    for (const nested of command.commands) nested.copyInheritedSettings(command)
   }
   return program
 }

@@ -1,0 +1,80 @@
+/** `irodori bench run` on the bundled denoiser: a report that adds up, peers that are said to be missing, no file left behind. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { BenchReport } from '../../src/bench/benchRun'
+import { main, runCommand } from '../command'
+
+let folder = ''
+beforeAll(async () => {
+  expect(existsSync(main), 'run npm run build:ts first').toBe(true)
+  folder = await mkdtemp(path.join(os.tmpdir(), 'irodori-bench-test-'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const bench = (...args: string[]) =>
+  runCommand(['bench', 'run', ...args], { cwd: folder, env: { ...process.env, TMPDIR: folder } })
+
+describe('bench run', () => {
+  it('reports peaks, steps and networks as one document', async () => {
+    const { status, stdout } = await bench(
+      ...['--suite', 'ops,denoiser', '--only', 'emoji-denoiser', '--instructions', 'portable'],
+      ...['--rounds', '1', '--threads', '1', '--json', '-o', 'report.json'],
+    )
+    expect(status).toBe(0)
+    const report = JSON.parse(stdout) as BenchReport
+    expect(JSON.parse(readFileSync(path.join(folder, 'report.json'), 'utf8'))).toEqual(report)
+    expect(report).toMatchObject({ version: 1, device: { arithmetic: 'portable', threads: 1, dtype: 'f32' } })
+    expect(report.machine.versions).toHaveProperty('irodori')
+    expect(report.peaks.map(({ name, unit }) => [name, unit])).toEqual([
+      ['fma_portable', 'FLOP/s'],
+      ['memory_read', 'B/s'],
+      ['memory_copy', 'B/s'],
+    ])
+
+    const [ops] = report.ops
+    if (!ops) throw new Error('expected a report of steps')
+    expect(ops).toMatchObject({ workload: 'emoji-denoiser', rows: 1 })
+    const kernels = ops.kernels.map(({ kernel }) => kernel)
+    expect(kernels).toEqual(expect.arrayContaining(['matmul', 'attention', 'layer_norm', 'conv2d']))
+    const count = (rows: typeof ops.steps) => rows.reduce((sum, row) => sum + row.count, 0)
+    expect(count(ops.steps)).toBe(count(ops.kernels))
+    expect(count(ops.steps)).toBe(ops.products.count + ops.passes.count)
+    expect(ops.products.share + ops.passes.share).toBeCloseTo(1, 1)
+    expect(ops.stepsMs).toBeLessThanOrEqual(ops.ms)
+    expect(ops.fusedBytes).toBeLessThan(ops.movedBytes)
+    expect(ops.products.ofPeak).toBeGreaterThan(0)
+
+    expect(report.networks.map(({ rows }) => rows)).toEqual([1, 2])
+    for (const { standings, missing, rounds } of report.networks) {
+      expect(rounds).toBe(1)
+      expect(standings.map(({ name }) => name)).toEqual(['irodori'])
+      expect(standings[0]?.ms.p50).toBeGreaterThan(0)
+      expect(standings[0]?.peakMemoryBytes).toBeGreaterThan(30e6)
+      expect(missing).toEqual([expect.stringContaining('--exported')])
+    }
+    expect(readdirSync(folder)).toEqual(['report.json'])
+  })
+
+  it('prints tables for people', async () => {
+    const { status, stdout } = await bench('--suite', 'ops', '--only', 'emoji-denoiser', '--instructions', 'portable')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^emoji-denoiser: .*1 row, f32: [\d.]+ m?s, .* of it in steps/m)
+    expect(stdout).toMatch(/^matmul +16x1024x256 \+gelu_tanh +8 /m)
+    expect(stdout).toMatch(/a run moves [\d.]+ MB; products alone, a perfect fusion, [\d.]+ MB \(\d+ %\)/)
+    expect(stdout).toMatch(/^fma_portable +[\d.]+ GFLOP\/s +[\d.]+ GFLOP\/s$/m)
+  })
+
+  it.each([
+    [['--only', 'sd3'], 1, /invalid-option: only: expected workloads among sd15-unet, .*got "sd3"/],
+    [['--suite', 'gpu'], 2, /usage: .*expected ops, denoiser, vae/],
+    [['--rounds', '0'], 2, /usage: .*expected 1 to 1000/],
+    [['--instructions', 'neon'], 2, /usage: .*Allowed choices/],
+  ])('refuses %j', async (args, code, message) => {
+    const { status, stdout, stderr } = await bench(...args)
+    expect({ status, stdout }).toEqual({ status: code, stdout: '' })
+    expect(stderr).toMatch(message)
+  })
+})
