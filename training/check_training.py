@@ -35,7 +35,7 @@ def draw_shapes(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", help="pictures with captions.jsonl")
+    parser.add_argument("folder", nargs="?", help="pictures with captions.jsonl or manifest.json")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--keep", help="folder for the data, the run and the model; a temporary one otherwise")
     args = parser.parse_args()

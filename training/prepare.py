@@ -7,6 +7,7 @@ The folder holds `captions.jsonl`, one picture a line:
 A caption may also be [text, share, kind]. Optional: "item" (pictures of one thing are balanced and split together),
 "style" (a key of the folder's `styles.json`, whose words are put into captions), "weight" (how often it is shown),
 "heldOut": true (never trained on). `questions.json`, if there is one, is what evaluate.py asks besides.
+In place of `captions.jsonl` there may be `manifest.json`, a list of {"path", "licence", "caption_en", "caption_ja"}.
 """
 
 import argparse
@@ -31,8 +32,18 @@ ALIKE = 1.5  # mean difference of 16x16 thumbnails, of 255, below which two pict
 
 
 def read_rows(folder):
-    with open(os.path.join(folder, "captions.jsonl"), encoding="utf-8") as f:
+    captions, manifest = (os.path.join(folder, name) for name in ("captions.jsonl", "manifest.json"))
+    if not os.path.exists(captions) and os.path.exists(manifest):
+        with open(manifest, encoding="utf-8") as f:
+            return [row_of(entry) for entry in json.load(f)]
+    with open(captions, encoding="utf-8") as f:
         return [json.loads(line) for line in f if line.strip()]
+
+
+def row_of(entry):
+    """A row of an entry of manifest.json."""
+    captions = {name.removeprefix("caption_"): [text] for name, text in entry.items() if name.startswith("caption_")}
+    return {"file": entry["path"], "captions": captions, "licence": entry.get("licence"), "source": entry.get("source", "")}
 
 
 def weighted(captions):
@@ -197,7 +208,7 @@ def prepare_latents(out, folder, copies, size, processes):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", help="pictures and captions.jsonl; left out, only latents are made anew")
+    parser.add_argument("folder", nargs="?", help="pictures and captions.jsonl (or manifest.json); left out, only latents are made anew")
     parser.add_argument("--out", default=os.path.join(RUNS, "data"))
     parser.add_argument("--vae", default=os.path.join(MODEL, "vae"), help="autoencoder, as exported or as published")
     parser.add_argument("--size", type=int, nargs="*", default=[64], help="pixels of the pictures that are encoded")
