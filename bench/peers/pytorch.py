@@ -43,6 +43,11 @@ class Peer:
         with torch.inference_mode():
             return self.module(**call)
 
+    def timed(self, call):
+        started = time.perf_counter()
+        output = self.run(call)
+        return (time.perf_counter() - started) * 1e3, output
+
     def answer(self, question):
         if question["do"] == "load":
             return self.load(question)
@@ -50,13 +55,9 @@ class Peer:
             return int(re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M).group(1)) * 1024
         calls = [self.tensors(call) for call in question["calls"]]
         if question["do"] == "output":
-            return base64.b64encode(self.run(calls[0]).float().contiguous().numpy().tobytes()).decode()
-        times = []
-        for call in calls:
-            started = time.perf_counter()
-            self.run(call)
-            times.append((time.perf_counter() - started) * 1e3)
-        return times
+            ms, output = self.timed(calls[0])
+            return {"ms": ms, "data": base64.b64encode(output.float().contiguous().numpy().tobytes()).decode()}
+        return [self.timed(call)[0] for call in calls]
 
 
 def main():

@@ -33,8 +33,11 @@ async function answer(peer, question) {
       return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)[1]) * 1024
     }
     case 'output': {
-      const output = await peer.run(decode(question.calls[0]))
-      return Buffer.from(output.buffer, output.byteOffset, output.byteLength).toString('base64')
+      const call = decode(question.calls[0])
+      const started = performance.now()
+      const output = await peer.run(call)
+      const ms = performance.now() - started
+      return { ms, data: Buffer.from(output.buffer, output.byteOffset, output.byteLength).toString('base64') }
     }
     case 'run': {
       const times = []

@@ -101,6 +101,12 @@ export class BenchNetwork {
     return { ms, outputs: gatherOutputs(lease.model.outputs, lease.model.graph, results) }
   }
 
+  /** Makes the packs, and the Programs for those inputs; what a first run does is left to it. */
+  async load(inputs: Readonly<Record<string, Tensor>>): Promise<void> {
+    const { sizes, form } = bindInputs(this.model.name, this.model.ports, inputs)
+    using _lease = await this.#networks.lease({ sizes, form })
+  }
+
   /** The Programs that those inputs run through; the compiler has kept them. */
   async compiled(inputs: Readonly<Record<string, Tensor>>): Promise<CompiledGraph> {
     const { sizes, form } = bindInputs(this.model.name, this.model.ports, inputs)

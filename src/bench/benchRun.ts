@@ -26,6 +26,8 @@ export interface BenchOptions extends Omit<PeerOptions, 'threads' | 'dtype'> {
   readonly threads?: DeviceOptions['threads']
   /** @defaultValue the device's preferred type */
   readonly dtype?: NetworkDType | undefined
+  /** How many rows a call has. @defaultValue what each workload names, one and for some two */
+  readonly rows?: readonly number[] | undefined
   /** Of each comparison. @defaultValue as many as fit a minute, three to nine */
   readonly rounds?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -97,7 +99,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
 }
 
 /** Workloads that some suite wants, in their order. */
-function choose({ suites, only }: BenchOptions): Workload[] {
+function choose({ suites, only, rows }: BenchOptions): Workload[] {
   const names = WORKLOADS.map(({ name }) => name)
   const stranger = only?.find((name) => !names.includes(name))
   if (stranger !== undefined) {
@@ -106,7 +108,7 @@ function choose({ suites, only }: BenchOptions): Workload[] {
   }
   return WORKLOADS.filter(
     ({ name, suite }) => (only?.includes(name) ?? true) && (suites.includes('ops') || suites.includes(suite)),
-  )
+  ).map((workload) => (rows ? { ...workload, rows } : workload))
 }
 
 interface Session {

@@ -5,7 +5,7 @@ import { type Device, type DeviceOptions, openDevice } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
 import { packageVersion } from '../pipelines/provenance'
 import { BenchNetwork, openWorkload } from './benchNetwork'
-import { decodeCall, type EncodedTensor } from './contender'
+import { decodeCall, type EncodedTensor, type OutputAnswer } from './contender'
 import { peakMemoryBytes } from './machine'
 import { WORKLOADS, type Workload } from './workloads'
 
@@ -40,7 +40,7 @@ async function load({ workload: name, instructions, threads, dtype, exported, sc
   const type = dtype ?? (device.capabilities.preferredDtype as NetworkDType)
   const network = new BenchNetwork(device, await openWorkload(workload, { exported, scratch }), type)
   ready = { device, network, workload }
-  await network.run(workload.inputs(workload.rows[0] ?? 1, 0)) // packs are made at the first call
+  await network.load(workload.inputs(1, 0))
   const { arithmetic, threads: count } = device.info
   const about = { irodori: packageVersion(), node: process.versions.node, dtype: type, arithmetic, threads: count }
   return { loadMs: performance.now() - started, about }
@@ -50,16 +50,18 @@ async function answer(question: Question): Promise<unknown> {
   if (question.do === 'load') return load(question)
   if (question.do === 'memory') return peakMemoryBytes()
   if (!ready) throw new Error('expected to be told what to load first')
-  const times: number[] = []
-  for (const call of question.calls) {
-    const { ms, outputs } = await ready.network.run(decodeCall(call))
-    times.push(ms)
-    const output = outputs[ready.workload.output]
-    if (question.do === 'output' && output) {
-      return Buffer.from(output.data.buffer, output.data.byteOffset, output.data.byteLength).toString('base64')
-    }
+  const { network, workload } = ready
+  if (question.do === 'run') {
+    const times: number[] = []
+    for (const call of question.calls) times.push((await network.run(decodeCall(call))).ms)
+    return times
   }
-  return times
+  const [call = {}] = question.calls
+  const { ms, outputs } = await network.run(decodeCall(call))
+  const output = outputs[workload.output]
+  if (!output) throw new Error(`expected an output ${workload.output}, got ${Object.keys(outputs).join(', ')}`)
+  const { buffer, byteOffset, byteLength } = output.data
+  return { ms, data: Buffer.from(buffer, byteOffset, byteLength).toString('base64') } satisfies OutputAnswer
 }
 
 async function main(): Promise<void> {

@@ -2,7 +2,7 @@
  * Who is measured: a process of its own for each, so that peak memory is its own, told over pipes whose turn it is.
  *
  * One JSON document a line. `{do: 'load', ...}` is answered once with what was loaded, `{do: 'run', rows, inputs: [...]}`
- * with the milliseconds of each run, `{do: 'output', rows, inputs}` with the output's values as base64 of float32,
+ * with the milliseconds of each run, `{do: 'output', rows, inputs}` with `{ms, data}`, the output's values as base64 of float32,
  * `{do: 'memory'}` with the peak so far; each answer is `{ok: ...}` or `{error: text}`. A process ends when its input does.
  */
 
@@ -30,6 +30,12 @@ export interface Loaded {
 
 /** Tensors of one call, by the framework's names. */
 export type Call = Readonly<Record<string, Tensor>>
+
+/** The answer to `output`. */
+export interface OutputAnswer {
+  readonly ms: number
+  readonly data: string
+}
 
 interface Waiting {
   readonly resolve: (answer: unknown) => void
@@ -68,10 +74,11 @@ export class Contender {
     return this.#ask({ do: 'run', rows, calls: calls.map(encodeCall) }) as Promise<readonly number[]>
   }
 
-  async output(rows: number, call: Call): Promise<Float32Array> {
-    const text = (await this.#ask({ do: 'output', rows, calls: [encodeCall(call)] })) as string
-    const bytes = Buffer.from(text, 'base64')
-    return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
+  /** One call with its output. */
+  async output(rows: number, call: Call): Promise<{ readonly ms: number; readonly values: Float32Array }> {
+    const { ms, data } = (await this.#ask({ do: 'output', rows, calls: [encodeCall(call)] })) as OutputAnswer
+    const bytes = Buffer.from(data, 'base64')
+    return { ms, values: new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)) }
   }
 
   async peakMemoryBytes(): Promise<number> {

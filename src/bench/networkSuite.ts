@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Device, DeviceOptions } from '../bindings'
 import type { OwnLoad } from './child'
 import { type Call, Contender, type ContenderCommand, type Loaded } from './contender'
-import { meanSample, type PeakSample, peaksFor, samplePeaks } from './peaks'
+import { peaksFor, sampleProducts } from './peaks'
 import { findPeers, type PeerOptions } from './peers'
 import { median, type Spread, spread } from './statistics'
 import type { Workload } from './workloads'
@@ -14,7 +14,7 @@ export interface Standing {
   readonly name: string
   readonly about: Loaded['about']
   readonly loadMs: number
-  /** The first run after loading, and the first of that many rows. */
+  /** The first run of that many rows. */
   readonly firstMs: number
   readonly ms: Spread
   readonly flopsPerSecond: number
@@ -34,7 +34,8 @@ export interface NetworkReport {
   /** Of one call, everything included. */
   readonly flops: number
   readonly rounds: number
-  readonly peaks: PeakSample
+  /** For products, the median of what was measured around all blocks. */
+  readonly peak: number
   /** We first. */
   readonly standings: readonly Standing[]
   readonly missing: readonly string[]
@@ -52,6 +53,8 @@ export interface NetworkSuiteOptions extends PeerOptions {
 /** Blocks are at least that long, so that switching costs nothing. */
 const BLOCK_MS = 250
 const MOST_RUNS = 200
+/** From there on the first run says well enough how long others take. */
+const SLOW_MS = 2000
 /** For all rounds of one number of rows. */
 const ENOUGH_MS = 60_000
 const FEWEST_ROUNDS = 3
@@ -132,25 +135,26 @@ async function compare(
   for (const { contender } of entrants) {
     signal?.throwIfAborted()
     onProgress?.(`${workload.name}: ${rows} ${rows === 1 ? 'row' : 'rows'}, ${contender.name} for the first time`)
-    firsts.push((await contender.run(rows, calls(1)))[0] ?? Number.NaN)
-    const warm = median(await contender.run(rows, calls(1)))
-    outputs.push(await contender.output(rows, same))
+    const { ms: first, values } = await contender.output(rows, same)
+    firsts.push(first)
+    outputs.push(values)
+    const warm = first > SLOW_MS ? first : median(await contender.run(rows, calls(1)))
     counts.push(Math.min(MOST_RUNS, Math.max(1, Math.ceil(BLOCK_MS / warm))))
     roundMs += warm * (counts.at(-1) ?? 1)
   }
   const rounds = asked ?? Math.max(FEWEST_ROUNDS, Math.min(MOST_ROUNDS, Math.floor(ENOUGH_MS / roundMs)))
   const times = entrants.map((): number[][] => [])
-  const peaks = entrants.map((): PeakSample[] => [])
+  const peaks = entrants.map((): number[] => [])
   for (let round = 0; round < rounds; round++) {
     onProgress?.(`${workload.name}: ${rows} ${rows === 1 ? 'row' : 'rows'}, round ${round + 1} of ${rounds}`)
     // Every other round backwards: nobody is always the one after another.
     const order = [...entrants.keys()]
     for (const index of round % 2 ? order.reverse() : order) {
       signal?.throwIfAborted()
-      const before = await samplePeaks(device, names, signal)
+      const before = await sampleProducts(device, names, signal)
       const block = (await entrants[index]?.contender.run(rows, calls(counts[index] ?? 1))) ?? []
       times[index]?.push([...block])
-      peaks[index]?.push(meanSample(before, await samplePeaks(device, names, signal)))
+      peaks[index]?.push((before + (await sampleProducts(device, names, signal))) / 2)
     }
   }
   const own = times[0] ?? []
@@ -166,7 +170,7 @@ async function compare(
       ms,
       flopsPerSecond: (rows * flops * 1e3) / ms.p50,
       ofPeak: median(
-        blocks.map((block, round) => (rows * flops * 1e3) / median(block) / (around[round]?.products ?? 1)),
+        blocks.map((block, round) => (rows * flops * 1e3) / median(block) / (around[round] ?? Number.NaN)),
       ),
       peakMemoryBytes: await contender.peakMemoryBytes(),
       ...(index === 0
@@ -177,19 +181,13 @@ async function compare(
           }),
     })
   }
-  const all = peaks.flat()
-  const sample = (of: (peak: PeakSample) => number) => median(all.map(of))
   return {
     workload: workload.name,
     title: workload.title,
     rows,
     flops: rows * flops,
     rounds,
-    peaks: {
-      products: sample((peak) => peak.products),
-      read: sample((peak) => peak.read),
-      copy: sample((peak) => peak.copy),
-    },
+    peak: median(peaks.flat()),
     standings,
   }
 }

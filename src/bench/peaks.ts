@@ -74,6 +74,11 @@ export async function samplePeaks(device: Device, names: PeakNames, signal?: Abo
   }
 }
 
+/** The rate of products alone: it needs no memory, and so leaves the caches as they are. */
+export function sampleProducts(device: Device, names: PeakNames, signal?: AbortSignal): Promise<number> {
+  return device.measurePeak(names.products, { timeMs: SAMPLE_MS, signal })
+}
+
 /** Between the samples before and after a block of work. */
 export function meanSample(a: PeakSample, b: PeakSample): PeakSample {
   return { products: (a.products + b.products) / 2, read: (a.read + b.read) / 2, copy: (a.copy + b.copy) / 2 }

@@ -10,7 +10,7 @@ import { parseNumber, parseThreads, printJson } from './output'
 interface RunFlags
   extends Pick<
     BenchOptions,
-    'instructions' | 'threads' | 'dtype' | 'rounds' | 'exported' | 'peers' | 'python' | 'compiled' | 'only'
+    'instructions' | 'threads' | 'dtype' | 'rounds' | 'rows' | 'exported' | 'peers' | 'python' | 'compiled' | 'only'
   > {
   readonly suite: readonly Suite[]
   readonly output?: string
@@ -43,6 +43,11 @@ function runCommand(): Command {
       ]),
     )
     .option('--threads <count>', 'threads, of peers too (default: all)', parseThreads)
+    .option(
+      '--rows <counts>',
+      'rows of a call, steps only of the first: 1,2 (default: one, for some networks also two)',
+      parseRows,
+    )
     .option('--rounds <count>', 'blocks in turn with each peer (default: as many as fit a minute, 3 to 9)', parseRounds)
     .option('--exported <folder>', 'weights for all sides, from bench/peers/export.py; without it there are no peers')
     .option('--peers <folder>', "the peers' scripts (default: bench/peers of the checkout)")
@@ -96,7 +101,15 @@ function parseSuites(text: string): Suite[] {
 }
 
 function parseRounds(text: string): number {
-  const rounds = parseNumber(text)
-  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= 1000) return rounds
-  throw new InvalidArgumentError('expected 1 to 1000')
+  return wholeNumber(text, 1000)
+}
+
+function parseRows(text: string): number[] {
+  return parseNames(text).map((name) => wholeNumber(name, 64))
+}
+
+function wholeNumber(text: string, most: number): number {
+  const value = parseNumber(text)
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value
+  throw new InvalidArgumentError(`expected 1 to ${most}`)
 }

@@ -79,19 +79,10 @@ function restRow(rest: readonly OpsRow[]): string[] {
 }
 
 /** Whole networks beside their peers. */
-export function networkText({
-  workload,
-  title,
-  rows,
-  flops,
-  rounds,
-  peaks,
-  standings,
-  missing,
-}: NetworkReport): string {
+export function networkText({ workload, title, rows, flops, rounds, peak, standings, missing }: NetworkReport): string {
   const header = ['', 'median', '10 % to 90 %', 'first', 'load', 'rate', 'of peak', 'memory', 'irodori is', 'distance']
   return [
-    `${workload}: ${title}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${rate(flops, 'FLOP')}, ${rounds} rounds, peak ${rate(peaks.products, 'FLOP/s')}`,
+    `${workload}: ${title}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${rate(flops, 'FLOP')}, ${rounds} rounds, peak ${rate(peak, 'FLOP/s')}`,
     '',
     formatTable([
       header,

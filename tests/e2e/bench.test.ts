@@ -71,6 +71,7 @@ describe('bench run', () => {
     [['--only', 'sd3'], 1, /invalid-option: only: expected workloads among sd15-unet, .*got "sd3"/],
     [['--suite', 'gpu'], 2, /usage: .*expected ops, denoiser, vae/],
     [['--rounds', '0'], 2, /usage: .*expected 1 to 1000/],
+    [['--rows', '1,0'], 2, /usage: .*expected 1 to 64/],
     [['--instructions', 'neon'], 2, /usage: .*Allowed choices/],
   ])('refuses %j', async (args, code, message) => {
     const { status, stdout, stderr } = await bench(...args)

@@ -27,7 +27,7 @@ const echo = `
     const answers = {
       load: { loadMs: 3, about: rest },
       run: calls?.map((_, index) => index),
-      output: calls?.[0].x.data,
+      output: { ms: 5, data: calls?.[0].x.data },
       memory: 99,
     }
     console.log(JSON.stringify({ ok: answers[what] }))
@@ -43,7 +43,12 @@ describe('contenders', () => {
       fake.output(1, call),
       fake.peakMemoryBytes(),
     ])
-    expect(answers).toEqual([{ loadMs: 3, about: { model: 'm' } }, [0, 1], Float32Array.of(1.5, -2), 99])
+    expect(answers).toEqual([
+      { loadMs: 3, about: { model: 'm' } },
+      [0, 1],
+      { ms: 5, values: Float32Array.of(1.5, -2) },
+      99,
+    ])
   })
 
   it('say what they failed with, and go on', async () => {
