@@ -1,17 +1,17 @@
-/** A thousand calls on one AbortSignal, aborted and completed; prints what became of them and every warning. */
+/** Many calls on one AbortSignal, completed and a thousand aborted; prints what became of them and every warning. */
 const { getEventListeners } = require('node:events')
 const { openEngine, stepsFor } = require('./engine.cjs')
 
 const CALLS = 1000
 
-async function main(backend) {
+async function main(backend, completedCalls) {
   const warnings = []
   process.on('warning', (warning) => warnings.push(`${warning.name}: ${warning.message}`))
   const short = await openEngine({ backend, steps: 1, small: true })
   const long = await openEngine({ backend, steps: await stepsFor(backend, 50) })
 
   const completed = new AbortController()
-  const done = Array.from({ length: CALLS }, () => short.run(1, completed.signal))
+  const done = Array.from({ length: completedCalls }, () => short.run(1, completed.signal))
   const listenersWhilePending = getEventListeners(completed.signal, 'abort').length
   await Promise.all(done)
 
@@ -36,4 +36,4 @@ async function main(backend) {
   )
 }
 
-void main(process.argv[2])
+void main(process.argv[2], Number(process.argv[3]))

@@ -1,11 +1,9 @@
 /**
- * The main thread and four workers run in loops while a hundred other workers are terminated in the middle of a run.
+ * The main thread and four workers run in loops while a number of other workers are terminated in the middle of a run.
  * Prints how many runs were made and how many gave other bits than expected.
  */
 const { isMainThread, parentPort, Worker, workerData } = require('node:worker_threads')
 const { bits, openEngine, stepsFor } = require('./engine.cjs')
-
-const VICTIMS = 100
 
 async function steady(engine, expected, ended) {
   const seen = { runs: 0, wrong: 0 }
@@ -18,7 +16,7 @@ async function steady(engine, expected, ended) {
   return seen
 }
 
-async function main(backend) {
+async function main(backend, victims) {
   const steps = await stepsFor(backend, 20)
   const engine = await openEngine({ backend, steps })
   const expected = []
@@ -43,7 +41,7 @@ async function main(backend) {
   }
   let next = 0
   const lines = Array.from({ length: 2 }, async () => {
-    while (next < VICTIMS) await victim(next++)
+    while (next < victims) await victim(next++)
   })
   await Promise.all(lines)
 
@@ -54,7 +52,7 @@ async function main(backend) {
   engine.dispose()
   console.log(
     JSON.stringify({
-      victims: VICTIMS,
+      victims,
       runs: all.map(({ runs }) => runs),
       wrong: all.reduce((sum, { wrong }) => sum + wrong, 0),
     }),
@@ -77,4 +75,4 @@ async function worker({ role, backend, steps, expected }) {
   parentPort.postMessage(await steady(engine, expected, () => ended))
 }
 
-void (isMainThread ? main(process.argv[2]) : worker(workerData))
+void (isMainThread ? main(process.argv[2], Number(process.argv[3])) : worker(workerData))
