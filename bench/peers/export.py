@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "golden"))
 
+import onnx  # noqa: E402
 import torch  # noqa: E402
 from golden import noise, redraw  # noqa: E402
 from networks import folder_of, make, workloads, wrapped  # noqa: E402
@@ -44,8 +45,9 @@ def export(name, workload, folder, int8):
     else:
         shapes = {}
         example = tuple(value[:1] for value in EXAMPLES[name]())
-    torch.onnx.export(module, example, str(folder / "model.onnx"), input_names=list(module.inputs), output_names=["sample"],
+    torch.onnx.export(module, example, str(folder / "model.onnx"), input_names=list(module.inputs), output_names=["result"],
                       dynamo=True, external_data=True, **shapes)
+    drop_idle_squeezes(folder / "model.onnx")
     del network, module
     gc.collect()
     if int8:
@@ -53,6 +55,24 @@ def export(name, workload, folder, int8):
         quantize_dynamic(folder / "model.onnx", folder / "model.int8.onnx", weight_type=QuantType.QInt8,
                          op_types_to_quantize=["MatMul", "Gemm"], use_external_data_format=True)
     print(f"{name}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e9:.2f} GB", flush=True)
+
+
+def drop_idle_squeezes(file):
+    """PixArt squeezes an axis that is not one long, which does nothing in PyTorch and which onnxruntime refuses."""
+    model = onnx.load(file, load_external_data=False)
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in model.graph.value_info}
+    inside = [constant for constant in model.graph.initializer if constant.data_location != onnx.TensorProto.EXTERNAL]
+    constants = {constant.name: onnx.numpy_helper.to_array(constant) for constant in inside}
+    changed = False
+    for node in model.graph.node:
+        if node.op_type != "Squeeze" or node.input[0] not in shapes or node.input[1] not in constants:
+            continue
+        axes = constants[node.input[1]].flatten()
+        if all(shapes[node.input[0]][axis].dim_value > 1 for axis in axes):
+            node.op_type, changed = "Identity", True
+            del node.input[1]
+    if changed:
+        onnx.save(model, file)
 
 
 def main():

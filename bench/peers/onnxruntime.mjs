@@ -10,22 +10,20 @@ const TYPES = {
 }
 
 let session
-let output
 
 await takeTurns({
-  async load({ model, threads, output: wanted }) {
+  async load({ model, threads }) {
     session = await ort.InferenceSession.create(model, {
       executionProviders: ['cpu'],
       intraOpNumThreads: threads,
       graphOptimizationLevel: 'all',
     })
-    output = wanted
     const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json')
     return { 'onnxruntime-node': version, node: process.versions.node, threads }
   },
   async run(call) {
     const feeds = Object.entries(call).map(([name, { dtype, shape, data }]) => [name, TYPES[dtype](data, shape)])
     const results = await session.run(Object.fromEntries(feeds))
-    return results[output].data
+    return results[session.outputNames[0]].data
   },
 })

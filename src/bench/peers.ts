@@ -48,7 +48,7 @@ export function findPeers(workload: Workload, options: PeerOptions): FoundPeers 
 }
 
 function onnxruntime(
-  { name, output }: Workload,
+  { name }: Workload,
   exported: string,
   peers: string,
   { threads }: PeerOptions,
@@ -70,7 +70,7 @@ function onnxruntime(
   ] as const) {
     const model = path.join(exported, name, file)
     if (existsSync(model)) {
-      const load = { model, threads, output }
+      const load = { model, threads }
       commands.push({ name: `onnxruntime-node ${type}`, command: process.execPath, args: [script], load })
     } else if (type === 'fp32') missing.push(`onnxruntime-node: expected ${model}, found none`)
   }
