@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import resource
 import sys
 import time
 from pathlib import Path
@@ -52,6 +53,8 @@ class Peer:
         if question["do"] == "load":
             return self.load(question)
         if question["do"] == "memory":
+            if sys.platform != "linux":
+                return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
             return int(re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M).group(1)) * 1024
         calls = [self.tensors(call) for call in question["calls"]]
         if question["do"] == "output":
