@@ -130,7 +130,7 @@ async function compare(
   const firsts: number[] = []
   const outputs: Float32Array[] = []
   const counts: number[] = []
-  let roundMs = 0
+  const blockMs: number[] = []
   const same = workload.inputs(rows, 1)
   for (const { contender } of entrants) {
     signal?.throwIfAborted()
@@ -140,8 +140,9 @@ async function compare(
     outputs.push(values)
     const warm = first > SLOW_MS ? first : median(await contender.run(rows, calls(1)))
     counts.push(Math.min(MOST_RUNS, Math.max(1, Math.ceil(BLOCK_MS / warm))))
-    roundMs += warm * (counts.at(-1) ?? 1)
+    blockMs.push(warm * (counts.at(-1) ?? 1))
   }
+  const roundMs = blockMs.reduce((sum, ms) => sum + ms, 0)
   const rounds = asked ?? Math.max(FEWEST_ROUNDS, Math.min(MOST_ROUNDS, Math.floor(ENOUGH_MS / roundMs)))
   const times = entrants.map((): number[][] => [])
   const peaks = entrants.map((): number[] => [])
@@ -151,10 +152,11 @@ async function compare(
     const order = [...entrants.keys()]
     for (const index of round % 2 ? order.reverse() : order) {
       signal?.throwIfAborted()
-      const before = await sampleProducts(device, names, signal)
+      const sampling = { names, blockMs: blockMs[index] ?? 0, signal }
+      const before = await sampleProducts(device, sampling)
       const block = (await entrants[index]?.contender.run(rows, calls(counts[index] ?? 1))) ?? []
       times[index]?.push([...block])
-      peaks[index]?.push((before + (await sampleProducts(device, names, signal))) / 2)
+      peaks[index]?.push((before + (await sampleProducts(device, sampling))) / 2)
     }
   }
   const own = times[0] ?? []

@@ -100,9 +100,9 @@ export async function opsReport(workload: Workload, network: BenchNetwork, optio
   const blockRuns = Math.max(1, Math.min(options.maxRuns, Math.ceil(BLOCK_MS / firstMs)))
   const runs: TimedRun[] = []
   const started = performance.now()
-  const names = peaksFor(network.device, network.dtype)
+  const sampling = { names: peaksFor(network.device, network.dtype), blockMs: blockRuns * firstMs, signal }
   let turn = 0
-  let before = await samplePeaks(network.device, names, signal)
+  let before = await samplePeaks(network.device, sampling)
   while (
     runs.length < options.minRuns ||
     (runs.length < options.maxRuns && performance.now() - started < options.enoughMs)
@@ -111,7 +111,7 @@ export async function opsReport(workload: Workload, network: BenchNetwork, optio
     // Measuring memory has pushed the weights of small networks out of the caches, where they are in life.
     if (blockRuns > 1) await network.run(workload.inputs(rows, ++turn), { signal })
     while (block.length < blockRuns) block.push(await timedRun(network, workload.inputs(rows, ++turn), signal))
-    const after = await samplePeaks(network.device, names, signal)
+    const after = await samplePeaks(network.device, sampling)
     runs.push(...block.map((run) => ({ ...run, peaks: meanSample(before, after) })))
     before = after
   }

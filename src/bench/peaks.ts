@@ -32,8 +32,14 @@ export interface PeakSample {
 /** Rounds over all peaks: their medians hide what a neighbour does for a tenth of a second. */
 const ROUNDS = 3
 const TIME_MS = 60
-/** Beside every block of work. */
-const SAMPLE_MS = 40
+/** Beside every block of work: a share of its time, so that long ones are not judged by one moment. */
+const SAMPLE_SHARE = 0.03
+const SHORTEST_SAMPLE_MS = 40
+const LONGEST_SAMPLE_MS = 300
+
+function sampleMs(blockMs: number): number {
+  return Math.round(Math.min(LONGEST_SAMPLE_MS, Math.max(SHORTEST_SAMPLE_MS, SAMPLE_SHARE * blockMs)))
+}
 
 /** Every peak of the device, on one thread and on all; the rounds alternate. */
 export async function measurePeaks(device: Device, signal?: AbortSignal): Promise<PeakRate[]> {
@@ -64,9 +70,16 @@ export function peaksFor(device: Device, dtype: NetworkDType): PeakNames {
   return { products, read: 'memory_read', copy: 'memory_copy' }
 }
 
+/** Whose peaks, and for how long a block of work they are to stand. */
+export interface SampleOptions {
+  readonly names: PeakNames
+  readonly blockMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
 /** The rates of this moment, all threads. */
-export async function samplePeaks(device: Device, names: PeakNames, signal?: AbortSignal): Promise<PeakSample> {
-  const measure = (name: string) => device.measurePeak(name, { timeMs: SAMPLE_MS, signal })
+export async function samplePeaks(device: Device, { names, blockMs, signal }: SampleOptions): Promise<PeakSample> {
+  const measure = (name: string) => device.measurePeak(name, { timeMs: sampleMs(blockMs), signal })
   return {
     products: await measure(names.products),
     read: await measure(names.read),
@@ -75,8 +88,8 @@ export async function samplePeaks(device: Device, names: PeakNames, signal?: Abo
 }
 
 /** The rate of products alone: it needs no memory, and so leaves the caches as they are. */
-export function sampleProducts(device: Device, names: PeakNames, signal?: AbortSignal): Promise<number> {
-  return device.measurePeak(names.products, { timeMs: SAMPLE_MS, signal })
+export function sampleProducts(device: Device, { names, blockMs, signal }: SampleOptions): Promise<number> {
+  return device.measurePeak(names.products, { timeMs: sampleMs(blockMs), signal })
 }
 
 /** Between the samples before and after a block of work. */
