@@ -2,6 +2,8 @@
 
 import path from 'node:path'
 import type { Device, DeviceOptions } from '../bindings'
+import { onAbort } from '../bindings/abortFanOut'
+import { throwIfAborted } from '../errors'
 import type { OwnLoad } from './child'
 import { type Call, Contender, type ContenderCommand, type Loaded } from './contender'
 import { peaksFor, sampleProducts } from './peaks'
@@ -60,14 +62,22 @@ const ENOUGH_MS = 60_000
 const FEWEST_ROUNDS = 3
 const MOST_ROUNDS = 9
 
-/** A contender with what is known of it so far. */
+/** A contender, and what was measured of it for one number of rows. */
 interface Entrant {
   readonly contender: Contender
   readonly loaded: Loaded
+  readonly firstMs: number
+  readonly output: Float32Array
+  /** Runs of one block, and about how long they take. */
+  readonly blockRuns: number
+  readonly blockMs: number
+  /** Times of the runs of every block, and the peak around each. */
+  readonly blocks: (readonly number[])[]
+  readonly peaks: number[]
 }
 
 /**
- * Measures one workload for every number of rows it asks for.
+ * Measures one workload for every number of rows it asks for. A peer that fails is left out and said to be missing.
  *
  * @param device - measures peaks; the contenders are processes of their own.
  * @param flops - of one row.
@@ -78,28 +88,54 @@ export async function networkReports(
   flops: number,
   options: NetworkSuiteOptions,
 ): Promise<NetworkReport[]> {
+  const { signal, onProgress } = options
   const { found, missing } = findPeers(workload, options)
-  const entrants: Entrant[] = []
-  const unable = [...missing]
+  const started: Contender[] = []
+  const stop = () => {
+    for (const contender of started) contender.dispose()
+  }
+  const stopListening = signal && onAbort(signal, stop)
+  const session: Session = { workload, device, options, missing: [...missing] }
   try {
+    const loaded: Pick<Entrant, 'contender' | 'loaded'>[] = []
     for (const command of [ownCommand(workload, options), ...found]) {
-      options.onProgress?.(`${workload.name}: loading ${command.name}`)
+      throwIfAborted(signal)
+      onProgress?.(`${workload.name}: loading ${command.name}`)
       const contender = new Contender(command)
-      try {
-        entrants.push({ contender, loaded: await contender.load(command) })
-      } catch (error) {
-        contender.dispose()
-        if (entrants.length === 0) throw error
-        unable.push(error instanceof Error ? error.message : String(error)) // a peer that does not run is said, not fatal
-      }
+      started.push(contender)
+      await unlessPeerFails(session, loaded.length > 0, async () => {
+        loaded.push({ contender, loaded: await contender.load(command) })
+      })
     }
     const reports: NetworkReport[] = []
-    for (const rows of workload.rows) {
-      reports.push({ ...(await compare(workload, rows, device, flops, entrants, options)), missing: unable })
-    }
+    for (const rows of workload.rows) reports.push(await compare(session, rows, rows * flops, loaded))
     return reports
+  } catch (error) {
+    throwIfAborted(signal) // contenders that were stopped fail in ways of their own
+    throw error
   } finally {
-    for (const { contender } of entrants) contender.dispose()
+    stopListening?.()
+    stop()
+  }
+}
+
+interface Session {
+  readonly workload: Workload
+  readonly device: Device
+  readonly options: NetworkSuiteOptions
+  /** Peers that are not there, and those that have failed. */
+  readonly missing: string[]
+}
+
+/** Whether it worked; what we fail with ourselves is thrown, what a peer does is noted. */
+async function unlessPeerFails(session: Session, isPeer: boolean, work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    if (!isPeer || session.options.signal?.aborted) throw error
+    session.missing.push(error instanceof Error ? error.message : String(error))
+    return false
   }
 }
 
@@ -117,85 +153,93 @@ function ownCommand({ name }: Workload, options: NetworkSuiteOptions): Contender
 }
 
 async function compare(
-  workload: Workload,
+  session: Session,
   rows: number,
-  device: Device,
   flops: number,
-  entrants: readonly Entrant[],
-  { dtype, rounds: asked, signal, onProgress }: NetworkSuiteOptions,
-): Promise<Omit<NetworkReport, 'missing'>> {
-  const names = peaksFor(device, dtype)
+  loaded: readonly Pick<Entrant, 'contender' | 'loaded'>[],
+): Promise<NetworkReport> {
+  const { workload, device, options, missing } = session
+  const { dtype, signal, onProgress } = options
+  const title = `${workload.name}: ${rows} ${rows === 1 ? 'row' : 'rows'}`
   let turn = 0
   const calls = (count: number): Call[] => Array.from({ length: count }, () => workload.inputs(rows, ++turn))
-  const firsts: number[] = []
-  const outputs: Float32Array[] = []
-  const counts: number[] = []
-  const blockMs: number[] = []
-  const same = workload.inputs(rows, 1)
-  for (const { contender } of entrants) {
-    signal?.throwIfAborted()
-    onProgress?.(`${workload.name}: ${rows} ${rows === 1 ? 'row' : 'rows'}, ${contender.name} for the first time`)
-    const { ms: first, values } = await contender.output(rows, same)
-    firsts.push(first)
-    outputs.push(values)
-    const warm = first > SLOW_MS ? first : median(await contender.run(rows, calls(1)))
-    counts.push(Math.min(MOST_RUNS, Math.max(1, Math.ceil(BLOCK_MS / warm))))
-    blockMs.push(warm * (counts.at(-1) ?? 1))
-  }
-  const roundMs = blockMs.reduce((sum, ms) => sum + ms, 0)
-  const rounds = asked ?? Math.max(FEWEST_ROUNDS, Math.min(MOST_ROUNDS, Math.floor(ENOUGH_MS / roundMs)))
-  const times = entrants.map((): number[][] => [])
-  const peaks = entrants.map((): number[] => [])
-  for (let round = 0; round < rounds; round++) {
-    onProgress?.(`${workload.name}: ${rows} ${rows === 1 ? 'row' : 'rows'}, round ${round + 1} of ${rounds}`)
-    // Every other round backwards: nobody is always the one after another.
-    const order = [...entrants.keys()]
-    for (const index of round % 2 ? order.reverse() : order) {
-      signal?.throwIfAborted()
-      const sampling = { names, blockMs: blockMs[index] ?? 0, signal }
-      const before = await sampleProducts(device, sampling)
-      const block = (await entrants[index]?.contender.run(rows, calls(counts[index] ?? 1))) ?? []
-      times[index]?.push([...block])
-      peaks[index]?.push((before + (await sampleProducts(device, sampling))) / 2)
-    }
-  }
-  const own = times[0] ?? []
-  const standings: Standing[] = []
-  for (const [index, { contender, loaded }] of entrants.entries()) {
-    const blocks = times[index] ?? []
-    const ms = spread(blocks.flat())
-    const around = peaks[index] ?? []
-    standings.push({
-      name: contender.name,
-      ...loaded,
-      firstMs: firsts[index] ?? Number.NaN,
-      ms,
-      flopsPerSecond: (rows * flops * 1e3) / ms.p50,
-      ofPeak: median(
-        blocks.map((block, round) => (rows * flops * 1e3) / median(block) / (around[round] ?? Number.NaN)),
-      ),
-      peakMemoryBytes: await contender.peakMemoryBytes(),
-      ...(index === 0
-        ? {}
-        : {
-            ratio: median(blocks.map((block, round) => median(block) / median(own[round] ?? []))),
-            distance: relativeL2(outputs[index], outputs[0]),
-          }),
+  const same = workload.inputs(rows, 0)
+  let entrants: Entrant[] = []
+  for (const one of loaded) {
+    throwIfAborted(signal)
+    onProgress?.(`${title}, ${one.contender.name} for the first time`)
+    await unlessPeerFails(session, entrants.length > 0, async () => {
+      entrants.push(await warmUp(one, rows, same, calls))
     })
   }
+  const roundMs = entrants.reduce((sum, { blockMs }) => sum + blockMs, 0)
+  const usual = Math.max(FEWEST_ROUNDS, Math.min(MOST_ROUNDS, Math.floor(ENOUGH_MS / roundMs)))
+  const rounds = options.rounds ?? usual
+  const names = peaksFor(device, dtype)
+  for (let round = 0; round < rounds; round++) {
+    onProgress?.(`${title}, round ${round + 1} of ${rounds}`)
+    // Every other round backwards: nobody is always the one after another.
+    for (const entrant of round % 2 ? entrants.toReversed() : entrants) {
+      throwIfAborted(signal)
+      const { contender, blockRuns, blockMs, blocks, peaks } = entrant
+      const sampling = { names, blockMs, signal }
+      const before = await sampleProducts(device, sampling)
+      const works = await unlessPeerFails(session, entrant !== entrants[0], async () => {
+        blocks.push(await contender.run(rows, calls(blockRuns)))
+      })
+      if (works) peaks.push((before + (await sampleProducts(device, sampling))) / 2)
+      else entrants = entrants.filter((other) => other !== entrant)
+    }
+  }
+  const standings: Standing[] = []
+  for (const entrant of entrants) standings.push(await standingOf(entrant, entrants[0], flops))
   return {
     workload: workload.name,
     title: workload.title,
     rows,
-    flops: rows * flops,
+    flops,
     rounds,
-    peak: median(peaks.flat()),
+    peak: median(entrants.flatMap(({ peaks }) => peaks)),
     standings,
+    missing: [...missing],
   }
 }
 
-function relativeL2(got: Float32Array | undefined, want: Float32Array | undefined): number {
-  if (!got || !want || got.length !== want.length) return Number.NaN
+/** The first run, whose output is kept, and how many make a block. */
+async function warmUp(
+  { contender, loaded }: Pick<Entrant, 'contender' | 'loaded'>,
+  rows: number,
+  same: Call,
+  calls: (count: number) => Call[],
+): Promise<Entrant> {
+  const { ms: firstMs, values: output } = await contender.output(rows, same)
+  const warmMs = firstMs > SLOW_MS ? firstMs : median(await contender.run(rows, calls(1)))
+  const blockRuns = Math.min(MOST_RUNS, Math.max(1, Math.ceil(BLOCK_MS / warmMs)))
+  return { contender, loaded, firstMs, output, blockRuns, blockMs: warmMs * blockRuns, blocks: [], peaks: [] }
+}
+
+async function standingOf(entrant: Entrant, own: Entrant | undefined, flops: number): Promise<Standing> {
+  const { contender, loaded, firstMs, output, blocks, peaks } = entrant
+  const ms = spread(blocks.flat())
+  const standing: Standing = {
+    name: contender.name,
+    ...loaded,
+    firstMs,
+    ms,
+    flopsPerSecond: (flops * 1e3) / ms.p50,
+    ofPeak: median(blocks.map((block, round) => (flops * 1e3) / median(block) / (peaks[round] ?? Number.NaN))),
+    peakMemoryBytes: await contender.peakMemoryBytes(),
+  }
+  if (own === undefined || own === entrant) return standing
+  return {
+    ...standing,
+    ratio: median(blocks.map((block, round) => median(block) / median(own.blocks[round] ?? []))),
+    distance: relativeL2(output, own.output),
+  }
+}
+
+function relativeL2(got: Float32Array, want: Float32Array): number {
+  if (got.length !== want.length) return Number.NaN
   let difference = 0
   let norm = 0
   for (const [i, value] of want.entries()) {

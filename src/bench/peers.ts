@@ -32,7 +32,8 @@ const OWN_PEERS = path.resolve(__dirname, '..', '..', 'bench', 'peers')
 
 /** The peers of one workload. */
 export function findPeers(workload: Workload, options: PeerOptions): FoundPeers {
-  const { exported, peers = OWN_PEERS } = options
+  const { exported } = options
+  const peers = path.resolve(options.peers ?? OWN_PEERS)
   if (exported === undefined) {
     return {
       found: [],

@@ -1,5 +1,5 @@
 /** `irodori bench run` on the bundled denoiser: a report that adds up, peers that are said to be missing, no file left behind. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
@@ -56,6 +56,57 @@ describe('bench run', () => {
       expect(missing).toEqual([expect.stringContaining('--exported')])
     }
     expect(readdirSync(folder)).toEqual(['report.json'])
+  })
+
+  it('takes turns with peers, compares outputs, and goes on without those that fail', async () => {
+    const place = (file: string, content: string) => {
+      mkdirSync(path.dirname(path.join(folder, file)), { recursive: true })
+      writeFileSync(path.join(folder, file), content)
+    }
+    // Gives zeros; as int8 it fails in its second block.
+    place(
+      'peers/onnxruntime.mjs',
+      `import { createInterface } from 'node:readline'
+      let model = ''
+      let blocks = 0
+      for await (const line of createInterface({ input: process.stdin })) {
+        const { do: what, calls = [], ...load } = JSON.parse(line)
+        if (what === 'load') model = load.model
+        const zeros = Buffer.alloc(4 * 16 * 8 * 8).toString('base64')
+        const answers = { load: { loadMs: 1, about: {} }, output: { ms: 3000, data: zeros }, memory: 77, run: calls.map(() => 1e6) }
+        const fails = what === 'run' && model.endsWith('int8.onnx') && ++blocks === 2
+        console.log(JSON.stringify(fails ? { error: 'no more memory' } : { ok: answers[what] }))
+      }`,
+    )
+    place('peers/node_modules/onnxruntime-node/index.js', '')
+    place('exported/emoji-denoiser/model.onnx', '')
+    place('exported/emoji-denoiser/model.int8.onnx', '')
+    const { status, stdout } = await bench(
+      ...[
+        '--suite',
+        'denoiser',
+        '--only',
+        'emoji-denoiser',
+        '--instructions',
+        'portable',
+        '--threads',
+        '1',
+        '--rows',
+        '1',
+      ],
+      ...['--rounds', '2', '--exported', 'exported', '--peers', 'peers', '--json'],
+    )
+    expect(status).toBe(0)
+    const { networks } = JSON.parse(stdout) as BenchReport
+    expect(networks).toHaveLength(1)
+    const [own, peer, ...others] = networks[0]?.standings ?? []
+    expect(others).toEqual([])
+    expect([own?.ratio, own?.distance]).toEqual([undefined, undefined])
+    expect(peer).toMatchObject({ name: 'onnxruntime-node fp32', distance: 1, peakMemoryBytes: 77, firstMs: 3000 })
+    expect(peer?.ms).toMatchObject({ count: 2, p50: 1e6 })
+    expect(peer?.ratio).toBeGreaterThan(100)
+    expect(networks[0]?.missing).toEqual([expect.stringContaining('--python'), 'onnxruntime-node int8: no more memory'])
+    for (const made of ['peers', 'exported']) rmSync(path.join(folder, made), { recursive: true })
   })
 
   it('prints tables for people', async () => {
