@@ -58,7 +58,12 @@ function runCommand(): Command {
     .action(run)
 }
 
+/** Exit status after SIGTERM, as shells report it: 128 + 15. */
+const TERMINATED = 143
+
 async function run({ suite, output, json, ...options }: RunFlags): Promise<void> {
+  // Without a listener the process would end at once, and leave its weights in the temporary folder.
+  process.once('SIGTERM', () => process.exit(TERMINATED))
   const say = (text: string) => {
     if (!json) process.stdout.write(`${text}\n\n`)
   }

@@ -5,7 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { BenchReport } from '../../src/bench/benchRun'
-import { main, runCommand } from '../command'
+import { main, runCommand, startCommand } from '../command'
 
 let folder = ''
 beforeAll(async () => {
@@ -116,6 +116,21 @@ describe('bench run', () => {
     expect(stdout).toMatch(/^matmul +16x1024x256 \+gelu_tanh +8 /m)
     expect(stdout).toMatch(/a run moves [\d.]+ MB; products alone, a perfect fusion, [\d.]+ MB \(\d+ %\)/)
     expect(stdout).toMatch(/^fma_portable +[\d.]+ GFLOP\/s +[\d.]+ GFLOP\/s$/m)
+  })
+
+  it('leaves nothing behind when it is ended', async () => {
+    const env = { ...process.env, TMPDIR: folder }
+    const { child, ended } = startCommand(['bench', 'run', '--suite', 'denoiser', '--only', 'dit-small'], {
+      cwd: folder,
+      env,
+    })
+    const made = () => readdirSync(folder).filter((name) => name.startsWith('irodori-bench-'))
+    await expect
+      .poll(() => made().flatMap((name) => readdirSync(path.join(folder, name))), { timeout: 30_000 })
+      .not.toEqual([])
+    child.kill('SIGTERM')
+    expect((await ended).status).toBe(143)
+    expect(made()).toEqual([])
   })
 
   it.each([
