@@ -17,7 +17,8 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 const bench = (...args: string[]) =>
   runCommand(['bench', 'run', ...args], { cwd: folder, env: { ...process.env, TMPDIR: folder } })
 
-describe('bench run', () => {
+// Blocks and peaks have lengths of their own: on a busy machine a run takes minutes.
+describe('bench run', { timeout: 240_000 }, () => {
   it('reports peaks, steps and networks as one document', async () => {
     const { status, stdout } = await bench(
       ...['--suite', 'ops,denoiser', '--only', 'emoji-denoiser', '--instructions', 'portable'],
@@ -115,7 +116,7 @@ describe('bench run', () => {
     expect(stdout).toMatch(/^emoji-denoiser: .*1 row, f32: [\d.]+ m?s, .* of it in steps/m)
     expect(stdout).toMatch(/^matmul +16x1024x256 \+gelu_tanh +8 /m)
     expect(stdout).toMatch(/a run moves [\d.]+ MB; products alone, a perfect fusion, [\d.]+ MB \(\d+ %\)/)
-    expect(stdout).toMatch(/^fma_portable +[\d.]+ GFLOP\/s +[\d.]+ GFLOP\/s$/m)
+    expect(stdout).toMatch(/^fma_portable +[\d.]+ [MGT]FLOP\/s +[\d.]+ [MGT]FLOP\/s$/m)
   })
 
   it('leaves nothing behind when it is ended', async () => {
