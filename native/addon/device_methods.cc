@@ -37,6 +37,18 @@ class PeakJob : public Job {
   double rate_ = 0;
 };
 
+// Numbers or codes.
+template <typename T>
+Result<napi_value> MakeNumbers(napi_env env, const std::vector<T>& values) {
+  napi_value array;
+  IRODORI_NAPI(napi_create_array_with_length(env, values.size(), &array));
+  for (size_t i = 0; i < values.size(); ++i) {
+    IRODORI_ASSIGN(napi_value number, MakeNumber(env, static_cast<double>(values[i])));
+    IRODORI_NAPI(napi_set_element(env, array, static_cast<uint32_t>(i), number));
+  }
+  return array;
+}
+
 Result<napi_value> MakeStrings(napi_env env, const std::vector<std::string>& texts) {
   napi_value array;
   IRODORI_NAPI(napi_create_array_with_length(env, texts.size(), &array));
@@ -85,19 +97,18 @@ Result<napi_value> DescribeDevice(Environment& environment, Arguments arguments)
   IRODORI_RETURN_IF_ERROR(set("name", MakeString(env, info.name)));
   IRODORI_RETURN_IF_ERROR(set("arithmetic", MakeString(env, info.arithmetic)));
   IRODORI_RETURN_IF_ERROR(set("reason", MakeString(env, info.reason)));
-  napi_value dtypes;
-  IRODORI_NAPI(napi_create_array_with_length(env, info.dtypes.size(), &dtypes));
-  for (size_t i = 0; i < info.dtypes.size(); ++i) {
-    IRODORI_ASSIGN(napi_value dtype, MakeNumber(env, static_cast<double>(info.dtypes[i])));
-    IRODORI_NAPI(napi_set_element(env, dtypes, static_cast<uint32_t>(i), dtype));
-  }
-  IRODORI_RETURN_IF_ERROR(set("dtypes", dtypes));
+  IRODORI_RETURN_IF_ERROR(set("dtypes", MakeNumbers(env, info.dtypes)));
   IRODORI_RETURN_IF_ERROR(
       set("preferredDtype", MakeNumber(env, static_cast<double>(info.preferred_dtype))));
   IRODORI_RETURN_IF_ERROR(set("threads", MakeNumber(env, info.threads)));
   IRODORI_RETURN_IF_ERROR(
       set("memoryBytes", MakeNumber(env, static_cast<double>(info.memory_bytes))));
   IRODORI_RETURN_IF_ERROR(set("attentionKeyBlock", MakeNumber(env, info.attention_key_block)));
+  IRODORI_RETURN_IF_ERROR(set("winogradTiles", MakeNumbers(env, info.winograd_tiles)));
+  IRODORI_RETURN_IF_ERROR(set("winogradDtypes", MakeNumbers(env, info.winograd_dtypes)));
+  napi_value upsampled;
+  IRODORI_NAPI(napi_get_boolean(env, info.upsampled_conv2d, &upsampled));
+  IRODORI_RETURN_IF_ERROR(set("upsampledConv2d", upsampled));
   IRODORI_RETURN_IF_ERROR(set("peaks", MakeStrings(env, info.peaks)));
   return object;
 }

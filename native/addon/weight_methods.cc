@@ -125,9 +125,8 @@ Result<napi_value> MakePack(Environment& environment, Arguments arguments) {
     IRODORI_ASSIGN(std::string file, ReadString(env, name, "makePack: files"));
     files.push_back(std::move(file));
   }
-  IRODORI_ASSIGN(
-      int64_t packing,
-      ReadInteger(env, arguments[3], 0, static_cast<int64_t>(Packing::kGemm), "makePack: packing"));
+  IRODORI_ASSIGN(int64_t packing,
+                 ReadInteger(env, arguments[3], 0, kPackings - 1, "makePack: packing"));
   IRODORI_ASSIGN(int64_t dtype, ReadInteger(env, arguments[4], 0, static_cast<int64_t>(DType::kU8),
                                             "makePack: dtype"));
   IRODORI_ASSIGN(Shape shape, ReadShape(env, arguments[5], "makePack: shape"));

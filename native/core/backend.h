@@ -33,6 +33,10 @@ struct DeviceInfo {
   int threads = 1;
   int64_t memory_bytes = 0;
   int attention_key_block = 64;
+  // Tiles m of Winograd's 3x3 convolutions, and the networks' types for which they are there.
+  std::vector<int> winograd_tiles;
+  std::vector<DType> winograd_dtypes;
+  bool upsampled_conv2d = false;   // conv2d takes `upsample` 2
   std::vector<std::string> peaks;  // what MeasurePeak knows
 };
 
@@ -78,7 +82,7 @@ struct RunArgs {
   std::span<const RowBinding> inputs;   // port-major: inputs[port * rows + row]
   std::span<const RowBinding> outputs;  // likewise
   AbortFlag abort = nullptr;            // looked at between steps and blocks; then kAborted
-  std::span<int64_t> step_ns;           // where not empty: one per step, filled with its time
+  std::span<int64_t> step_ns = {};      // where not empty: one per step, filled with its time
 };
 
 struct PeakArgs {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <new>
 
 #include "native/core/bytes.h"
@@ -177,7 +178,7 @@ class Decoder {
   }
 
   Status Param(ParamSpec& param) {
-    IRODORI_RETURN_IF_ERROR(Enum(param.packing, 2, "packing"));
+    IRODORI_RETURN_IF_ERROR(Enum(param.packing, kPackings, "packing"));
     IRODORI_RETURN_IF_ERROR(Enum(param.dtype, 6, "dtype"));
     return ReadShape(param.shape);
   }
@@ -283,6 +284,12 @@ std::string_view EpilogueText(Epilogue op) {
 std::string_view DTypeText(DType dtype) {
   constexpr std::string_view kNames[] = {"f32", "f16", "bf16", "i32", "i64", "u8"};
   return kNames[static_cast<size_t>(dtype)];
+}
+
+std::string_view PackingText(Packing packing) {
+  constexpr std::string_view kNames[] = {"plain", "gemm", "upsample"};
+  static_assert(std::size(kNames) == kPackings);
+  return kNames[static_cast<size_t>(packing)];
 }
 
 Result<Program> DecodeProgram(std::span<const std::byte> bytes, AbortFlag abort) {

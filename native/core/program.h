@@ -27,14 +27,17 @@
 namespace irodori {
 
 inline constexpr uint32_t kProgramMagic = 0x47505249;
-inline constexpr uint32_t kProgramVersion = 1;
+inline constexpr uint32_t kProgramVersion = 2;
 
 // In the order of src/tensor/dtype.ts: f32, f16, bf16, i32, i64, u8.
 enum class DType : uint8_t { kF32, kF16, kBF16, kI32, kI64, kU8 };
 int64_t DTypeBytes(DType dtype);
 
 enum class StorageKind : uint8_t { kArena, kInput, kOutput, kParam, kView };
-enum class Packing : uint8_t { kPlain, kGemm };
+// kPlain: row-major. kGemm: weights of products, [N, K], in the backend's own order. kUpsample:
+// weights of a 3x3 convolution, [O, 9 C], made for pictures that it sees doubled (conv_form.h).
+enum class Packing : uint8_t { kPlain, kGemm, kUpsample };
+inline constexpr int kPackings = 3;
 
 enum class Kernel : uint8_t {
 #define KERNEL(name, text, operands, required, attrs) name,

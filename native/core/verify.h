@@ -25,6 +25,7 @@ std::string StepPlace(const Program& program, size_t step);
 std::string_view KernelText(Kernel kernel);
 std::string_view EpilogueText(Epilogue op);
 std::string_view DTypeText(DType dtype);
+std::string_view PackingText(Packing packing);
 
 inline bool IsFloat(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;

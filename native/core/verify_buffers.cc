@@ -46,7 +46,7 @@ class BufferTable {
       if (IsFloat(param.dtype) && matrix) continue;
       return {Code::kInvalidProgram,
               Message("program(", program_.name, "): param ", i,
-                      ": expected real numbers, and two axes or more for gemm packing, got ",
+                      ": expected real numbers, and two axes or more for packed weights, got ",
                       DTypeText(param.dtype), " ", std::span<const int64_t>(param.shape))};
     }
     return Status::Ok();

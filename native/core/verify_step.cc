@@ -1,10 +1,12 @@
 // One rule per kernel: dtypes and shapes of what a step reads and writes, and its attributes. The
 // rules are those of the table in src/compile/kernels.ts; a backend may take less, never more.
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "native/core/conv_form.h"
 #include "native/core/message.h"
 #include "native/core/shape.h"
 #include "native/core/verify.h"
@@ -26,7 +28,7 @@ class StepRule {
     const BufferSpec& x = Operand(0);
     const BufferSpec& weight = Operand(1);
     IRODORI_RETURN_IF_ERROR(Floats({0, 1, 2}));
-    IRODORI_RETURN_IF_ERROR(Weight(weight));
+    IRODORI_RETURN_IF_ERROR(Weight(weight, Packing::kGemm));
     IRODORI_RETURN_IF_ERROR(Require(Elements(weight.shape) / weight.shape[0] == x.columns(),
                                     Message("weight [N, ", x.columns(), "]"), weight));
     IRODORI_RETURN_IF_ERROR(Output(x.vectors(), weight.shape[0]));
@@ -38,18 +40,18 @@ class StepRule {
     const BufferSpec& x = Operand(0);
     const BufferSpec& weight = Operand(1);
     IRODORI_RETURN_IF_ERROR(Floats({0, 1, 2}));
-    IRODORI_RETURN_IF_ERROR(Weight(weight));
-    IRODORI_RETURN_IF_ERROR(Integers({0, 1, 2, 3, 8, 9}, 1));
-    IRODORI_RETURN_IF_ERROR(Integers({4, 5, 6, 7}, 0));
+    IRODORI_RETURN_IF_ERROR(Integers({0, 1, 2, 3, 8, 9, 10}, 1));
+    IRODORI_RETURN_IF_ERROR(Integers({4, 5, 6, 7, 11}, 0));
     IRODORI_RETURN_IF_ERROR(Require(x.shape.size() == 3, "x [H, W, C]", x));
     IRODORI_RETURN_IF_ERROR(Require(out_.shape.size() == 3, "output [H, W, C]", out_));
     const auto attr = [&](size_t i) { return static_cast<int64_t>(step_.attrs[i]); };
+    IRODORI_RETURN_IF_ERROR(Form({attr(10), attr(11)}, weight));
     const std::optional<int64_t> per_output = CheckedElements(Shape{attr(0), attr(1), x.shape[2]});
     const bool fits = per_output && Elements(weight.shape) / weight.shape[0] == *per_output;
     IRODORI_RETURN_IF_ERROR(Require(
         fits, Message("weight [O, ", attr(0), ", ", attr(1), ", ", x.shape[2], "]"), weight));
-    const int64_t h = x.shape[0] + attr(4) + attr(6) - attr(0);
-    const int64_t w = x.shape[1] + attr(5) + attr(7) - attr(1);
+    const int64_t h = x.shape[0] * attr(10) + attr(4) + attr(6) - attr(0);
+    const int64_t w = x.shape[1] * attr(10) + attr(5) + attr(7) - attr(1);
     IRODORI_RETURN_IF_ERROR(
         Require(h >= 0 && w >= 0, "x with padding no smaller than the kernel", x));
     const Shape want = {h / attr(2) + 1, w / attr(3) + 1, weight.shape[0]};
@@ -218,7 +220,7 @@ class StepRule {
   }
   bool GemmPacked(const BufferSpec& buffer) const {
     return buffer.storage == StorageKind::kParam &&
-           program_.params[buffer.index].packing == Packing::kGemm;
+           program_.params[buffer.index].packing != Packing::kPlain;
   }
 
   Status Fail(std::string_view expected, std::string_view got) const {
@@ -260,8 +262,31 @@ class StepRule {
   Status SameAsX() const { return Output(Operand(0).vectors(), Operand(0).columns()); }
 
   // Weights come from packs in the backend's own order; a backend would misread anything else.
-  Status Weight(const BufferSpec& weight) const {
-    return Require(GemmPacked(weight), "a weight in gemm packing", weight);
+  Status Weight(const BufferSpec& weight, Packing packing) const {
+    const bool fits =
+        weight.storage == StorageKind::kParam && program_.params[weight.index].packing == packing;
+    return Require(fits, Message("a weight in ", PackingText(packing), " packing"), weight);
+  }
+
+  // The algorithm of a convolution: one that exists, for a geometry that it can do, over weights
+  // packed for it.
+  Status Form(const ConvForm& form, const BufferSpec& weight) const {
+    if (!IsConvForm(form)) {
+      return Fail("a form of convolution that exists",
+                  Message("upsample ", form.upsample, ", tile ", form.tile));
+    }
+    IRODORI_RETURN_IF_ERROR(Weight(weight, PackingOf(form)));
+    if (form.upsample == 1 && form.tile == 0) return Status::Ok();
+    const auto is = [&](std::initializer_list<size_t> attrs, double value) {
+      return std::ranges::all_of(attrs, [&](size_t i) { return step_.attrs[i] == value; });
+    };
+    const bool plain = is({0, 1}, 3) && is({2, 3, 8}, 1) &&
+                       step_.attrs[9] >= static_cast<double>(Elements(weight.shape)) /
+                                             static_cast<double>(weight.shape[0]);
+    if (plain && (form.upsample == 1 || is({4, 5, 6, 7}, 1))) return Status::Ok();
+    return Fail(Message("a 3x3 convolution of stride 1, in one sum",
+                        form.upsample == 1 ? "" : ", padded by 1"),
+                "another");
   }
 
   Status Channels(size_t operand, int64_t channels, std::string_view what) const {

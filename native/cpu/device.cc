@@ -194,6 +194,11 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   info.threads = team->threads();
   info.memory_bytes = UsableMemoryBytes();
   info.attention_key_block = cpu::kAttentionKeyBlock;
+  info.winograd_tiles = {2, 4};
+  // Matrix tiles do more multiplications in the time than Winograd saves.
+  info.winograd_dtypes = {DType::kF32, DType::kF16};
+  if (chosen.value().kernels().gemm_bf16 == nullptr) info.winograd_dtypes.push_back(DType::kBF16);
+  info.upsampled_conv2d = true;
   info.peaks = cpu::PeakNames(info.arithmetic);
   return std::unique_ptr<Device>(
       std::make_unique<cpu::CpuDevice>(chosen.value().kernels(), std::move(info), std::move(team)));

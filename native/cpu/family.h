@@ -8,6 +8,7 @@
 #pragma once
 
 #include "native/cpu/gemm/gemm.h"
+#include "native/cpu/gemm/winograd.h"
 #include "native/cpu/ops/attention.h"
 #include "native/cpu/ops/group_norm.h"
 #include "native/cpu/ops/resize_bilinear.h"
@@ -29,6 +30,9 @@ struct KernelTable {
   GemmTile tile_bf16;
   BlockKernel<GemmArgs> gemm_bf16;
   ScratchBytes<GemmArgs> gemm_bf16_scratch;
+  WinogradTile winograd_tile;
+  BlockKernel<WinogradArgs> winograd;
+  ScratchBytes<WinogradArgs> winograd_scratch;
   BlockKernel<AttentionArgs> attention;
   ScratchBytes<AttentionArgs> attention_scratch;
   BlockKernel<RowsArgs> layer_norm, rms_norm, softmax, elementwise;

@@ -16,6 +16,9 @@ namespace irodori::cpu::IRODORI_FAMILY {
 extern const GemmTile kGemmTile;
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch);
 int64_t GemmScratchSize(const GemmArgs& args);
+extern const WinogradTile kWinogradTile;
+void WinogradTiles(const WinogradArgs& args, int64_t block, std::byte* scratch);
+int64_t WinogradScratchSize(const WinogradArgs& args);
 void Attention(const AttentionArgs& args, int64_t block, std::byte* scratch);
 int64_t AttentionScratchSize(const AttentionArgs& args);
 
@@ -27,6 +30,9 @@ static inline KernelTable MakeTable(const char* name) {
           {},
           nullptr,
           nullptr,
+          kWinogradTile,
+          &WinogradTiles,
+          &WinogradScratchSize,
           &Attention,
           &AttentionScratchSize,
           &LayerNormBlock,

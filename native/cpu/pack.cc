@@ -13,6 +13,7 @@
 
 #include "native/core/float_arrays.h"
 #include "native/core/message.h"
+#include "native/cpu/gemm/folded_weights.h"
 
 namespace irodori::cpu {
 namespace {
@@ -54,7 +55,7 @@ struct Stretches {
   const ValueSource& values;
   AbortFlag abort;
   std::byte* out;
-  int64_t n, k;       // kGemm: [n, k]; kPlain: [values, 1]
+  int64_t n, k;       // kPlain: [values, 1]; else [n, k]
   int64_t rows;       // of a block; of the last one maybe fewer
   int64_t row_bytes;  // of `rows` rows in `out`, divided by them
 
@@ -73,6 +74,11 @@ struct Stretches {
     IRODORI_RETURN_IF_ERROR(values.Read(first * k, stretch.values(), scratch, abort));
     if (spec.packing == Packing::kGemm) {
       return PackGemm(stretch.values().data(), count, k, spec.dtype, kernels.tile, to, abort);
+    }
+    if (spec.packing == Packing::kUpsample) {
+      Scratch::Loan<float> folded(scratch, FoldedScratch(k, kernels.tile));
+      return PackFolded(stretch.values().data(), count, k, spec.dtype, kernels.tile,
+                        folded.values().data(), to, abort);
     }
     RoundPlain(stretch.values(), spec.dtype, to);
     return Status::Ok();
@@ -136,22 +142,29 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
                   Message("pack: expected ", std::span<const int64_t>(spec.shape), ", got ",
                           std::span<const int64_t>(values.shape())));
   }
-  if (!IsReal(spec.dtype) || (spec.packing == Packing::kGemm && spec.shape.empty())) {
-    return Status(Code::kDtypeMismatch,
-                  "pack: expected real numbers, in gemm packing of rank 1 or more");
+  const bool plain = spec.packing == Packing::kPlain;
+  if (!IsReal(spec.dtype) || (!plain && spec.shape.empty())) {
+    return Status(Code::kDtypeMismatch, "pack: expected real numbers, in panels of rank 1 or more");
   }
-  const bool gemm = spec.packing == Packing::kGemm;
   const GemmTile& tile = kernels.tile;
-  const int64_t n = gemm ? spec.shape[0] : size;
-  const int64_t k = !gemm ? 1 : n == 0 ? 0 : size / n;
-  const int64_t bytes =
-      gemm ? GemmPackBytes(n, k, spec.dtype, tile) : size * DTypeBytes(spec.dtype);
+  const int64_t n = plain ? size : spec.shape[0];
+  const int64_t k = plain ? 1 : n == 0 ? 0 : size / n;
+  const bool folded = spec.packing == Packing::kUpsample;
+  if (folded && k % 9 != 0) {
+    return Status(Code::kShapeMismatch,
+                  Message("pack: expected weights of 3x3 convolutions, [O, 9 C], got ",
+                          std::span<const int64_t>(spec.shape)));
+  }
+  const int64_t row_values = plain    ? 1
+                             : folded ? kParities * GemmDepth(FoldedTerms(k), spec.dtype, tile)
+                                      : GemmDepth(k, spec.dtype, tile);
+  const int64_t row_bytes = row_values * DTypeBytes(spec.dtype);
+  const int64_t unit = plain ? 1 : tile.lanes;
+  const int64_t bytes = (n + unit - 1) / unit * unit * row_bytes;
   HostMemory memory(bytes);
   if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
   AskForLargePages(memory);
-  const int64_t unit = gemm ? tile.lanes : 1;
   const int64_t units = std::max<int64_t>(kStretchValues / std::max<int64_t>(unit * k, 1), 1);
-  const int64_t row_bytes = (gemm ? GemmDepth(k, spec.dtype, tile) : 1) * DTypeBytes(spec.dtype);
   const Stretches stretches{kernels, spec, values,       abort,    memory.data(),
                             n,       k,    unit * units, row_bytes};
   if (size > 0) {

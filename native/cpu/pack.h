@@ -13,8 +13,9 @@ namespace irodori::cpu {
 
 class CpuPack final : public Pack {
  public:
-  // kGemm: panels of the family's lanes. kPlain: row-major in the parameter's type. Stretches of a
-  // large one are read and packed by all threads of the team.
+  // kGemm: panels of the family's lanes. kUpsample: such panels of folded weights. kPlain:
+  // row-major in the parameter's type. Stretches of a large one are read and packed by all threads
+  // of the team.
   static Result<std::shared_ptr<Pack>> Make(const KernelTable& kernels, const ParamSpec& spec,
                                             const ValueSource& values, ThreadTeam& team,
                                             AbortFlag abort);

@@ -30,6 +30,9 @@ export interface NativeDeviceInfo {
   readonly threads: number
   readonly memoryBytes: number
   readonly attentionKeyBlock: number
+  readonly winogradTiles: readonly number[]
+  readonly winogradDtypes: readonly number[]
+  readonly upsampledConv2d: boolean
   readonly peaks: readonly string[]
 }
 

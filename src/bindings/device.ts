@@ -110,6 +110,9 @@ export class Device {
       preferredDtype: dtypeOf(native.preferredDtype),
       kernels: kernelsOf(backend),
       attentionKeyBlock: native.attentionKeyBlock,
+      winogradTiles: native.winogradTiles,
+      winogradDtypes: native.winogradDtypes.map(dtypeOf),
+      upsampledConv2d: native.upsampledConv2d,
     }
   }
 

@@ -1,6 +1,6 @@
 /** Weights on a device: every distinct (checkpoint, recipe, packing, dtype, shape) packed once, off the event loop. */
 
-import type { ParamSpec } from '../compile/program'
+import { PACKINGS, type ParamSpec } from '../compile/program'
 import { EngineError, throwIfAborted } from '../errors'
 import { inTurns, type Pieces } from '../graph/pieces'
 import { recipeTensors } from '../graph/recipe'
@@ -16,8 +16,6 @@ import { Owned } from './owned'
 import type { StoredPack } from './packStore'
 import { type PatchedRecipes, patchedRecipes } from './patchedRecipes'
 import { encodeRecipe } from './recipeBytes'
-
-const PACKINGS = ['plain', 'gemm'] as const
 
 /** How far loading has come, in bytes of packed weights. */
 export interface LoadProgress {

@@ -34,11 +34,11 @@ export class BufferTable {
     return place
   }
 
-  /** The parameter in that packing, one pack however often it is read; `gemm` packs are matrices [N, K]. */
+  /** The parameter in that packing, one pack however often it is read; all but `plain` packs are matrices [N, K]. */
   param(name: string, recipe: Recipe, packing: Packing, dtype: DType): Place {
     const [rows = 1] = recipe.shape
     const matrix =
-      packing === 'gemm' && recipe.shape.length !== 2
+      packing !== 'plain' && recipe.shape.length !== 2
         ? reshapeRecipe(recipe, [rows, recipe.shape.slice(1).reduce((a, b) => a * b, 1)])
         : recipe
     const key = `${packing} ${dtype} ${recipeText(matrix)}`

@@ -15,4 +15,10 @@ export interface Capabilities {
   readonly kernels: readonly KernelName[]
   /** Keys per block of online softmax. */
   readonly attentionKeyBlock: number
+  /** Tiles m that conv2d has for 3x3 kernels of stride 1: Winograd's F(m×m, 3×3). */
+  readonly winogradTiles: readonly number[]
+  /** Types of a network in which those tiles are quicker than one sum over all taps. */
+  readonly winogradDtypes: readonly DType[]
+  /** Whether conv2d can read a picture as if every pixel were doubled. */
+  readonly upsampledConv2d: boolean
 }

@@ -9,6 +9,7 @@ import { printGraphPieces } from '../graph/print'
 import type { DType } from '../tensor/dtype'
 import { type Artifact, programRunnable } from './artifact'
 import type { Capabilities } from './capabilities'
+import { convFormsPieces } from './passes/convForms'
 import { type CutPart, cutPieces } from './passes/cut'
 import { dedupePieces } from './passes/dedupe'
 import { expandPieces } from './passes/expand'
@@ -118,7 +119,8 @@ function* compileParts(g: Graph, capabilities: Capabilities, settings: Settings)
 
 /** One part as a Program. */
 function* lower(part: CutPart, capabilities: Capabilities, { dtype, optimise }: Settings): Pieces<Program> {
-  const items = yield* fusePieces(part.graph, { fuse: optimise })
+  const fused = yield* fusePieces(part.graph, { fuse: optimise })
+  const items = optimise ? yield* convFormsPieces(part.graph, fused, { dtype, capabilities }) : fused
   const draft = yield* layoutPieces(part.graph, items, {
     dtype: dtype satisfies DType,
     storage: storageTypes(part.graph, dtype),

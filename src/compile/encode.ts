@@ -2,7 +2,7 @@
 
 import type { DType } from '../tensor/dtype'
 import { EPILOGUE_OPS, KERNELS, type KernelName } from './kernels'
-import { type Packing, PROGRAM_VERSION, type Program, type Storage } from './program'
+import { PACKINGS, PROGRAM_VERSION, type Program, type Storage } from './program'
 
 /** 'IRPG', little-endian. */
 const MAGIC = 0x47505249
@@ -10,7 +10,6 @@ const MAGIC = 0x47505249
 // Codes are positions in these lists.
 const DTYPES: readonly DType[] = ['f32', 'f16', 'bf16', 'i32', 'i64', 'u8']
 const STORAGE_KINDS: readonly Storage['kind'][] = ['arena', 'input', 'output', 'param', 'view']
-const PACKINGS: readonly Packing[] = ['plain', 'gemm']
 const KERNEL_NAMES = Object.keys(KERNELS) as KernelName[]
 
 /** Bytes that `DecodeProgram` reads. */

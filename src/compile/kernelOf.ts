@@ -4,6 +4,7 @@ import { EngineError } from '../errors'
 import type { Attr, Attrs, Value } from '../graph/value'
 import { recipeOf } from './constants'
 import type { EpilogueName, KernelName } from './kernels'
+import type { Packing } from './program'
 
 /**
  * What a kernel wants of an operand: `gemm-x` the network's type; `gemm-weight` a packed parameter; `table` a plain
@@ -14,6 +15,8 @@ export type OperandRole = 'gemm-x' | 'gemm-weight' | 'table' | 'any'
 export interface LaunchOperand {
   readonly value: Value
   readonly role: OperandRole
+  /** Of a `gemm-weight`. @defaultValue 'gemm' */
+  readonly packing?: Exclude<Packing, 'plain'>
 }
 
 /** An element-wise op waiting in an epilogue. */
@@ -96,7 +99,9 @@ const KERNEL_RULES: Readonly<Record<string, Rule>> = {
     const [, kernelH = 0, kernelW = 0] = inputs[1]?.shape ?? []
     const [strideH = 1, strideW = 1] = numbers(attrs.stride)
     const [padTop = 0, padLeft = 0, padBottom = 0, padRight = 0] = numbers(attrs.padding)
-    return gemm('conv2d', value, inputs, { kernelH, kernelW, strideH, strideW, padTop, padLeft, padBottom, padRight })
+    const padding = { padTop, padLeft, padBottom, padRight }
+    const form = { upsample: 1, tile: 0 }
+    return gemm('conv2d', value, inputs, { kernelH, kernelW, strideH, strideW, ...padding, ...form })
   },
   attention: plain('attention', ({ heads, causal, scale }) => ({
     heads: number(heads),

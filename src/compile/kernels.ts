@@ -14,7 +14,7 @@ export interface KernelSpec {
  * | kernel | computes |
  * |---|---|
  * | matmul | x [M, K] · weight [N, K]ᵀ + bias [N] -> [M, N] |
- * | conv2d | x [H, W, C], weight [O, kh, kw, C] + bias [O] -> [H', W', O], zero padding |
+ * | conv2d | x [H, W, C], weight [O, kh, kw, C] + bias [O] -> [H', W', O], zero padding; upsample 2: over x with every pixel doubled; tile m: by Winograd's F(m×m), 0: as one sum |
  * | attention | softmax(q kᵀ · scale) v per head, q [L, N·K], k and v [S, N·K]; keys at or after kvLength do not exist |
  * | layer_norm | over the last axis, biased variance, optional affine |
  * | group_norm | x [H, W, C] over pixels and the channels of a group |
@@ -42,6 +42,8 @@ export const KERNELS = {
       'padRight',
       'splits',
       'kBlock',
+      'upsample',
+      'tile',
     ],
   },
   attention: { operands: ['q', 'k', 'v', 'kvLength?'], attrs: ['heads', 'causal', 'scale', 'keyBlock'] },

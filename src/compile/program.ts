@@ -6,7 +6,7 @@ import type { Shape } from '../tensor/shape'
 import type { EpilogueName, KernelName } from './kernels'
 
 /** Only this version is decoded. */
-export const PROGRAM_VERSION = 1
+export const PROGRAM_VERSION = 2
 
 /** Where a buffer's bytes are. */
 export type Storage =
@@ -32,8 +32,14 @@ export interface BufferSpec {
   readonly storage: Storage
 }
 
-/** How a parameter lies in device memory: `plain` row-major, `gemm` in the backend's own panel order of [N, K]. */
-export type Packing = 'plain' | 'gemm'
+/**
+ * How a parameter lies in device memory: `plain` row-major, `gemm` in the backend's own panel order of [N, K],
+ * `upsample` likewise, of a 3x3 convolution [O, 9·I] made for pictures that it sees doubled.
+ */
+export type Packing = 'plain' | 'gemm' | 'upsample'
+
+/** Packings in the order of their codes. */
+export const PACKINGS: readonly Packing[] = ['plain', 'gemm', 'upsample']
 
 /** A parameter: its recipe and what the kernel wants of it. A conv weight [O, kh, kw, I] is packed as [O, kh·kw·I]. */
 export interface ParamSpec {

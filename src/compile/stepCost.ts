@@ -7,7 +7,7 @@ import type { BufferSpec, Program, Step } from './program'
 
 /** Cost of one step. */
 export interface StepCost {
-  /** Of matrix products, convolutions and attention, for one row; a multiply-add is two. */
+  /** Of matrix products, convolutions and attention as they are defined, for one row; a multiply-add is two. */
   readonly flops: number
   /** Read and written for each row. */
   readonly rowBytes: number

@@ -27,6 +27,8 @@ export const conv2d: OpCases = {
     { operands: [x(4, 3, 17), param(9, 1, 1, 17)], attrs: geometry(1, 2, 0, 0, 0) },
     { operands: [x(3, 3, 33), param(65, 3, 3, 33), param(65)], attrs: geometry(1, 1) },
     { operands: [x(17, 19, 40), param(24, 3, 3, 40), param(24)], attrs: geometry(1, 1) },
+    { operands: [x(18, 15, 32), param(33, 3, 3, 32), param(33)], attrs: geometry(1, 1) },
+    { operands: [{ ...x(16, 16, 33), within: 'columns' }, param(35, 3, 3, 33)], attrs: geometry(1, 1), into: 'rows' },
     { operands: [{ ...x(6, 5, 12), within: 'columns' }, param(8, 3, 3, 12), param(8)], attrs: geometry(1, 1) },
     { operands: [{ ...x(4, 4, 7), within: 'rows' }, param(9, 3, 3, 7)], attrs: geometry(1, 1), into: 'columns' },
   ],

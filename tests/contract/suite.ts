@@ -9,6 +9,7 @@ import { opDefinitions } from '../../src/graph/op'
 import { elements } from '../../src/tensor/shape'
 import { ALL_CASES, type OpCase, type OpCases } from '../cases'
 import { type CaseRow, caseGraph, caseName, caseRow, chainGraph, chainName } from '../cases/build'
+import { CONV_FORMS, convFormGraph, convFormName } from '../cases/convForms'
 import { CHAINS, LAUNCHES } from '../cases/epilogue'
 import { expectClose, type Tolerance } from '../oracle/compare'
 import { interpretGraph } from '../oracle/interpret'
@@ -48,8 +49,9 @@ async function runRows(
   dtype: NetworkDType,
   optimise: boolean,
   rows: readonly CaseRow[],
+  capabilities = device.capabilities,
 ): Promise<Record<string, Float32Array>[]> {
-  const { parts } = await compile(g, device.capabilities, { dtype, optimise, cut: false })
+  const { parts } = await compile(g, capabilities, { dtype, optimise, cut: false })
   const [part] = parts
   if (!part) throw new Error('a program')
   const weights = new bindings.DeviceWeights(device, { tensors: new Map(), identity: 'none' })
@@ -217,6 +219,38 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
               )
             })
           }
+        }
+      })
+    }
+
+    for (const one of CONV_FORMS) {
+      test(`conv2d ${convFormName(one)}`, async () => {
+        const { upsampledConv2d, winogradTiles } = device.capabilities
+        if (options.device === 'reference') {
+          expect([upsampledConv2d, winogradTiles]).toEqual([false, []]) // the oracle stays the definition
+          return
+        }
+        const g = convFormGraph(one)
+        const rows = [0, 1, 2].map((row) => ({ x: normals(`conv_forms.${row}`, elements(one.x)) }))
+        for (const dtype of ['f32', 'bf16', 'f16'] as const) {
+          const capabilities = { ...device.capabilities, winogradTiles: one.tile ? [one.tile] : [] }
+          const { parts } = await compile(g, capabilities, { dtype, cut: false })
+          const steps = parts[0]?.payload.program.steps ?? []
+          const conv = steps.find(({ kernel }) => kernel === 'conv2d')
+          const tile = capabilities.winogradDtypes.includes(dtype) ? (one.tile ?? 0) : 0
+          expect(conv?.attrs.slice(-2), dtype).toEqual([one.doubled ? 2 : 1, tile])
+          expect(steps.some(({ kernel }) => kernel === 'resize_nearest')).toBe(false)
+          const got = await runRows(bindings, device, g, dtype, true, rows, capabilities)
+          const want = await runRows(bindings, reference, g, dtype, true, rows)
+          const terms = 9 * (one.x[2] ?? 0)
+          // Folded weights are rounded to their type once more; F(4 x 4) has twice the error of a plain sum.
+          const folded = one.doubled && dtype !== 'f32' ? EPSILON[dtype] * Math.sqrt(terms) * 4 : 0
+          const allowed = { absolute: 8 * EPSILON.f32 * terms + folded, relative: 2 * EPSILON[dtype] + 8 * EPSILON.f32 }
+          got.forEach((outputs, row) => {
+            expectClose(`${dtype} row ${row}`, outputs.y ?? [], want[row]?.y ?? [], allowed)
+          })
+          const [alone] = await runRows(bindings, device, g, dtype, true, rows.slice(1, 2), capabilities)
+          expect(bits(alone)).toEqual(bits(got[1]))
         }
       })
     }

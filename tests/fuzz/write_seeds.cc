@@ -81,7 +81,11 @@ void Steps(const std::filesystem::path& folder) {
   Step(folder / "matmul", Kernel::kMatmul, {{kF32, {5, 19}}, {kBF16, {9, 19}, true}, {kF32, {9}}},
        {kF32, {5, 9}}, {2, 32}, {{Epilogue::kGeluTanh, -1, 0}});
   Step(folder / "conv2d", Kernel::kConv2d, {{kF32, {5, 4, 17}}, {kF32, {6, 1, 1, 17}, true}},
-       {kF16, {6, 5, 6}}, {1, 1, 1, 1, 0, 0, 1, 1, 1, 64});
+       {kF16, {6, 5, 6}}, {1, 1, 1, 1, 0, 0, 1, 1, 1, 64, 1, 0});
+  Step(folder / "conv2d_winograd", Kernel::kConv2d, {{kF32, {5, 6, 5}}, {kF16, {6, 3, 3, 5}, true}},
+       {kF32, {5, 6, 6}}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 4});
+  Step(folder / "conv2d_doubled", Kernel::kConv2d, {{kF32, {3, 2, 5}}, {kF32, {6, 3, 3, 5}, true}},
+       {kF32, {6, 4, 6}}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 2, 2});
   Step(folder / "attention", Kernel::kAttention, {{kF32, {7, 8}}, {kF32, {9, 8}}, {kF32, {9, 8}}},
        {kF32, {7, 8}}, {2, 0, 0.5, 4});
   Step(folder / "layer_norm", Kernel::kLayerNorm, {{kF16, {3, 10}}, {kF32, {10}}, {kF32, {10}}},
@@ -112,7 +116,7 @@ void Programs(const std::filesystem::path& folder) {
   const uint32_t a = picture.Arena(DType::kBF16, {3, 4, 4});
   const uint32_t b = picture.Arena(DType::kF16, {3, 4, 4});
   const uint32_t up = picture.Arena(kF32, {6, 4, 4});
-  picture.AddStep(Kernel::kConv2d, {I(x), I(weight)}, a, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64},
+  picture.AddStep(Kernel::kConv2d, {I(x), I(weight)}, a, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0},
                   {{Epilogue::kSilu, -1, 0}});
   picture.AddStep(Kernel::kGroupNorm, {I(a)}, b, {2, 1e-5, 8}, {{Epilogue::kAdd, I(x), 0}});
   picture.AddStep(Kernel::kResizeNearest, {I(b)}, up);

@@ -76,7 +76,7 @@ Bench Conv(int64_t size, int64_t channels, DType dtype) {
       static_cast<int32_t>(w.Param(Packing::kGemm, dtype, {channels, 3, 3, channels}));
   const auto bias = static_cast<int32_t>(w.Param(Packing::kPlain, dtype, {channels}));
   w.AddStep(Kernel::kConv2d, {x, weight, bias}, w.Output("y", dtype, {size, size, channels}),
-            {3, 3, 1, 1, 1, 1, 1, 1, 1, static_cast<double>(k)}, {{Epilogue::kRelu, -1, 0}});
+            {3, 3, 1, 1, 1, 1, 1, 1, 1, static_cast<double>(k), 1, 0}, {{Epilogue::kRelu, -1, 0}});
   return bench;
 }
 

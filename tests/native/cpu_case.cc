@@ -108,7 +108,9 @@ class CaseProgram {
       return buffer;
     }
     params_.push_back(tensor);
-    const Packing packing = tensor.place == Place::kGemm ? Packing::kGemm : Packing::kPlain;
+    const Packing packing = tensor.place == Place::kGemm       ? Packing::kGemm
+                            : tensor.place == Place::kUpsample ? Packing::kUpsample
+                                                               : Packing::kPlain;
     program_.params.push_back({packing, tensor.dtype, tensor.shape});
     return AddBuffer(tensor, StorageKind::kParam,
                      static_cast<uint32_t>(program_.params.size() - 1));

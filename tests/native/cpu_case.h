@@ -10,7 +10,7 @@
 
 namespace irodori::test {
 
-enum class Place : uint8_t { kRow, kParam, kGemm };
+enum class Place : uint8_t { kRow, kParam, kGemm, kUpsample };
 
 struct TensorSpec {
   Shape shape;

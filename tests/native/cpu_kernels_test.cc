@@ -131,8 +131,7 @@ StepCase Conv2d(const ConvShape& s, DType x, DType weight, DType out) {
   for (const int64_t a : {s.kh, s.kw, s.stride_h, s.stride_w, s.top, s.left, s.bottom, s.right}) {
     attrs.push_back(static_cast<double>(a));
   }
-  attrs.push_back(1);
-  attrs.push_back(static_cast<double>(k));
+  attrs.insert(attrs.end(), {1, static_cast<double>(k), 1, 0});
   return {Message("conv2d ", s.h, "x", s.w, "x", s.c, " to ", s.o, " kernel ", s.kh, "x", s.kw,
                   " stride ", s.stride_h, " ", Text(x), " ", Text(weight)),
           Kernel::kConv2d,
@@ -179,6 +178,66 @@ TEST(CpuConv2d) {
     narrow.operands[0]->gap = 3;
     narrow.attrs[9] = 64;
     cases.push_back(narrow);
+  }
+  CheckAll(cases);
+}
+
+// A 3x3 convolution of stride 1 in a form: `upsample` and tile m, padded by 1 or as said.
+StepCase FormedConv2d(int64_t h, int64_t w, int64_t c, int64_t o, double upsample, double tile,
+                      DType x, DType weight) {
+  const auto up = static_cast<int64_t>(upsample);
+  StepCase step = Conv2d({up * h, up * w, c, o, 3, 3, 1, 1, 1, 1, 1, 1}, x, weight, x);
+  step.name += Message(" upsample ", up, " tile ", static_cast<int64_t>(tile));
+  step.operands[0]->shape = {h, w, c};
+  if (up == 2 && tile == 0) step.operands[1]->place = Place::kUpsample;
+  step.attrs[10] = upsample;
+  step.attrs[11] = tile;
+  // F(4 x 4) has about twice the error of a plain sum, whatever its length; outliers are rarer in
+  // long sums. Folded weights are rounded to their type after they are added up.
+  if (tile == 4) step.tolerance = 4 * step.tolerance + 16 * kEpsilon;
+  if (up == 2 && tile == 0 && weight != DType::kF32) {
+    step.tolerance += (weight == DType::kBF16 ? 0x1p-8 : 0x1p-11) * static_cast<double>(9 * c);
+  }
+  return step;
+}
+
+TEST(CpuConv2dForms) {
+  std::vector<StepCase> cases;
+  for (const auto& [upsample, tile] :
+       std::vector<std::array<double, 2>>{{1, 2}, {1, 4}, {2, 0}, {2, 2}}) {
+    for (const auto& [h, w, c, o] : std::vector<std::array<int64_t, 4>>{{1, 1, 1, 1},
+                                                                        {1, 9, 5, 3},
+                                                                        {2, 2, 16, 16},
+                                                                        {5, 7, 33, 17},
+                                                                        {8, 8, 64, 40},
+                                                                        {13, 6, 70, 67},
+                                                                        {17, 19, 20, 37},
+                                                                        {4, 4, 200, 9}}) {
+      cases.push_back(FormedConv2d(h, w, c, o, upsample, tile, DType::kF32, DType::kF32));
+    }
+    for (const auto& [x, weight] : std::vector<std::array<DType, 2>>{{DType::kF32, DType::kBF16},
+                                                                     {DType::kF32, DType::kF16},
+                                                                     {DType::kBF16, DType::kF32},
+                                                                     {DType::kBF16, DType::kBF16},
+                                                                     {DType::kF16, DType::kF16}}) {
+      cases.push_back(FormedConv2d(7, 5, 19, 21, upsample, tile, x, weight));
+      cases.push_back(FormedConv2d(6, 9, 64, 32, upsample, tile, x, weight));
+    }
+    StepCase view = FormedConv2d(6, 11, 24, 20, upsample, tile, DType::kF32, DType::kF32);
+    view.name += " views";
+    view.operands[0]->gap = 2;
+    view.out.gap = 3;
+    view.epilogue = {{Epilogue::kRelu, {}, 0}, {Epilogue::kAdd, TensorSpec{view.out.shape}, 0}};
+    cases.push_back(view);
+  }
+  // Other paddings, and more channels than a pass takes.
+  for (const double tile : {2.0, 4.0}) {
+    StepCase padded =
+        Conv2d({9, 6, 40, 33, 3, 3, 1, 1, 2, 0, 0, 3}, DType::kF32, DType::kF32, DType::kF32);
+    padded.name += Message(" padded, tile ", static_cast<int64_t>(tile));
+    padded.attrs[11] = tile;
+    padded.tolerance *= 4;
+    cases.push_back(padded);
   }
   CheckAll(cases);
 }

@@ -75,8 +75,8 @@ TEST(ProgramRefusesHeader) {
   bytes[0] = std::byte{0};
   CHECK_STATUS(DecodeBytes(bytes), Code::kInvalidProgram, "magic");
   bytes = Encode(SmallProgram());
-  bytes[4] = std::byte{2};
-  CHECK_STATUS(DecodeBytes(bytes), Code::kInvalidProgram, "version 1");
+  bytes[4] = std::byte{kProgramVersion + 1};
+  CHECK_STATUS(DecodeBytes(bytes), Code::kInvalidProgram, Message("version ", kProgramVersion));
   bytes = Encode(SmallProgram());
   bytes[8 + 3] = std::byte{0xff};  // name length
   CHECK_STATUS(DecodeBytes(bytes), Code::kInvalidProgram, "name");
@@ -114,7 +114,7 @@ TEST(ProgramRefusesPortsAndParams) {
   REFUSES("storage of output 0", p.outputs[0].buffer = kX);
   REFUSES("ordinal", p.inputs.pop_back());
   REFUSES("once", p.inputs[1].name = "x");
-  REFUSES("packing below 2", p.params[0].packing = static_cast<Packing>(2));
+  REFUSES("packing below 3", p.params[0].packing = static_cast<Packing>(3));
   REFUSES("real numbers", p.params[0].dtype = DType::kI32);
   REFUSES("two axes", p.params[0].shape = {48});
   REFUSES("of param 1", p.params[1].shape = {9});
@@ -200,19 +200,39 @@ TEST(ProgramRulesMatmul) {
 TEST(ProgramRulesConv2d) {
   const Operands good = {{kF32, {5, 7, 3}}, {kF32, {4, 3, 3, 3}}, {kF32, {4}}};
   const Operands flat = {{kF32, {5, 7, 3}}, {kF32, {4, 27}}};
-  KERNEL_OK(Kernel::kConv2d, good, kF32, {3, 4, 4}, {3, 3, 2, 2, 1, 1, 1, 1, 1, 64});
-  KERNEL_OK(Kernel::kConv2d, flat, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64});
+  KERNEL_OK(Kernel::kConv2d, good, kF32, {3, 4, 4}, {3, 3, 2, 2, 1, 1, 1, 1, 1, 64, 1, 0});
+  KERNEL_OK(Kernel::kConv2d, flat, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0});
   KERNEL_REFUSES("output [5, 7, 4]", Kernel::kConv2d, good, kF32, {5, 6, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 64});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0});
   KERNEL_REFUSES("weight [O, 2, 3, 3]", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {2, 3, 1, 1, 1, 1, 1, 1, 1, 64});
+                 {2, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0});
   KERNEL_REFUSES("integer from 0", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {3, 3, 1, 1, -1, 1, 1, 1, 1, 64});
+                 {3, 3, 1, 1, -1, 1, 1, 1, 1, 64, 1, 0});
   KERNEL_REFUSES("integer from 1", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {3, 3, 0, 1, 1, 1, 1, 1, 1, 64});
+                 {3, 3, 0, 1, 1, 1, 1, 1, 1, 64, 1, 0});
   const Operands small = {{kF32, {1, 1, 3}}, {kF32, {4, 3, 3, 3}}};
   KERNEL_REFUSES("no smaller than the kernel", Kernel::kConv2d, small, kF32, {1, 1, 4},
-                 {3, 3, 1, 1, 0, 0, 0, 0, 1, 64});
+                 {3, 3, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0});
+  // Forms: Winograd's tiles, and pictures seen doubled.
+  KERNEL_OK(Kernel::kConv2d, good, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 1, 2});
+  KERNEL_OK(Kernel::kConv2d, good, kF32, {6, 6, 4}, {3, 3, 1, 1, 2, 0, 1, 1, 1, 27, 1, 4});
+  KERNEL_OK(Kernel::kConv2d, good, kF32, {10, 14, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 2});
+  KERNEL_REFUSES("form of convolution", Kernel::kConv2d, good, kF32, {5, 7, 4},
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 1, 3});
+  KERNEL_REFUSES("form of convolution", Kernel::kConv2d, good, kF32, {15, 21, 4},
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 3, 0});
+  KERNEL_REFUSES("upsample packing", Kernel::kConv2d, good, kF32, {10, 14, 4},
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 0});
+  KERNEL_REFUSES("output [10, 14, 4]", Kernel::kConv2d, good, kF32, {5, 7, 4},
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 2});
+  KERNEL_REFUSES("padded by 1", Kernel::kConv2d, good, kF32, {9, 14, 4},
+                 {3, 3, 1, 1, 0, 1, 1, 1, 1, 27, 2, 2});
+  KERNEL_REFUSES("3x3 convolution of stride 1", Kernel::kConv2d, good, kF32, {3, 7, 4},
+                 {3, 3, 2, 1, 1, 1, 1, 1, 1, 27, 1, 2});
+  KERNEL_REFUSES("in one sum", Kernel::kConv2d, good, kF32, {5, 7, 4},
+                 {3, 3, 1, 1, 1, 1, 1, 1, 2, 27, 1, 2});
+  KERNEL_REFUSES("in one sum", Kernel::kConv2d, good, kF32, {5, 7, 4},
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 20, 1, 2});
 }
 
 TEST(ProgramRulesAttention) {

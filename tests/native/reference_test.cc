@@ -130,7 +130,7 @@ TEST(ReferenceConv2d) {
   const uint32_t x = session.Input({3, 4, 1}, Counting(12));
   const uint32_t weight = session.Param(Packing::kGemm, kF32, {1, 3, 3, 1}, Floats(9, 1));
   session.writer.AddStep(Kernel::kConv2d, {I(x), I(weight)}, session.Output({1, 3, 1}),
-                         {3, 3, 2, 1, 1, 1, 0, 0, 1, 64});
+                         {3, 3, 2, 1, 1, 1, 0, 0, 1, 64, 1, 0});
   CHECK_OK(session.Run());
   CHECK_NEAR(session.outputs[0],
              (Doubles{0 + 1 + 4 + 5, 0 + 1 + 2 + 4 + 5 + 6, 1 + 2 + 3 + 5 + 6 + 7}), 0);
@@ -141,7 +141,7 @@ TEST(ReferenceConv2d) {
       channels.Param(Packing::kGemm, kF32, {2, 4}, {1, 10, 100, 1000, 0, 0, 0, -1});
   const uint32_t bias = channels.Input({2}, {0.5, 0});
   channels.writer.AddStep(Kernel::kConv2d, {I(picture), I(taps), I(bias)},
-                          channels.Output({1, 2, 2}), {1, 2, 1, 1, 0, 0, 0, 0, 1, 64});
+                          channels.Output({1, 2, 2}), {1, 2, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0});
   CHECK_OK(channels.Run());
   CHECK_NEAR(channels.outputs[0],
              (Doubles{1 + 20 + 300 + 4000 + 0.5, -4, 3 + 40 + 500 + 6000 + 0.5, -6}), 0);

@@ -10,4 +10,7 @@ export const ORACLE: Capabilities = {
   preferredDtype: 'f32',
   kernels: Object.keys(KERNELS) as KernelName[],
   attentionKeyBlock: 64,
+  winogradTiles: [],
+  winogradDtypes: [],
+  upsampledConv2d: false,
 }

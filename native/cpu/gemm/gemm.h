@@ -10,6 +10,7 @@
 // Weights lie in panels of `lanes` outputs: [ceil(N / lanes)][K][lanes] f32 or f16; bf16 as pairs
 // of k, [ceil(N / lanes)][depth / 2][lanes][2], which widens with one shift and one mask and is
 // what AMX tiles load. depth is K rounded up to the family's unit; what lies beyond N or K is zero.
+// A pack of folded weights has one such panel for each parity (folded_weights.h).
 //
 // Rounding: an output is one chain of FMAs in ascending k per partial sum of k_block terms, partial
 // sums added in order. Nothing of it depends on the batch, on tiles, on edges or on threads.
@@ -18,6 +19,14 @@
 #include "native/cpu/args.h"
 
 namespace irodori::cpu {
+
+// Where a row goes that is a pixel (y, x): to (step y + top, step x + left) of a picture `width`
+// wide. step 0: rows go where they are.
+struct PixelGrid {
+  int64_t step = 0;
+  int64_t top = 0, left = 0;
+  int64_t width = 0;
+};
 
 struct GemmArgs {
   RowSource x;
@@ -29,7 +38,7 @@ struct GemmArgs {
   int64_t n = 0;
   const std::byte* weights = nullptr;
   DType weight_dtype = DType::kF32;
-  int64_t weight_depth = 0;  // terms of k in a panel
+  int64_t weight_depth = 0;  // terms of k from one panel to the next
   int64_t k_block = 0;       // terms per partial sum, a multiple of 32, or k
 
   // conv2d; a matmul has taps == 1 and channels == k.
@@ -39,6 +48,7 @@ struct GemmArgs {
   int64_t kernel_w = 0;
   int64_t stride_h = 1, stride_w = 1;
   int64_t pad_top = 0, pad_left = 0;
+  PixelGrid grid;
   const std::byte* zeros = nullptr;  // `channels` zeros of x_dtype
 
   // Job: block b is row block b % row_blocks of column block b / row_blocks.

@@ -1,4 +1,5 @@
-// The matrix product of the `avx512` family: register tiles of 12 rows by 32 outputs.
+// The matrix product and Winograd convolution of the `avx512` family: register tiles of 12 rows by
+// 32 outputs.
 #define IRODORI_FAMILY avx512
 #define IRODORI_LANES 16
 #ifdef IRODORI_EMULATED_UNITS
@@ -8,6 +9,7 @@
 #define IRODORI_TILE_ROWS 12
 #endif
 #include "native/cpu/gemm/gemm_block.h"
+#include "native/cpu/gemm/winograd_block.h"
 
 namespace irodori::cpu::avx512 {
 
@@ -19,5 +21,13 @@ void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
   GemmBlock(args, block, scratch);
 }
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
+
+extern const WinogradTile kWinogradTile;
+const WinogradTile kWinogradTile = {36, 64, 64};
+
+void WinogradTiles(const WinogradArgs& args, int64_t block, std::byte* scratch) {
+  WinogradBlock(args, block, scratch);
+}
+int64_t WinogradScratchSize(const WinogradArgs& args) { return WinogradScratchBytes(args); }
 
 }  // namespace irodori::cpu::avx512

@@ -188,8 +188,8 @@ void GemmTiles(const GemmArgs& args, int64_t block, std::byte* scratch) {
   unit.Release();
   float* finished = partial ? sums : c;
   for (int64_t i = 0; i < rows; ++i) {
-    FinishRun(args.finish, finished + i * c_pitch, (m0 + i) / args.rows, (m0 + i) % args.rows, n0,
-              n1 - n0);
+    FinishRun(args.finish, finished + i * c_pitch, (m0 + i) / args.rows,
+              VectorOf(args, (m0 + i) % args.rows), n0, n1 - n0);
   }
 }
 

@@ -1,8 +1,10 @@
-// The matrix product of the `portable` family: register tiles of 4 rows by 8 outputs.
+// The matrix product and Winograd convolution of the `portable` family: register tiles of 4 rows by
+// 8 outputs.
 #define IRODORI_FAMILY portable
 #define IRODORI_LANES 4
 #define IRODORI_TILE_ROWS 4
 #include "native/cpu/gemm/gemm_block.h"
+#include "native/cpu/gemm/winograd_block.h"
 
 namespace irodori::cpu::portable {
 
@@ -13,5 +15,13 @@ void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
   GemmBlock(args, block, scratch);
 }
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
+
+extern const WinogradTile kWinogradTile;
+const WinogradTile kWinogradTile = {32, 64, 64};
+
+void WinogradTiles(const WinogradArgs& args, int64_t block, std::byte* scratch) {
+  WinogradBlock(args, block, scratch);
+}
+int64_t WinogradScratchSize(const WinogradArgs& args) { return WinogradScratchBytes(args); }
 
 }  // namespace irodori::cpu::portable

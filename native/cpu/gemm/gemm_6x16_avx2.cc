@@ -1,8 +1,10 @@
-// The matrix product of the `avx2` family: register tiles of 6 rows by 16 outputs.
+// The matrix product and Winograd convolution of the `avx2` family: register tiles of 6 rows by 16
+// outputs.
 #define IRODORI_FAMILY avx2
 #define IRODORI_LANES 8
 #define IRODORI_TILE_ROWS 6
 #include "native/cpu/gemm/gemm_block.h"
+#include "native/cpu/gemm/winograd_block.h"
 
 namespace irodori::cpu::avx2 {
 
@@ -13,5 +15,13 @@ void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
   GemmBlock(args, block, scratch);
 }
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
+
+extern const WinogradTile kWinogradTile;
+const WinogradTile kWinogradTile = {48, 64, 64};
+
+void WinogradTiles(const WinogradArgs& args, int64_t block, std::byte* scratch) {
+  WinogradBlock(args, block, scratch);
+}
+int64_t WinogradScratchSize(const WinogradArgs& args) { return WinogradScratchBytes(args); }
 
 }  // namespace irodori::cpu::avx2

@@ -46,6 +46,14 @@ IRODORI_INLINE const std::byte* TapAddress(const GemmArgs& args, const RowPlace&
   return place.x + (y * args.in_w + x) * args.x_pitch * element_bytes;
 }
 
+// The vector of the result that row m of a batch row is.
+IRODORI_INLINE int64_t PixelAt(const PixelGrid& grid, int64_t y, int64_t x) {
+  return (y * grid.step + grid.top) * grid.width + x * grid.step + grid.left;
+}
+IRODORI_INLINE int64_t VectorOf(const GemmArgs& args, int64_t m) {
+  return args.grid.step == 0 ? m : PixelAt(args.grid, m / args.out_w, m % args.out_w);
+}
+
 static inline void FindRows(const GemmArgs& args, int64_t first, int64_t count, RowPlace* places) {
   int64_t row = first / args.rows;
   int64_t m = first % args.rows;
@@ -164,7 +172,7 @@ struct Pass {
 };
 
 template <typename W>
-static inline void TilesOfPass(const GemmArgs& args, const Pass& pass) {
+static inline void TilesOfPassIn(const GemmArgs& args, const Pass& pass) {
   const int64_t depth = args.weight_depth;
   const int64_t panels = (pass.n1 - pass.n0 + kLanes - 1) / kLanes;
   const W* weights = reinterpret_cast<const W*>(args.weights) + pass.n0 * depth + pass.k0 * kLanes;
@@ -189,6 +197,16 @@ static inline void TilesOfPass(const GemmArgs& args, const Pass& pass) {
     tile.panel = panel;
     tile.panel_stride = depth * kLanes;
     TilesOfPanels<W>(pass.group, tile, p, width);
+  }
+}
+
+static inline void TilesOfPass(const GemmArgs& args, const Pass& pass) {
+  if (args.weight_dtype == DType::kBF16) {
+    TilesOfPassIn<Bf16>(args, pass);
+  } else if (args.weight_dtype == DType::kF16) {
+    TilesOfPassIn<F16>(args, pass);
+  } else {
+    TilesOfPassIn<float>(args, pass);
   }
 }
 
@@ -259,13 +277,7 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
               : GatheredStretches(args, places, pass.group.split, pass.k0, pass.k1, gathered,
                                   stretches);
       pass.resume = pass.k0 > part;
-      if (args.weight_dtype == DType::kBF16) {
-        TilesOfPass<Bf16>(args, pass);
-      } else if (args.weight_dtype == DType::kF16) {
-        TilesOfPass<F16>(args, pass);
-      } else {
-        TilesOfPass<float>(args, pass);
-      }
+      TilesOfPass(args, pass);
     }
     if (!partial) continue;
     for (int64_t i = 0; i < rows * c_pitch; i += kLanes) {
@@ -274,8 +286,8 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
   }
   float* finished = partial ? sums : c;
   for (int64_t i = 0; i < rows; ++i) {
-    FinishRun(args.finish, finished + i * c_pitch, (m0 + i) / args.rows, (m0 + i) % args.rows, n0,
-              pass.n1 - n0);
+    FinishRun(args.finish, finished + i * c_pitch, (m0 + i) / args.rows,
+              VectorOf(args, (m0 + i) % args.rows), n0, pass.n1 - n0);
   }
 }
 

@@ -1,5 +1,5 @@
 // What matmul and conv2d share when they are planned: weights, output, and the run of the matrix
-// product.
+// product; of an upsampled picture one run for each parity of the pixels of the result.
 #pragma once
 
 #include "native/cpu/planned_step.h"
@@ -13,7 +13,10 @@ class GemmStep final : public PlannedStep {
   Status Execute(Run& run) const override;
 
  private:
+  Status RunProduct(Run& run, GemmArgs& args) const;
+
   GemmArgs args_;
+  int64_t parities_;  // products, over as many planes of the weights
   uint32_t x_;
   FinishPlan finish_;
   std::vector<std::byte> zeros_;

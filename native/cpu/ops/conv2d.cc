@@ -1,10 +1,13 @@
 // conv2d: channels-last, as the matrix product with kernelH · kernelW stretches of C per output
-// pixel.
+// pixel, or as its form says (conv_form.h).
+#include "native/core/conv_form.h"
 #include "native/cpu/gemm/gemm_step.h"
+#include "native/cpu/gemm/winograd_step.h"
 
 namespace irodori::cpu {
+namespace {
 
-Result<StepPlan> PlanConv2d(const PlanContext& context, const Step& step) {
+StepPlan PlanProduct(const PlanContext& context, const Step& step) {
   const BufferSpec& x = context.buffer(step.operands[0]);
   const BufferSpec& out = context.program.buffers[step.output];
   const auto attr = [&](size_t i) { return static_cast<int64_t>(step.attrs[i]); };
@@ -12,6 +15,15 @@ Result<StepPlan> PlanConv2d(const PlanContext& context, const Step& step) {
   args.in_h = x.shape[0];
   args.in_w = x.shape[1];
   args.channels = x.shape[2];
+  args.n = out.columns();
+  if (attr(10) == 2) {  // 2x2 taps for each parity of the pixels
+    args.out_w = args.in_w;
+    args.taps = 4;
+    args.kernel_w = 2;
+    args.rows = args.in_h * args.in_w;
+    args.k = args.k_block = args.taps * args.channels;
+    return std::make_unique<GemmStep>(context, step, args);
+  }
   args.out_w = out.shape[1];
   args.taps = attr(0) * attr(1);
   args.kernel_w = attr(1);
@@ -20,10 +32,16 @@ Result<StepPlan> PlanConv2d(const PlanContext& context, const Step& step) {
   args.pad_top = attr(4);
   args.pad_left = attr(5);
   args.rows = out.vectors();
-  args.n = out.columns();
   args.k = args.taps * args.channels;
   args.k_block = GemmKBlock(args.k, attr(8), attr(9));
-  return StepPlan(std::make_unique<GemmStep>(context, step, args));
+  return std::make_unique<GemmStep>(context, step, args);
+}
+
+}  // namespace
+
+Result<StepPlan> PlanConv2d(const PlanContext& context, const Step& step) {
+  if (step.attrs[11] == 0) return PlanProduct(context, step);
+  return StepPlan(std::make_unique<WinogradStep>(context, step));
 }
 
 }  // namespace irodori::cpu

@@ -1,5 +1,5 @@
-// y[h, w, o] = Σ_{i, j, c} x[h·strideH + i - padTop, w·strideW + j - padLeft, c] · weight[o, i, j,
-// c] + bias[o], zero outside of x.
+// y[h, w, o] = Σ_{i, j, c} x[(h·strideH + i - padTop) / up, (w·strideW + j - padLeft) / up, c] ·
+// weight[o, i, j, c] + bias[o], zero outside of x, up = upsample; whatever the tile.
 #include "native/cpu/reference/kernels.h"
 
 namespace irodori::reference {
@@ -12,6 +12,7 @@ Status Conv2d(const KernelArgs& args, Values& y) {
   const int64_t kernel_h = args.integer(0), kernel_w = args.integer(1);
   const int64_t stride_h = args.integer(2), stride_w = args.integer(3);
   const int64_t pad_top = args.integer(4), pad_left = args.integer(5);
+  const int64_t upsample = args.integer(10);
   const int64_t out_h = y.shape[0], out_w = y.shape[1], O = y.shape[2];
   for (int64_t h = 0; h < out_h; ++h) {
     for (int64_t w = 0; w < out_w; ++w) {
@@ -20,11 +21,11 @@ Status Conv2d(const KernelArgs& args, Values& y) {
         double sum = bias == nullptr ? 0 : bias->data[o];
         for (int64_t i = 0; i < kernel_h; ++i) {
           const int64_t source_h = h * stride_h + i - pad_top;
-          if (source_h < 0 || source_h >= H) continue;
+          if (source_h < 0 || source_h >= H * upsample) continue;
           for (int64_t j = 0; j < kernel_w; ++j) {
             const int64_t source_w = w * stride_w + j - pad_left;
-            if (source_w < 0 || source_w >= W) continue;
-            const double* pixel = &x.data[(source_h * W + source_w) * C];
+            if (source_w < 0 || source_w >= W * upsample) continue;
+            const double* pixel = &x.data[(source_h / upsample * W + source_w / upsample) * C];
             const double* tap = &weight.data[((o * kernel_h + i) * kernel_w + j) * C];
             for (int64_t c = 0; c < C; ++c) sum += pixel[c] * tap[c];
           }

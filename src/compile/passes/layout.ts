@@ -15,7 +15,7 @@ import { recipeOf } from '../constants'
 import type { Draft, DraftStep } from '../draft'
 import type { LaunchOperand } from '../kernelOf'
 import { columnsOf, isDense, type Place, reshapePlace, slicePlace, stridesOf } from '../place'
-import type { EpilogueOp } from '../program'
+import type { EpilogueOp, Packing } from '../program'
 import type { Item, Launch } from './fuse'
 
 export interface LayoutOptions {
@@ -53,16 +53,16 @@ export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutO
     return constant(value, recipe.shape)
   }
 
-  function constant(value: Value, shape: Shape, packing: 'plain' | 'gemm' = 'plain', type: DType = 'f32'): Place {
+  function constant(value: Value, shape: Shape, packing: Packing = 'plain', type: DType = 'f32'): Place {
     const recipe = recipeOf(value)
     if (!recipe) throw new EngineError('internal', `${g.name}: ${value.at} is no parameter`)
     const place = table.param(value.at, recipe, packing, type)
-    return packing === 'gemm' ? place : (reshapePlace(place, shape) ?? place)
+    return packing === 'plain' ? (reshapePlace(place, shape) ?? place) : place
   }
 
   /** The buffer an operand is read through, cast first when a gemm needs it. */
-  const operandIndex = ({ value, role }: LaunchOperand): number => {
-    if (role === 'gemm-weight') return table.indexOf(constant(value, value.shape, 'gemm', dtype))
+  const operandIndex = ({ value, role, packing = 'gemm' }: LaunchOperand): number => {
+    if (role === 'gemm-weight') return table.indexOf(constant(value, value.shape, packing, dtype))
     if (role === 'table' && recipeOf(value)) return table.indexOf(constant(value, value.shape, 'plain', dtype))
     const place = known(value)
     if (role !== 'gemm-x' || place.dtype === dtype) return table.indexOf(place)

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { compile } from '../../../src/compile/compile'
 import { encodeProgram } from '../../../src/compile/encode'
 import { printProgram } from '../../../src/compile/print'
-import type { BufferSpec, Program, Step } from '../../../src/compile/program'
+import { type BufferSpec, PROGRAM_VERSION, type Program, type Step } from '../../../src/compile/program'
 import { verifyProgram } from '../../../src/compile/verify'
 import { graph } from '../../../src/graph/graph'
 import * as ops from '../../../src/graph/ops'
@@ -163,7 +163,7 @@ describe('encode', () => {
       return new TextDecoder().decode(bytes.subarray(next(length), at))
     }
     expect(String.fromCharCode(u8(), u8(), u8(), u8())).toBe('IRPG')
-    expect([u32(), text(), u64()]).toEqual([1, 'g/row', 0])
+    expect([u32(), text(), u64()]).toEqual([PROGRAM_VERSION, 'g/row', 0])
     expect(u32()).toBe(2)
     expect([text(), u8(), u32(), u64(), u64(), u64(), u8(), u64(), u64()]).toEqual(['é', 0, 2, 2, 3, 3, 1, 0, 0])
     expect([text(), u8(), u32(), u64(), u64(), u64(), u8(), u64(), u64()]).toEqual(['y', 0, 2, 2, 3, 3, 2, 0, 0])
