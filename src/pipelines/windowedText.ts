@@ -48,7 +48,8 @@ interface Encoded {
 
 /** Makes the encoders ready for prompts of which no layer is left out. */
 export async function loadEncoders(
-  { family, encoders }: Pick<WindowedText, 'family' | 'encoders'>,
+  family: TextFamily,
+  encoders: readonly Omit<ClipEncoder, 'tokenizer'>[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const outputs = textOutputs(

@@ -139,17 +139,17 @@ async function openReader(
   inversions: readonly TextualInversion[],
   signal: AbortSignal | undefined,
 ): ReturnType<FamilyParts['reader']> {
-  const encoders: ClipEncoder[] = []
-  for (const [i, network] of networks.entries()) {
+  const told = networks.map((network) => {
     const fields = encoderFields(network)
-    encoders.push({
-      network,
-      tokenizer: await openTokenizer(source, i === 0 ? 'tokenizer' : 'tokenizer_2', signal),
-      width: fields.integer('hidden_size', { default: 512 }),
-      layers: fields.integer('num_hidden_layers', { default: 12 }),
-    })
+    const width = fields.integer('hidden_size', { default: 512 })
+    return { network, width, layers: fields.integer('num_hidden_layers', { default: 12 }) }
+  })
+  await loadEncoders(family, told, signal)
+  // Tokenizers take this thread for tenths of a second: by now other threads have weights to pack meanwhile.
+  const encoders: ClipEncoder[] = []
+  for (const [i, encoder] of told.entries()) {
+    encoders.push({ ...encoder, tokenizer: await openTokenizer(source, i === 0 ? 'tokenizer' : 'tokenizer_2', signal) })
   }
-  await loadEncoders({ family, encoders }, signal)
   const { settings } = source.description
   const zeros = (negative: string | undefined) => negativeIsZeros(family, negative, settings)
   return windowedReader({ family, encoders, inversions, zeros })
