@@ -10,9 +10,9 @@
 // (folded_weights.h).
 //
 // V, U and P of a block are made, multiplied and finished by one thread and never leave its second
-// cache. U is made of plain panels for every block of tiles again: 13 to 17 % of the time of m = 4 with
-// AVX-512 (Cascade Lake, 2026-11-26). Packs of U would be 16/9 (m = 2) or 4 times (m = 4) as large, and
-// none could be shared with a plain sum.
+// cache. U is made of plain panels for every block of tiles again: 13 to 17 % of the time of m = 4
+// with AVX-512 (Cascade Lake, 2026-11-26). Packs of U would be 16/9 (m = 2) or 4 times (m = 4) as
+// large, and none could be shared with a plain sum.
 //
 // Rounding: an element of P is one chain of FMAs in ascending c; nothing of an output depends on
 // the batch, on blocks or on threads.
@@ -23,8 +23,9 @@
 namespace irodori::cpu {
 
 // Points a and b of m = 4 beside 0 and infinity, each with both signs. Short binary fractions whose
-// powers are exact in float32; over 320 channels of normal values a simulation with U in float64 gives
-// a relative L2 error of 1.7e-6, with the usual 1 and 2 of 3.6e-6, of a sum over all taps 9.7e-7.
+// powers are exact in float32; over 320 channels of normal values a simulation with U in float64
+// gives a relative L2 error of 1.7e-6, with the usual 1 and 2 of 3.6e-6, of a sum over all
+// taps 9.7e-7.
 inline constexpr float kWinogradNear = 0.75f;
 inline constexpr float kWinogradFar = 1.5f;
 
