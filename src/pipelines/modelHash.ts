@@ -5,15 +5,17 @@ import { open } from 'node:fs/promises'
 import path from 'node:path'
 import { EngineError, throwIfAborted } from '../errors'
 
-const BLOCK_BYTES = 1 << 20
-/** Blocks read of one file, spread evenly: all of it up to 64 MiB, a sample of larger ones. */
-const MAX_BLOCKS = 64
+/** A file up to this size is read whole. */
+const WHOLE_BYTES = 64 << 20
+/** Blocks read of a larger one, spread evenly, the first and the last among them: loading must not wait for a hash. */
+const BLOCKS = 64
+const BLOCK_BYTES = 64 << 10
 
 /**
  * The first 16 hexadecimal digits of SHA-256 over settings and the files' names, sizes and contents, computed off the
  * event loop.
  *
- * Of a file beyond 64 MiB, 64 blocks of 1 MiB are read, the first and the last among them.
+ * Of a file beyond 64 MiB, 64 blocks of 64 KiB are read, the first and the last among them.
  *
  * @param root - folder that names are relative to.
  * @param options.settings - what else decides pictures, as JSON.
@@ -38,13 +40,11 @@ async function sample(file: string): Promise<{ size: number; bytes: Uint8Array<A
   try {
     await using handle = await open(file)
     const { size } = await handle.stat()
-    const blocks = Math.min(MAX_BLOCKS, Math.ceil(size / BLOCK_BYTES))
-    const bytes = new Uint8Array(Math.min(size, blocks * BLOCK_BYTES))
-    for (let block = 0; block < blocks; block++) {
-      const start = block * BLOCK_BYTES
-      const rest = size - BLOCK_BYTES // where the last block of a sampled file starts
-      const position = size <= MAX_BLOCKS * BLOCK_BYTES ? start : Math.floor((block * rest) / (MAX_BLOCKS - 1))
-      await handle.read(bytes, start, Math.min(BLOCK_BYTES, bytes.length - start), position)
+    const whole = size <= WHOLE_BYTES
+    const bytes = new Uint8Array(whole ? size : BLOCKS * BLOCK_BYTES)
+    const step = whole ? bytes.length : BLOCK_BYTES
+    for (let start = 0, block = 0; start < bytes.length; start += step, block++) {
+      await handle.read(bytes, start, step, Math.floor((block * (size - step)) / (BLOCKS - 1)))
     }
     return { size, bytes }
   } catch (cause) {
