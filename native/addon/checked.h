@@ -84,3 +84,19 @@ Status SetProperty(napi_env env, napi_value object, const char* name, Result<nap
   target = std::move(name).value()
 #define IRODORI_JOIN(a, b) IRODORI_JOIN_EXPANDED(a, b)
 #define IRODORI_JOIN_EXPANDED(a, b) a##b
+
+namespace irodori::addon {
+
+// An array of numbers or codes.
+template <typename T>
+Result<napi_value> MakeNumbers(napi_env env, const std::vector<T>& values) {
+  napi_value array;
+  IRODORI_NAPI(napi_create_array_with_length(env, values.size(), &array));
+  for (size_t i = 0; i < values.size(); ++i) {
+    IRODORI_ASSIGN(napi_value number, MakeNumber(env, static_cast<double>(values[i])));
+    IRODORI_NAPI(napi_set_element(env, array, static_cast<uint32_t>(i), number));
+  }
+  return array;
+}
+
+}  // namespace irodori::addon

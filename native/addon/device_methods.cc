@@ -37,18 +37,6 @@ class PeakJob : public Job {
   double rate_ = 0;
 };
 
-// Numbers or codes.
-template <typename T>
-Result<napi_value> MakeNumbers(napi_env env, const std::vector<T>& values) {
-  napi_value array;
-  IRODORI_NAPI(napi_create_array_with_length(env, values.size(), &array));
-  for (size_t i = 0; i < values.size(); ++i) {
-    IRODORI_ASSIGN(napi_value number, MakeNumber(env, static_cast<double>(values[i])));
-    IRODORI_NAPI(napi_set_element(env, array, static_cast<uint32_t>(i), number));
-  }
-  return array;
-}
-
 Result<napi_value> MakeStrings(napi_env env, const std::vector<std::string>& texts) {
   napi_value array;
   IRODORI_NAPI(napi_create_array_with_length(env, texts.size(), &array));

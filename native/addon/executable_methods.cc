@@ -74,14 +74,7 @@ class RunJob : public Job {
       lane_->reported_bytes = arena_bytes_;
     }
     if (step_ns_.empty()) return MakeUndefined(environment.env());
-    napi_env env = environment.env();
-    napi_value times;
-    IRODORI_NAPI(napi_create_array_with_length(env, step_ns_.size(), &times));
-    for (size_t i = 0; i < step_ns_.size(); ++i) {
-      IRODORI_ASSIGN(napi_value time, MakeNumber(env, static_cast<double>(step_ns_[i])));
-      IRODORI_NAPI(napi_set_element(env, times, static_cast<uint32_t>(i), time));
-    }
-    return times;
+    return MakeNumbers(environment.env(), step_ns_);
   }
 
  private:

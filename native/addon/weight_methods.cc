@@ -35,13 +35,7 @@ class ReadIndexJob : public Job {
  private:
   static Result<napi_value> MakeEntry(napi_env env, const SafetensorsEntry& entry) {
     napi_value object;
-    napi_value shape;
     IRODORI_NAPI(napi_create_object(env, &object));
-    IRODORI_NAPI(napi_create_array_with_length(env, entry.shape.size(), &shape));
-    for (size_t axis = 0; axis < entry.shape.size(); ++axis) {
-      IRODORI_ASSIGN(napi_value size, MakeNumber(env, static_cast<double>(entry.shape[axis])));
-      IRODORI_NAPI(napi_set_element(env, shape, static_cast<uint32_t>(axis), size));
-    }
     auto set = [&](const char* name, Result<napi_value> value) {
       return SetProperty(env, object, name, std::move(value));
     };
@@ -49,7 +43,7 @@ class ReadIndexJob : public Job {
     IRODORI_RETURN_IF_ERROR(set("type", MakeString(env, entry.type)));
     const double code = entry.dtype ? static_cast<double>(*entry.dtype) : -1;
     IRODORI_RETURN_IF_ERROR(set("dtype", MakeNumber(env, code)));
-    IRODORI_RETURN_IF_ERROR(set("shape", shape));
+    IRODORI_RETURN_IF_ERROR(set("shape", MakeNumbers(env, entry.shape)));
     IRODORI_RETURN_IF_ERROR(set("begin", MakeNumber(env, static_cast<double>(entry.begin))));
     IRODORI_RETURN_IF_ERROR(set("end", MakeNumber(env, static_cast<double>(entry.end))));
     return object;

@@ -1,10 +1,11 @@
 /** `irodori bench`: measures this machine and what irodori makes of it, beside peers where they are installed. */
 
 import { writeFile } from 'node:fs/promises'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { type BenchOptions, runBench, SUITES, type Suite } from '../bench/benchRun'
 import { EngineError } from '../errors'
 import { machineLines, networkText, opsText, peaksTable } from './benchTables'
+import { dtypeOption, instructionsOption } from './deviceOptions'
 import { parseNumber, parseThreads, printJson } from './output'
 
 interface RunFlags
@@ -26,22 +27,8 @@ function runCommand(): Command {
     .description('time steps, networks and peers; random weights of true sizes, nothing is downloaded')
     .option('--suite <names>', `${SUITES.join(', ')}, separated by commas`, parseSuites, [...SUITES])
     .option('--only <workloads>', 'some workloads: sd15-unet,vae-decoder', parseNames)
-    .addOption(
-      new Option('--dtype <type>', "type of activations and matrices (default: the device's best)").choices([
-        'f32',
-        'bf16',
-        'f16',
-      ]),
-    )
-    .addOption(
-      new Option('--instructions <set>', 'kernels of the cpu device').choices([
-        'auto',
-        'portable',
-        'avx2',
-        'avx512',
-        'amx',
-      ]),
-    )
+    .addOption(dtypeOption())
+    .addOption(instructionsOption())
     .option('--threads <count>', 'threads, of peers too (default: all)', parseThreads)
     .option(
       '--rows <counts>',

@@ -6,6 +6,7 @@ import { type Component, type ComponentOptions, loadComponent } from '../pipelin
 import { readSafetensors } from '../pipelines/readSafetensors'
 import type { Tensor } from '../tensor/tensor'
 import { writeSafetensors } from '../weights'
+import { dtypeOption, instructionsOption } from './deviceOptions'
 import { formatBytes, formatMs, parseThreads, printJson, unusedLine } from './output'
 
 interface InferOptions extends Pick<ComponentOptions, 'dtype' | 'instructions' | 'variant'> {
@@ -32,22 +33,8 @@ export function inferCommand(): Command {
     )
     .requiredOption('-o, --output <file>', 'safetensors to write the outputs to, float32')
     .addOption(new Option('--device <name>', 'what runs it').choices(['cpu', 'reference']).default('cpu'))
-    .addOption(
-      new Option('--dtype <type>', "type of activations and matrices (default: the device's best)").choices([
-        'f32',
-        'bf16',
-        'f16',
-      ]),
-    )
-    .addOption(
-      new Option('--instructions <set>', 'kernels of the cpu device').choices([
-        'auto',
-        'portable',
-        'avx2',
-        'avx512',
-        'amx',
-      ]),
-    )
+    .addOption(dtypeOption())
+    .addOption(instructionsOption())
     .option('--threads <count>', 'threads of the cpu device (default: all)', parseThreads)
     .option('--variant <name>', 'weight files to take where there are several: fp16, bf16')
     .option('--only <names>', 'outputs to make, separated by commas: hidden_states.3,pooler_output')
