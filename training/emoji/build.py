@@ -20,7 +20,7 @@ TWINS = {"fluent3d": "fluent_color"}
 HELD_OUT_COLOURS = 100
 RECOLOURED_STYLES = ("fluent3d", "fluent_flat", "noto")
 # Shares are of pictures shown: how often one of each kind is, relative to a base picture.
-WEIGHTS = {"fluent3d": 2.0, "skin": 0.25, "colour": 0.35, "pair": 0.4}
+WEIGHTS = {"fluent3d": 2.0, "skin": 0.1, "colour": 0.25, "pair": 0.25}
 
 
 def base_items():
