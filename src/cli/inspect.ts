@@ -43,7 +43,7 @@ function describe(report: ModelReport, device: string): string {
     '',
     formatTable([header, ...networks.map(row)]),
     '',
-    ...networks.flatMap(cutLine),
+    ...networks.flatMap(partLines),
     ...networks.flatMap(({ name, network }) => unusedLine(network?.unused ?? []).map((line) => `${name}: ${line}`)),
     ...others.map(({ name, className, problem }) => `${name}: ${className}${problem ? `; ${problem}` : ''}`),
     `memory is planned for ${device}; work space is for one row and one picture, weights as the device keeps them`,
@@ -69,15 +69,34 @@ function row({ name, className, network }: ComponentReport): string[] {
   ]
 }
 
-/** What need not run for every row of every step. */
-function cutLine({ name, network }: ComponentReport): string[] {
-  if (network === undefined || !isCut(network)) return []
+/** What need not run for every row of every step, and the bytes of what does. */
+function partLines({ name, network }: ComponentReport): string[] {
+  if (network === undefined) return []
+  const lines = [...cutLine(name, network), ...trafficLine(name, network)]
+  return lines.length > 0 ? [...lines, ''] : []
+}
+
+function cutLine(name: string, network: NetworkReport): string[] {
+  if (!isCut(network)) return []
   const total = network.flops
   const parts = network.parts
     .filter(({ runs }) => runs !== 'row')
-    .map(({ runs, flops }) => `${formatCount(flops)} once per ${runs.replace('+', ' and ')}`)
+    .map(({ runs, flops, traffic }) => {
+      const bytes = traffic ? ` and ${formatBytes(traffic.movedBytes)}` : ''
+      return `${formatCount(flops)}${bytes} once per ${runs.replace('+', ' and ')}`
+    })
   const share = ((1 - rowFlops(network) / total) * 100).toFixed(1)
-  return [`${name}: ${share} % of ${formatCount(total)} cut out of every step: ${parts.join(', ')}`, '']
+  return [`${name}: ${share} % of ${formatCount(total)} cut out of every step: ${parts.join(', ')}`]
+}
+
+function trafficLine(name: string, network: NetworkReport): string[] {
+  const rows = network.parts.flatMap(({ runs, traffic }) => (runs === 'row' && traffic ? [traffic] : []))
+  if (rows.length === 0) return []
+  const moved = rows.reduce((sum, { movedBytes }) => sum + movedBytes, 0)
+  const fused = rows.reduce((sum, { fusedBytes }) => sum + fusedBytes, 0)
+  const whose = isCut(network) ? 'a row of a step' : 'a row'
+  const share = moved > 0 ? ((100 * fused) / moved).toFixed(1) : '100'
+  return [`${name}: ${whose} reads and writes ${formatBytes(moved)}, perfectly fused ${share} % of them`]
 }
 
 function isCut(network: NetworkReport): boolean {

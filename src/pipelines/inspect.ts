@@ -5,10 +5,11 @@ import path from 'node:path'
 import { readSafetensorsIndex } from '../bindings'
 import { portBytes, type SignaturePort } from '../compile/artifact'
 import type { Capabilities } from '../compile/capabilities'
-import { compile, type NetworkDType } from '../compile/compile'
+import { type CompiledGraph, compile, type NetworkDType } from '../compile/compile'
 import { type CutSet, cut } from '../compile/passes/cut'
+import { programBytes } from '../compile/stepCost'
 import { EngineError } from '../errors'
-import { type Graph, graphFlops } from '../graph/graph'
+import { graphFlops } from '../graph/graph'
 import { neededTensors, type Sizes } from '../models'
 import { elements } from '../tensor/shape'
 import { type JsonObject, jsonFields, readJson } from '../weights/jsonFields'
@@ -21,6 +22,15 @@ import { type ModelProvenance, readModelProvenance } from './modelProvenance'
 export interface PartCost {
   readonly runs: CutSet
   readonly flops: number
+  /** Left out without a device. */
+  readonly traffic?: PartTraffic
+}
+
+/** Bytes that one run of a part reads and writes for one row: operands and results of all steps, weights included. */
+export interface PartTraffic {
+  readonly movedBytes: number
+  /** Those of matrix products, convolutions and attention alone: what would be left if everything else were fused. */
+  readonly fusedBytes: number
 }
 
 /** One component. */
@@ -179,14 +189,19 @@ async function inspectNetwork(model: ComponentModel, { capabilities, usual }: Su
   const { graph } = model.definition.build(model.config, model.place, sizes)
   const needed = neededTensors(graph)
   const { stored, fileBytes } = storedTypes(model, new Set(needed.map(({ name }) => name)))
+  const compiled = capabilities && (await compile(graph, capabilities))
+  const traffic = compiled && trafficOf(compiled)
   return {
     parameters: needed.reduce((sum, { shape }) => sum + elements(shape), 0),
     fileBytes,
     stored,
     sizes,
     flops: graphFlops(graph),
-    parts: cut(graph).map((part) => ({ runs: part.set, flops: graphFlops(part.graph) })),
-    ...(capabilities ? { memory: await planMemory(graph, capabilities) } : {}),
+    parts: cut(graph).map(({ set, graph }) => {
+      const bytes = traffic?.get(set)
+      return { runs: set, flops: graphFlops(graph), ...(bytes ? { traffic: bytes } : {}) }
+    }),
+    ...(compiled ? { memory: memoryPlan(compiled) } : {}),
     unused: model.report.unused,
   }
 }
@@ -219,8 +234,16 @@ function storedTypes(model: ComponentModel, needed: ReadonlySet<string>): { stor
   }
 }
 
-async function planMemory(graph: Graph, capabilities: Capabilities): Promise<MemoryPlan> {
-  const { parts, dtype } = await compile(graph, capabilities)
+function trafficOf({ parts }: CompiledGraph): ReadonlyMap<CutSet, PartTraffic> {
+  return new Map(
+    parts.map(({ set, payload: { program } }) => {
+      const { moved, products } = programBytes(program, 1)
+      return [set, { movedBytes: moved, fusedBytes: products }]
+    }),
+  )
+}
+
+function memoryPlan({ parts, dtype }: CompiledGraph): MemoryPlan {
   const signatures = parts.map(({ signature }) => signature)
   const bytes = (ports: readonly SignaturePort[]) => ports.reduce((sum, port) => sum + portBytes(port), 0)
   return {

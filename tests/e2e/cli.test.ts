@@ -9,7 +9,9 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMetadata } from '../../src'
 import { main, runCommand } from '../command'
+import { readHeader } from '../golden/cases'
 
+const models = path.resolve(__dirname, '..', '..', 'models')
 let folder = ''
 beforeAll(async () => {
   expect(existsSync(main), 'run npm run build:ts first').toBe(true)
@@ -175,11 +177,15 @@ describe('inspect', () => {
     expect(names).toEqual(expect.arrayContaining(['transformer', 'text_encoder', 'vae', 'upscaler', 'scheduler']))
     const find = (name: string) => components.find((one: { name: string }) => one.name === name)?.network
     const [transformer, text, upscaler] = ['transformer', 'text_encoder', 'upscaler'].map(find)
-    expect(upscaler.parameters).toBe(621_424)
+    const stored = await readHeader(path.join(models, 'emoji', 'upscaler', 'model.safetensors'))
+    expect(upscaler.parameters).toBe(stored.reduce((sum, { shape }) => sum + shape.reduce((n, side) => n * side, 1), 0))
     expect(transformer.parameters + text.parameters).toBeLessThan(16e6)
     expect(transformer.unused).toEqual([])
     const perStep = transformer.parts.find(({ runs }: { runs: string }) => runs === 'row').flops
     expect(perStep).toBeLessThan(transformer.flops)
+    const { movedBytes, fusedBytes } = transformer.parts.find(({ runs }: { runs: string }) => runs === 'row').traffic
+    expect(fusedBytes).toBeLessThan(movedBytes)
+    expect(movedBytes).toBeGreaterThan(transformer.memory.weightsBytes / 2)
     expect(transformer.memory.weightsBytes).toBeGreaterThan(0)
     expect(licences.map(({ file }: { file: string }) => file)).toContain('LICENSES/Fluent-Emoji.txt')
   })
@@ -188,7 +194,8 @@ describe('inspect', () => {
     const { status, stdout } = await irodori('inspect', 'emoji')
     expect(status).toBe(0)
     expect(stdout).toMatch(/transformer .*PixArtTransformer2DModel/)
-    expect(stdout).toMatch(/% of .* cut out of every step/)
+    expect(stdout).toMatch(/% of .* cut out of every step: .*B once per prompt/)
+    expect(stdout).toMatch(/transformer: a row of a step reads and writes .*B, perfectly fused [0-9.]+ %/)
   })
 })
 
