@@ -97,6 +97,7 @@ Result<napi_value> DescribeDevice(Environment& environment, Arguments arguments)
   napi_value upsampled;
   IRODORI_NAPI(napi_get_boolean(env, info.upsampled_conv2d, &upsampled));
   IRODORI_RETURN_IF_ERROR(set("upsampledConv2d", upsampled));
+  IRODORI_RETURN_IF_ERROR(set("widenedDtypes", MakeNumbers(env, info.widened_dtypes)));
   IRODORI_RETURN_IF_ERROR(set("peaks", MakeStrings(env, info.peaks)));
   return object;
 }

@@ -37,6 +37,8 @@ struct DeviceInfo {
   std::vector<int> winograd_tiles;
   std::vector<DType> winograd_dtypes;
   bool upsampled_conv2d = false;   // conv2d takes `upsample` 2
+  // Types that kGemm packs of float32 parameters may have, whose values products then widen.
+  std::vector<DType> widened_dtypes;
   std::vector<std::string> peaks;  // what MeasurePeak knows
 };
 

@@ -37,8 +37,6 @@ inline void BF16PairsFromFloats(std::span<const float> values, uint32_t* out) {
   if (values.size() % 2 != 0) out[pairs] = RoundedBF16(values.back());
 }
 
-inline void F16FromFloats(std::span<const float> values, uint16_t* out) {
-  for (size_t i = 0; i < values.size(); ++i) out[i] = F16FromFloat(values[i]);
-}
+void F16FromFloats(std::span<const float> values, uint16_t* out);
 
 }  // namespace irodori

@@ -199,6 +199,7 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   info.winograd_dtypes = {DType::kF32, DType::kF16};
   if (chosen.value().kernels().gemm_bf16 == nullptr) info.winograd_dtypes.push_back(DType::kBF16);
   info.upsampled_conv2d = true;
+  info.widened_dtypes = {DType::kBF16, DType::kF16};
   info.peaks = cpu::PeakNames(info.arithmetic);
   return std::unique_ptr<Device>(
       std::make_unique<cpu::CpuDevice>(chosen.value().kernels(), std::move(info), std::move(team)));

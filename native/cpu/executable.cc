@@ -27,11 +27,18 @@ std::byte* BindingData(const RowBinding& binding) {
   return static_cast<HostBuffer*>(binding.buffer)->data() + binding.offset;
 }
 
+// A product widens matrices of either 16-bit type.
+bool Fits(const ParamSpec& pack, const ParamSpec& param) {
+  const bool widened = param.packing == Packing::kGemm && param.dtype == DType::kF32 &&
+                       (pack.dtype == DType::kBF16 || pack.dtype == DType::kF16);
+  return pack.packing == param.packing && pack.shape == param.shape &&
+         (pack.dtype == param.dtype || widened);
+}
+
 Status CheckPack(const Program& program, size_t index, const KernelTable& kernels,
                  const CpuPack* pack) {
   const ParamSpec& spec = program.params[index];
-  if (pack != nullptr && &pack->kernels() == &kernels && pack->spec().packing == spec.packing &&
-      pack->spec().dtype == spec.dtype && pack->spec().shape == spec.shape) {
+  if (pack != nullptr && &pack->kernels() == &kernels && Fits(pack->spec(), spec)) {
     return Status::Ok();
   }
   return {Code::kInvalidArgument,

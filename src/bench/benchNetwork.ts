@@ -2,7 +2,9 @@
 
 import path from 'node:path'
 import type { Device, PartTimes } from '../bindings'
+import { storedType } from '../bindings/storedType'
 import { type CompiledGraph, compile, type NetworkDType } from '../compile/compile'
+import type { StoredTypes } from '../compile/stepCost'
 import { EngineError } from '../errors'
 import { modelDefinition, neededTensors, type Place } from '../models'
 import { resolveModel } from '../pipelines/bundled'
@@ -77,6 +79,11 @@ export class BenchNetwork {
     this.model = model
     this.dtype = dtype
     this.#networks = new ComponentNetworks(device, model, dtype)
+  }
+
+  /** The types its parameters are kept in. */
+  storedTypes(): StoredTypes {
+    return (param) => storedType(param, this.device.capabilities, (name) => this.model.checkpoint.tensors.get(name))
   }
 
   /**

@@ -11,7 +11,7 @@ import type { PartTimes } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
 import { KERNELS } from '../compile/kernels'
 import type { Program, Step } from '../compile/program'
-import { isProduct, programBytes, stepCost } from '../compile/stepCost'
+import { isProduct, programBytes, type StoredTypes, stepCost } from '../compile/stepCost'
 import type { Tensor } from '../tensor/tensor'
 import type { BenchNetwork } from './benchNetwork'
 import { meanSample, type PeakSample, peaksFor, samplePeaks } from './peaks'
@@ -94,7 +94,8 @@ export async function opsReport(workload: Workload, network: BenchNetwork, optio
   const { rows, signal } = options
   const compiled = await network.compiled(workload.inputs(rows, 0))
   const programs = compiled.parts.map(({ payload }) => payload.program)
-  const steps = programs.flatMap((program, part) => costedSteps(program, part, rows))
+  const stored = network.storedTypes()
+  const steps = programs.flatMap((program, part) => costedSteps(program, part, { rows, stored }))
   // The first has pages and caches to fill.
   const { ms: firstMs } = await network.run(workload.inputs(rows, 0), { signal })
   const blockRuns = Math.max(1, Math.min(options.maxRuns, Math.ceil(BLOCK_MS / firstMs)))
@@ -115,7 +116,7 @@ export async function opsReport(workload: Workload, network: BenchNetwork, optio
     runs.push(...block.map((run) => ({ ...run, peaks: meanSample(before, after) })))
     before = after
   }
-  return summarise(workload, network, rows, { steps, runs, programs })
+  return summarise(workload, network, rows, { steps, runs, programs, stored })
 }
 
 async function timedRun(
@@ -132,13 +133,14 @@ interface Measured {
   readonly steps: readonly CostedStep[]
   readonly runs: readonly TimedRun[]
   readonly programs: readonly Program[]
+  readonly stored: StoredTypes
 }
 
 function summarise(
   workload: Workload,
   { dtype }: BenchNetwork,
   rows: number,
-  { steps, runs, programs }: Measured,
+  { steps, runs, programs, stored }: Measured,
 ): OpsReport {
   // Parts whose results were known from earlier runs, those of the prompt, cost a step nothing.
   const ran = steps.filter(({ part }) => runs.every(({ stepMs }) => stepMs.has(part)))
@@ -167,7 +169,7 @@ function summarise(
       .flatMap((of) => (of[0] ? [row(of, of[0].kernel, shape(of[0]))] : []))
       .sort((a, b) => b.ms - a.ms)
   const parts = new Set(ran.map(({ part }) => part))
-  const moved = programs.filter((_, part) => parts.has(part)).map((program) => programBytes(program, rows))
+  const moved = programs.filter((_, part) => parts.has(part)).map((program) => programBytes(program, rows, stored))
   const products = ran.filter(({ product }) => product)
   const passes = ran.filter(({ product }) => !product)
   const sample = (of: (peaks: PeakSample) => number) => median(runs.map(({ peaks }) => of(peaks)))
@@ -224,9 +226,13 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((total, item) => total + of(item), 0)
 }
 
-function costedSteps(program: Program, part: number, rows: number): CostedStep[] {
+function costedSteps(
+  program: Program,
+  part: number,
+  { rows, stored }: { readonly rows: number; readonly stored: StoredTypes },
+): CostedStep[] {
   return program.steps.map((step, index) => {
-    const { flops, rowBytes, paramBytes } = stepCost(program, step)
+    const { flops, rowBytes, paramBytes } = stepCost(program, step, stored)
     return {
       part,
       index,

@@ -33,6 +33,7 @@ export interface NativeDeviceInfo {
   readonly winogradTiles: readonly number[]
   readonly winogradDtypes: readonly number[]
   readonly upsampledConv2d: boolean
+  readonly widenedDtypes: readonly number[]
   readonly peaks: readonly string[]
 }
 

@@ -113,6 +113,7 @@ export class Device {
       winogradTiles: native.winogradTiles,
       winogradDtypes: native.winogradDtypes.map(dtypeOf),
       upsampledConv2d: native.upsampledConv2d,
+      widenedDtypes: native.widenedDtypes.map(dtypeOf),
     }
   }
 

@@ -1,4 +1,7 @@
-/** Weights on a device: every distinct (checkpoint, recipe, packing, dtype, shape) packed once, off the event loop. */
+/**
+ * Weights on a device: every distinct (checkpoint, recipe, packing, dtype, shape) packed once, off the event loop.
+ * Matrices of float32 networks keep the 16-bit type they have in the files ({@link storedType}).
+ */
 
 import { PACKINGS, type ParamSpec } from '../compile/program'
 import { EngineError, throwIfAborted } from '../errors'
@@ -16,6 +19,7 @@ import { Owned } from './owned'
 import type { StoredPack } from './packStore'
 import { type PatchedRecipes, patchedRecipes } from './patchedRecipes'
 import { encodeRecipe } from './recipeBytes'
+import { storedType } from './storedType'
 
 /** How far loading has come, in bytes of packed weights. */
 export interface LoadProgress {
@@ -62,7 +66,7 @@ export class DeviceWeights {
     this.#check()
     const needed = params.flatMap(({ recipe }) => recipeTensors(recipe))
     assertComplete(report(this.checkpoint, needed), 'weights')
-    const patched = params.map((param) => ({ ...param, recipe: this.#patched.recipe(param.recipe) }))
+    const patched = params.map((param) => this.#stored({ ...param, recipe: this.#patched.recipe(param.recipe) }))
     const keys = patched.map(packKey)
     const distinct = new Map(patched.map((param, index) => [keys[index] ?? '', param]))
     const totalBytes = [...distinct.values()].reduce((sum, param) => sum + packBytes(param), 0)
@@ -134,6 +138,10 @@ export class DeviceWeights {
 
   #check(): void {
     if (this.#disposed) throw new EngineError('disposed', 'weights: expected ones in use, got disposed ones')
+  }
+
+  #stored(param: ParamSpec): ParamSpec {
+    return { ...param, dtype: storedType(param, this.device.capabilities, this.#patched.find) }
   }
 
   /** Starts what is not there yet; every pack is joined in the turn that holds it, so none is made for nobody. */

@@ -21,4 +21,6 @@ export interface Capabilities {
   readonly winogradDtypes: readonly DType[]
   /** Whether conv2d can read a picture as if every pixel were doubled. */
   readonly upsampledConv2d: boolean
+  /** Types in which matrices of a float32 network may be kept: products widen them, which changes no value. */
+  readonly widenedDtypes: readonly DType[]
 }

@@ -1,9 +1,9 @@
 /** What the steps of a Program cost: arithmetic, and the bytes they read and write. */
 
-import { DTYPE_BYTES } from '../tensor/dtype'
+import { DTYPE_BYTES, type DType } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import type { KernelName } from './kernels'
-import type { BufferSpec, Program, Step } from './program'
+import type { BufferSpec, ParamSpec, Program, Step } from './program'
 
 /** Cost of one step. */
 export interface StepCost {
@@ -25,8 +25,12 @@ export function isProduct(kernel: KernelName): boolean {
   return PRODUCTS.has(kernel)
 }
 
+/** The type a parameter is kept in: its own, unless a device keeps it narrower. */
+export type StoredTypes = (param: ParamSpec) => DType
+const asNamed: StoredTypes = ({ dtype }) => dtype
+
 /** What one step of a program costs. Operands count once, caches or not. */
-export function stepCost(program: Program, step: Step): StepCost {
+export function stepCost(program: Program, step: Step, stored: StoredTypes = asNamed): StepCost {
   const output = bufferOf(program, step.output)
   let rowBytes = bytesOf(output)
   let paramBytes = 0
@@ -34,20 +38,25 @@ export function stepCost(program: Program, step: Step): StepCost {
   for (const index of operands) {
     if (index === null) continue
     const buffer = bufferOf(program, index)
-    if (!isParam(program, buffer)) rowBytes += bytesOf(buffer)
+    const param = paramOf(program, buffer)
+    if (!param) rowBytes += bytesOf(buffer)
     // Of a table only the rows that are asked for are read.
     else if (step.kernel === 'embedding') rowBytes += bytesOf(output)
-    else paramBytes += bytesOf(buffer)
+    else paramBytes += elements(buffer.shape) * DTYPE_BYTES[stored(param)]
   }
   return { flops: flopsOf(program, step, output), rowBytes, paramBytes }
 }
 
 /** Bytes that a program moves for some rows, and those of its products alone: what a perfect fusion would leave. */
-export function programBytes(program: Program, rows: number): { readonly moved: number; readonly products: number } {
+export function programBytes(
+  program: Program,
+  rows: number,
+  stored: StoredTypes = asNamed,
+): { readonly moved: number; readonly products: number } {
   let moved = 0
   let products = 0
   for (const step of program.steps) {
-    const { rowBytes, paramBytes } = stepCost(program, step)
+    const { rowBytes, paramBytes } = stepCost(program, step, stored)
     const bytes = rows * rowBytes + paramBytes
     moved += bytes
     if (isProduct(step.kernel)) products += bytes
@@ -83,6 +92,7 @@ function bytesOf({ shape, dtype }: BufferSpec): number {
   return elements(shape) * DTYPE_BYTES[dtype]
 }
 
-function isParam(program: Program, { storage }: BufferSpec): boolean {
-  return storage.kind === 'view' ? isParam(program, bufferOf(program, storage.base)) : storage.kind === 'param'
+function paramOf(program: Program, { storage }: BufferSpec): ParamSpec | undefined {
+  if (storage.kind === 'view') return paramOf(program, bufferOf(program, storage.base))
+  return storage.kind === 'param' ? program.params[storage.index] : undefined
 }

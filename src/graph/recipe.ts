@@ -1,6 +1,7 @@
 /** Parameter recipes: how what a kernel consumes is made from what checkpoints name. */
 
 import { EngineError } from '../errors'
+import type { DType } from '../tensor/dtype'
 import { elements, formatShape, type Shape, sameShape } from '../tensor/shape'
 
 /**
@@ -144,6 +145,32 @@ export function replaceTensors(
       const same = of === recipe.of && up === recipe.up && down === recipe.down
       return same || !of || !up || !down ? recipe : { ...recipe, of, up, down }
     }
+    default:
+      return recipe satisfies never
+  }
+}
+
+/**
+ * A type that holds every value of the recipe as it is: what its tensors have, where they are only moved; float32 where
+ * values are computed or tensors of several types joined.
+ *
+ * @param typeOf - of a tensor as it is stored; `undefined` for types of which nothing is known.
+ */
+export function exactType(recipe: Recipe, typeOf: (name: string) => DType | undefined): DType {
+  switch (recipe.kind) {
+    case 'tensor':
+      return typeOf(recipe.name) ?? 'f32'
+    case 'concat': {
+      const [first = 'f32', ...others] = recipe.parts.map((part) => exactType(part, typeOf))
+      return others.every((type) => type === first) ? first : 'f32'
+    }
+    case 'slice':
+    case 'reshape':
+    case 'permute':
+      return exactType(recipe.of, typeOf)
+    case 'literal':
+    case 'addLowRank':
+      return 'f32'
     default:
       return recipe satisfies never
   }

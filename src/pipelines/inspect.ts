@@ -3,14 +3,16 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { readSafetensorsIndex } from '../bindings'
+import { storedType } from '../bindings/storedType'
 import { portBytes, type SignaturePort } from '../compile/artifact'
 import type { Capabilities } from '../compile/capabilities'
 import { type CompiledGraph, compile, type NetworkDType } from '../compile/compile'
 import { type CutSet, cut } from '../compile/passes/cut'
-import { programBytes } from '../compile/stepCost'
+import { programBytes, type StoredTypes } from '../compile/stepCost'
 import { EngineError } from '../errors'
 import { graphFlops } from '../graph/graph'
 import { neededTensors, type Sizes } from '../models'
+import { DTYPE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import { type JsonObject, jsonFields, readJson } from '../weights/jsonFields'
 import type { ModelFolder } from '../weights/modelFolder'
@@ -188,20 +190,21 @@ async function inspectNetwork(model: ComponentModel, { capabilities, usual }: Su
   const sizes = usualSizes(model, usual)
   const { graph } = model.definition.build(model.config, model.place, sizes)
   const needed = neededTensors(graph)
-  const { stored, fileBytes } = storedTypes(model, new Set(needed.map(({ name }) => name)))
+  const files = storedTypes(model, new Set(needed.map(({ name }) => name)))
   const compiled = capabilities && (await compile(graph, capabilities))
-  const traffic = compiled && trafficOf(compiled)
+  const stored: StoredTypes = (param) =>
+    capabilities ? storedType(param, capabilities, (tensor) => model.checkpoint.tensors.get(tensor)) : param.dtype
+  const traffic = compiled && trafficOf(compiled, stored)
   return {
     parameters: needed.reduce((sum, { shape }) => sum + elements(shape), 0),
-    fileBytes,
-    stored,
+    ...files,
     sizes,
     flops: graphFlops(graph),
     parts: cut(graph).map(({ set, graph }) => {
       const bytes = traffic?.get(set)
       return { runs: set, flops: graphFlops(graph), ...(bytes ? { traffic: bytes } : {}) }
     }),
-    ...(compiled ? { memory: memoryPlan(compiled) } : {}),
+    ...(compiled ? { memory: memoryPlan(compiled, stored) } : {}),
     unused: model.report.unused,
   }
 }
@@ -234,21 +237,23 @@ function storedTypes(model: ComponentModel, needed: ReadonlySet<string>): { stor
   }
 }
 
-function trafficOf({ parts }: CompiledGraph): ReadonlyMap<CutSet, PartTraffic> {
+function trafficOf({ parts }: CompiledGraph, stored: StoredTypes): ReadonlyMap<CutSet, PartTraffic> {
   return new Map(
     parts.map(({ set, payload: { program } }) => {
-      const { moved, products } = programBytes(program, 1)
+      const { moved, products } = programBytes(program, 1, stored)
       return [set, { movedBytes: moved, fusedBytes: products }]
     }),
   )
 }
 
-function memoryPlan({ parts, dtype }: CompiledGraph): MemoryPlan {
+function memoryPlan({ parts, dtype }: CompiledGraph, stored: StoredTypes): MemoryPlan {
   const signatures = parts.map(({ signature }) => signature)
   const bytes = (ports: readonly SignaturePort[]) => ports.reduce((sum, port) => sum + portBytes(port), 0)
   return {
     dtype,
-    weightsBytes: signatures.reduce((sum, { params }) => sum + bytes(params), 0),
+    weightsBytes: signatures
+      .flatMap(({ params }) => params)
+      .reduce((sum, param) => sum + elements(param.shape) * DTYPE_BYTES[stored(param)], 0),
     arenaBytesPerRow: signatures.at(-1)?.arenaBytes ?? 0,
     statesBytes: signatures.slice(0, -1).reduce((sum, { outputs }) => sum + bytes(outputs), 0),
   }

@@ -13,4 +13,5 @@ export const ORACLE: Capabilities = {
   winogradTiles: [],
   winogradDtypes: [],
   upsampledConv2d: false,
+  widenedDtypes: [],
 }

@@ -1,8 +1,9 @@
 /** What steps cost, against counts by hand. */
 import { describe, expect, it } from 'vitest'
-import { type BufferSpec, compile, type Program, type Step } from '../../../src/compile'
+import { type BufferSpec, compile, type ParamSpec, type Program, type Step } from '../../../src/compile'
 import type { KernelName } from '../../../src/compile/kernels'
 import { isProduct, programBytes, stepCost } from '../../../src/compile/stepCost'
+import { tensorRecipe } from '../../../src/graph/recipe'
 import { modelDefinition } from '../../../src/models'
 import type { Shape } from '../../../src/tensor/shape'
 import { ORACLE } from '../../oracle/capabilities'
@@ -27,7 +28,10 @@ function oneStep(kernel: KernelName, shapes: readonly (readonly [BufferSpec['sto
     epilogue: [],
     at: '',
   }
-  return [{ name: 'one', buffers, params: [], inputs: [], outputs: [], steps: [step], arenaBytes: 0 }, step]
+  const params: ParamSpec[] = shapes
+    .filter(([storage]) => storage.kind === 'param')
+    .map(([, shape]) => ({ recipe: tensorRecipe('w', shape), packing: 'gemm', dtype: 'f32', shape }))
+  return [{ name: 'one', buffers, params, inputs: [], outputs: [], steps: [step], arenaBytes: 0 }, step]
 }
 
 const row = { kind: 'input', index: 0 } as const
@@ -47,6 +51,8 @@ describe('stepCost', () => {
       paramBytes: 4 * (7 * 11 + 11),
     })
     expect(programBytes(program, 3)).toEqual({ moved: 3 * 360 + 352, products: 3 * 360 + 352 })
+    expect(stepCost(program, step, () => 'f16').paramBytes).toBe(2 * (7 * 11 + 11))
+    expect(programBytes(program, 3, () => 'f16').moved).toBe(3 * 360 + 176)
   })
 
   it('of a convolution: the taps count, the pixels are those of the output', () => {
