@@ -188,20 +188,21 @@ export class Network {
         throw new EngineError('invalid-argument', `${this.graph.name}: expected at least one row, got none`)
       const { outputs: placed = {}, arrays = 'copied' } = options
       const read = rows.map((row, index) => this.#readRow(row, index, { complete: true, arrays }))
-      const states = await this.#acquire(read, options)
+      const { states, filled } = this.#acquire(read, options)
       try {
         const made = new Map(
           this.outputs
             .filter(({ name }) => !Object.hasOwn(placed, name))
             .map((port) => [port.name, rows.map(() => new Float32Array(portBytes(port) / 4))]),
         )
-        await this.#rowPart.executable.run({
+        const ran = this.#rowPart.executable.run({
           rows: rows.length,
           inputs: this.#values(this.#rowPart, read, states),
           outputs: { ...placed, ...Object.fromEntries(made) },
           signal: options.signal,
           ...timesOf(this.#rowPart, rows.length, options),
         })
+        await allOf([filled, ran])
         return rows.map((_, row) =>
           Object.fromEntries([...made].map(([name, values]) => [name, values[row] ?? new Float32Array(0)])),
         )
@@ -220,7 +221,8 @@ export class Network {
   async prepare(rows: readonly NetworkRow[], options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     return this.#whilePending(async () => {
       const read = rows.map((row, index) => this.#readRow(row, index, { complete: false, arrays: 'copied' }))
-      this.#release(await this.#acquire(read, options))
+      const { states, filled } = this.#acquire(read, options)
+      await filled.finally(() => this.#release(states))
     })
   }
 
@@ -275,23 +277,33 @@ export class Network {
     return { ...joinInputs(place, this.#known, shared, own, complete), state }
   }
 
-  /** States of every part but the last, per part and row, taken into use. */
-  async #acquire(rows: readonly Row[], options: AcquireOptions): Promise<State[][]> {
+  /**
+   * States of every part but the last, per part and row, taken into use. Nobody waits for one part before the next is
+   * sent off: a device runs in the order in which it is asked.
+   */
+  #acquire(rows: readonly Row[], options: AcquireOptions): Acquired {
     const { signal } = options
     const states: State[][] = []
+    const filled: Promise<void>[] = []
+    throwIfAborted(signal)
     try {
       for (const part of this.#parts) {
         if (part === this.#rowPart) break
-        throwIfAborted(signal)
         const able = rows.every((row) => part.dependsOn.every((name) => row.values.has(name)))
         const taken = able ? this.#acquirePart(part, rows, states, options) : []
         states.push(taken)
         // Joined in the tick that took them: nobody can be the last to leave in between.
-        await Promise.all([...new Set(taken.map(({ work }) => work))].map((work) => work.join(signal)))
-        for (const [row, state] of taken.entries()) pinFor(rows[row], part, state)
+        const joined = [...new Set(taken.map(({ work }) => work))].map((work) => work.join(signal))
+        filled.push(
+          Promise.all(joined).then(() => {
+            for (const [row, state] of taken.entries()) pinFor(rows[row], part, state)
+          }),
+        )
       }
-      return states
+      return { states, filled: allOf(filled) }
     } catch (error) {
+      // Nobody will hear how those that were sent off have ended.
+      allOf(filled).catch(() => undefined)
       this.#release(states)
       throw error
     }
@@ -392,6 +404,20 @@ export class Network {
       this.#dtype,
       ...part.dependsOn.map((name) => row.keys.get(name)?.text),
     ].join(' ')
+  }
+}
+
+/** States that a call reads. */
+interface Acquired {
+  readonly states: State[][]
+  /** When all of them are there; pinned where a row's handle keeps them. */
+  readonly filled: Promise<void>
+}
+
+/** Waits until all have settled, then fails as the first of them that failed. */
+async function allOf(promises: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(promises)) {
+    if (outcome.status === 'rejected') throw outcome.reason
   }
 }
 

@@ -343,6 +343,23 @@ describe.each(BACKENDS)('network on %s', (backend) => {
     expect(network.memory().states).toBe(0)
   })
 
+  it('fails as the part that failed, when rows were already sent after it', async () => {
+    const ids = input('ids', 'prompt', { shape: [TOKENS], dtype: 'i32', axes: ['L'] })
+    const latent = input('sample', 'latent', { shape: [TOKENS, WIDTH], dtype: 'f32', axes: ['L', 'D'] })
+    const table = param(literalRecipe(noise(5 * WIDTH, 3), [5, WIDTH]), [5, WIDTH], 'table')
+    const words = ops.silu('act', ops.embedding('words', ids, table))
+    const own = new DeviceWeights(device, emptyCheckpoint)
+    using network = await loadNetwork(device, graph('words', { sample: ops.add('sum', latent, words) }), own)
+    const ask = (...tokens: number[]) =>
+      network.run([{ inputs: { ids: Int32Array.from(tokens), sample: noise(TOKENS * WIDTH, 1) } }])
+    const before = bytes((await ask(0, 1, 2, 3))[0])
+    const [wrong, right] = await Promise.allSettled([ask(0, 1, 5, 2), ask(0, 1, 2, 3)])
+    expect(wrong).toMatchObject({ status: 'rejected', reason: { name: 'EngineError', code: 'invalid-argument' } })
+    expect(right.status === 'fulfilled' && bytes(right.value[0])).toBe(before)
+    expect(network.memory().states).toBe(1)
+    own.dispose()
+  })
+
   it('refuses a bound that is no number', async () => {
     expect(await rejection(load({ stateBytes: Number.NaN }))).toMatchObject({ code: 'invalid-option' })
     expect(await rejection(load({ stateBytes: -1 }))).toMatchObject({ code: 'invalid-option' })
