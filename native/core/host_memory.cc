@@ -54,6 +54,17 @@ HostMemory HostMemory::Zeros(int64_t size_bytes) {
   return memory;
 }
 
+void HostMemory::AskForLargePages() const {
+#ifdef MADV_HUGEPAGE
+  constexpr uintptr_t kLargePage = uintptr_t{1} << 21;
+  const auto begin = reinterpret_cast<uintptr_t>(data());
+  const uintptr_t first = (begin + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t end = (begin + static_cast<uintptr_t>(size_bytes())) / kLargePage * kLargePage;
+  // Advice: where it is refused nothing changes but the time.
+  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#endif
+}
+
 Status NoHostMemory(std::string_view place, int64_t size_bytes) {
   if (Permitted(size_bytes)) {
     return {Code::kOutOfMemory,

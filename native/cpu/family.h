@@ -8,6 +8,7 @@
 #pragma once
 
 #include "native/cpu/gemm/gemm.h"
+#include "native/cpu/gemm/narrow_conv.h"
 #include "native/cpu/gemm/winograd.h"
 #include "native/cpu/ops/attention.h"
 #include "native/cpu/ops/group_norm.h"
@@ -33,6 +34,8 @@ struct KernelTable {
   WinogradTile winograd_tile;
   BlockKernel<WinogradArgs> winograd;
   ScratchBytes<WinogradArgs> winograd_scratch;
+  BlockKernel<NarrowConvArgs> narrow_conv;
+  ScratchBytes<NarrowConvArgs> narrow_conv_scratch;
   BlockKernel<AttentionArgs> attention;
   ScratchBytes<AttentionArgs> attention_scratch;
   BlockKernel<RowsArgs> layer_norm, rms_norm, softmax, elementwise;

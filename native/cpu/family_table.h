@@ -3,6 +3,7 @@
 #pragma once
 
 #include "native/cpu/family.h"
+#include "native/cpu/gemm/narrow_conv_block.h"
 #include "native/cpu/ops/elementwise_kernel.h"
 #include "native/cpu/ops/group_norm_kernel.h"
 #include "native/cpu/ops/layer_norm_kernel.h"
@@ -33,6 +34,8 @@ static inline KernelTable MakeTable(const char* name) {
           kWinogradTile,
           &WinogradTiles,
           &WinogradScratchSize,
+          &NarrowConvBlock,
+          &NarrowConvScratchBytes,
           &Attention,
           &AttentionScratchSize,
           &LayerNormBlock,

@@ -21,6 +21,7 @@ class GrowingMemory {
     if (memory_.data() == nullptr || size_bytes > memory_.size_bytes()) {
       memory_ = HostMemory();
       memory_ = HostMemory(size_bytes);
+      memory_.AskForLargePages();
     }
     return memory_.data();
   }

@@ -2,8 +2,6 @@
 // share.
 #include "native/cpu/pack.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -31,21 +29,6 @@ void RoundPlain(std::span<const float> data, DType dtype, std::byte* out) {
   } else {
     F16FromFloats(data, bits);
   }
-}
-
-// A pack is written whole: in large pages that is one fault for every 2 MiB instead of 512.
-void AskForLargePages(const HostMemory& memory) {
-#ifdef MADV_HUGEPAGE
-  constexpr uintptr_t kLargePage = 1 << 21;
-  const auto begin = reinterpret_cast<uintptr_t>(memory.data());
-  const uintptr_t first = (begin + kLargePage - 1) / kLargePage * kLargePage;
-  const uintptr_t end =
-      (begin + static_cast<uintptr_t>(memory.size_bytes())) / kLargePage * kLargePage;
-  // Advice: where it is refused nothing changes but the time.
-  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
-#else
-  (void)memory;
-#endif
 }
 
 // One parameter being packed, in blocks that are worth a thread's turn: panels, or runs of values.
@@ -163,7 +146,7 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
   const int64_t bytes = (n + unit - 1) / unit * unit * row_bytes;
   HostMemory memory(bytes);
   if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
-  AskForLargePages(memory);
+  memory.AskForLargePages();
   const int64_t units = std::max<int64_t>(kStretchValues / std::max<int64_t>(unit * k, 1), 1);
   const Stretches stretches{kernels, spec, values,       abort,    memory.data(),
                             n,       k,    unit * units, row_bytes};

@@ -55,20 +55,30 @@ export const CHAINS: readonly (readonly Link[])[] = [
   ],
 ]
 
-/** A kernel each, by op, in a shape with edges: more than one vector, no multiple of any. */
-export const LAUNCHES: Readonly<Record<string, OpCase>> = {
-  linear: { operands: [x(7, 19), param(37, 19), param(37)] },
-  conv2d: { operands: [x(5, 4, 6), param(21, 3, 3, 6), param(21)], attrs: { stride: [1, 1], padding: [1, 1, 1, 1] } },
-  attention: { operands: [x(9, 22), x(5, 22), x(5, 22)], attrs: { heads: 2, causal: false, scale: 0.3 } },
-  layer_norm: { operands: [x(6, 35), param(35), param(35)], attrs: { eps: 1e-5 } },
-  group_norm: { operands: [x(3, 5, 18), param(18), param(18)], attrs: { groups: 3, eps: 1e-5 } },
-  rms_norm: { operands: [x(6, 35), param(35)], attrs: { eps: 1e-5 } },
-  softmax: { operands: [x(6, 35)] },
-  embedding: { operands: [{ shape: [5], as: 'ids', below: 9 }, param(9, 23)] },
-  resize_nearest: { operands: [x(3, 4, 19)], attrs: { size: [5, 7] } },
-  resize_bilinear: { operands: [x(3, 4, 19)], attrs: { size: [5, 7], alignCorners: false } },
-  timestep_embedding: {
+/** Kernels in shapes with edges: more than one vector, no multiple of any. */
+export const LAUNCHES: readonly (OpCase & { readonly op: string })[] = [
+  { op: 'linear', operands: [x(7, 19), param(37, 19), param(37)] },
+  {
+    op: 'conv2d',
+    operands: [x(5, 4, 6), param(21, 3, 3, 6), param(21)],
+    attrs: { stride: [1, 1], padding: [1, 1, 1, 1] },
+  },
+  {
+    op: 'conv2d',
+    operands: [x(5, 7, 17), param(3, 3, 3, 17), param(3)],
+    attrs: { stride: [1, 1], padding: [1, 1, 1, 1] },
+  },
+  { op: 'attention', operands: [x(9, 22), x(5, 22), x(5, 22)], attrs: { heads: 2, causal: false, scale: 0.3 } },
+  { op: 'layer_norm', operands: [x(6, 35), param(35), param(35)], attrs: { eps: 1e-5 } },
+  { op: 'group_norm', operands: [x(3, 5, 18), param(18), param(18)], attrs: { groups: 3, eps: 1e-5 } },
+  { op: 'rms_norm', operands: [x(6, 35), param(35)], attrs: { eps: 1e-5 } },
+  { op: 'softmax', operands: [x(6, 35)] },
+  { op: 'embedding', operands: [{ shape: [5], as: 'ids', below: 9 }, param(9, 23)] },
+  { op: 'resize_nearest', operands: [x(3, 4, 19)], attrs: { size: [5, 7] } },
+  { op: 'resize_bilinear', operands: [x(3, 4, 19)], attrs: { size: [5, 7], alignCorners: false } },
+  {
+    op: 'timestep_embedding',
     operands: [{ shape: [1], values: [3, 2, 1] }],
     attrs: { dim: 26, flip: true, shift: 0, scale: 1, maxPeriod: 10000 },
   },
-}
+]

@@ -179,8 +179,9 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
       })
     }
 
-    for (const [op, one] of Object.entries(LAUNCHES)) {
-      test(`${op} with every epilogue`, async () => {
+    for (const one of LAUNCHES) {
+      const { op } = one
+      test(`${op} ${caseName(one)} with every epilogue`, async () => {
         const cases = ALL_CASES.find((each) => each.op === op)
         if (!cases) throw new Error(`no cases of ${op}`)
         for (const chain of CHAINS) {

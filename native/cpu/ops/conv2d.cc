@@ -1,7 +1,8 @@
 // conv2d: channels-last, as the matrix product with kernelH · kernelW stretches of C per output
-// pixel, or as its form says (conv_form.h).
+// pixel, as its form says (conv_form.h), or by lanes of channels where outputs are few.
 #include "native/core/conv_form.h"
 #include "native/cpu/gemm/gemm_step.h"
+#include "native/cpu/gemm/narrow_conv_step.h"
 #include "native/cpu/gemm/winograd_step.h"
 
 namespace irodori::cpu {
@@ -40,8 +41,11 @@ StepPlan PlanProduct(const PlanContext& context, const Step& step) {
 }  // namespace
 
 Result<StepPlan> PlanConv2d(const PlanContext& context, const Step& step) {
-  if (step.attrs[11] == 0) return PlanProduct(context, step);
-  return StepPlan(std::make_unique<WinogradStep>(context, step));
+  if (step.attrs[11] != 0) return StepPlan(std::make_unique<WinogradStep>(context, step));
+  if (NarrowConvStep::Takes(context, step)) {
+    return StepPlan(std::make_unique<NarrowConvStep>(context, step));
+  }
+  return PlanProduct(context, step);
 }
 
 }  // namespace irodori::cpu
