@@ -1,10 +1,8 @@
 /** What a caller may ask of a pipeline, and the complete request it becomes. */
 
-import { randomInt } from 'node:crypto'
 import type { ImageInput } from '../images/readPicture'
 import { findSampler, usesUncond } from '../samplers/registry'
 import { findSchedule, type ScheduleName } from '../samplers/scheduleNames'
-import { checkSeed } from '../tensor/philox'
 import {
   checkNames,
   type GivenOptions,
@@ -17,8 +15,7 @@ import {
 } from '../text/givenOptions'
 import { PROMPT_SYNTAXES, type PromptSyntax } from '../text/promptSyntax'
 import { checkStyle, type Styles } from '../text/styles'
-import { MAX_PROMPT_CHARACTERS } from '../text/tokenizer'
-import type { PromptPair, TextOptions } from './conditioning'
+import type { TextOptions } from './conditioning'
 import type { PipelineDefaults } from './defaults'
 import type { Rng } from './latents'
 import {
@@ -32,6 +29,7 @@ import {
   readHires,
   readInit,
 } from './pictureOptions'
+import { type PictureRequest, readPictures } from './pictureRequests'
 import { checkSize, type PixelSize, type SizeRules } from './sizes'
 import { readTiling, type TilingOptions, type TilingRequest } from './tiling'
 
@@ -109,11 +107,6 @@ export interface GenerateOptions {
 export interface StreamOptions extends GenerateOptions {
   /** Small pictures of what is to come, every so many steps. @defaultValue none */
   readonly preview?: { readonly every?: number }
-}
-
-/** One picture of a request. */
-export interface PictureRequest extends PromptPair {
-  readonly seed: bigint
 }
 
 /** A request with nothing left open. */
@@ -202,7 +195,6 @@ const GENERATE_NAMES = [
 
 const MAX_STEPS = 1000
 const MAX_GUIDANCE = 50
-const MAX_COUNT = 256
 const MAX_UPSCALE = 16
 
 /**
@@ -263,69 +255,12 @@ function rejectPictureOptions(given: GivenOptions): void {
   }
 }
 
-/** Pictures in the order of results: all of the first prompt, then all of the second. */
-function readPictures(given: GivenOptions, unguided: boolean): PictureRequest[] {
-  const prompts = readPrompts(given)
-  const count = integerOption(given, 'count', 1, MAX_COUNT) ?? 1
-  if (prompts.length * count > MAX_COUNT) {
-    throw invalidOption('count', `at most ${MAX_COUNT} pictures in all`, `${prompts.length} prompts times ${count}`)
-  }
-  const negatives = readNegativePrompts(given, unguided, prompts.length)
-  const seeds = readSeeds(given, prompts.length, count)
-  return prompts.flatMap((prompt, i) =>
-    Array.from({ length: count }, (_, j) => ({
-      prompt,
-      negativePrompt: negatives[i],
-      seed: seeds[i * count + j] ?? 0n,
-    })),
-  )
-}
-
-function readPrompts({ prompt }: GivenOptions): readonly string[] {
-  if (Array.isArray(prompt) && prompt.length === 0)
-    throw invalidOption('prompt', 'at least one prompt', 'an empty list')
-  if (!Array.isArray(prompt)) return [readPrompt('prompt', prompt)]
-  return prompt.map((one: unknown, i) => readPrompt(`prompt[${i}]`, one))
-}
-
-function readPrompt(option: string, prompt: unknown): string {
-  if (prompt !== undefined && typeof prompt !== 'string') throw invalidOption(option, 'a string', prompt)
-  if (prompt === undefined || prompt.trim() === '') {
-    throw invalidOption(option, 'words that say what to draw', prompt ?? 'none')
-  }
-  checkLength(option, prompt)
-  return prompt
-}
-
 function readStyle(given: GivenOptions, styles: Styles | undefined): string | undefined {
   const style = stringOption(given, 'style')
   if (style === undefined) return undefined
   if (styles === undefined) throw invalidOption('style', 'nothing (the model has no styles by name)', style)
   checkStyle(styles, style)
   return style
-}
-
-function readNegativePrompts(given: GivenOptions, unguided: boolean, prompts: number): readonly (string | undefined)[] {
-  const { negativePrompt } = given
-  if (negativePrompt === undefined) return []
-  if (unguided) {
-    throw invalidOption('negativePrompt', 'none with guidance 1, which never looks at it', negativePrompt)
-  }
-  const list: readonly unknown[] = Array.isArray(negativePrompt) ? negativePrompt : Array(prompts).fill(negativePrompt)
-  if (list.length !== prompts) {
-    throw invalidOption('negativePrompt', `one, or one for each of ${prompts} prompts`, `${list.length} of them`)
-  }
-  return list.map((one, i) => {
-    const option = Array.isArray(negativePrompt) ? `negativePrompt[${i}]` : 'negativePrompt'
-    if (typeof one !== 'string') throw invalidOption(option, 'a string', one)
-    checkLength(option, one)
-    return one
-  })
-}
-
-function checkLength(option: string, prompt: string): void {
-  if (prompt.length <= MAX_PROMPT_CHARACTERS) return
-  throw invalidOption(option, `at most ${MAX_PROMPT_CHARACTERS} characters`, `${prompt.length} characters`)
 }
 
 const MAX_CLIP_SKIP = 30
@@ -367,27 +302,6 @@ function readSamplerOptions({ samplerOptions }: GivenOptions): Readonly<Record<s
     return { ...samplerOptions }
   }
   throw invalidOption('samplerOptions', 'an object of options', samplerOptions)
-}
-
-/** A seed for requests without one: any number of pictures can count up from it and stay below 2^32. */
-export function randomSeed(): number {
-  return randomInt(2 ** 32 - MAX_COUNT)
-}
-
-/** Seeds of all pictures; each must be a seed of the kind that was given. */
-function readSeeds({ seed = randomSeed() }: GivenOptions, prompts: number, count: number): bigint[] {
-  if (!Array.isArray(seed)) return countUp('seed', seed, prompts * count)
-  if (seed.length !== prompts) {
-    throw invalidOption('seed', `one, or one for each of ${prompts} prompts`, `${seed.length} of them`)
-  }
-  return seed.flatMap((one: unknown, i) => countUp(`seed[${i}]`, one, count))
-}
-
-function countUp(option: string, seed: unknown, count: number): bigint[] {
-  if (typeof seed !== 'number' && typeof seed !== 'bigint') throw invalidOption(option, 'a whole number', seed)
-  const first = checkSeed(seed)
-  checkSeed(typeof seed === 'bigint' ? seed + BigInt(count - 1) : seed + (count - 1))
-  return Array.from({ length: count }, (_, i) => first + BigInt(i))
 }
 
 function readUpscale(given: GivenOptions, { multiple, upscale }: SizeRules): number {
