@@ -50,9 +50,12 @@ IRODORI_INLINE F Abs(F x) { return (F)((I)x & 0x7fffffff); }
 IRODORI_INLINE F CopySign(F magnitude, F sign) {
   return (F)(((I)magnitude & 0x7fffffff) | ((I)sign & (I)((U)(I{}) + 0x80000000u)));
 }
+// The second where one is a NaN: in this form one instruction.
+IRODORI_INLINE F Smaller(F a, F b) { return a < b ? a : b; }
+IRODORI_INLINE F Larger(F a, F b) { return a > b ? a : b; }
 // Keep a NaN in the first argument.
-IRODORI_INLINE F AtMost(F x, F bound) { return x > bound ? bound : x; }
-IRODORI_INLINE F AtLeast(F x, F bound) { return x < bound ? bound : x; }
+IRODORI_INLINE F AtMost(F x, F bound) { return Smaller(bound, x); }
+IRODORI_INLINE F AtLeast(F x, F bound) { return Larger(bound, x); }
 
 // a b + c, rounded once where the family has FMA; in `portable` rounded twice.
 IRODORI_INLINE F Fma(F a, F b, F c) {
@@ -189,5 +192,42 @@ IRODORI_INLINE void StoreFirst(T* p, F v, int64_t count) {
   Store(lanes, v);
   __builtin_memcpy(p, lanes, static_cast<size_t>(count) * sizeof(T));
 }
+// With masks where there are: a call of memcpy takes as long as sixty lanes.
+#if defined(__AVX512BW__) && defined(__AVX512VL__) && IRODORI_LANES == 16
+IRODORI_INLINE __mmask16 FirstLanes(int64_t count) {
+  return static_cast<__mmask16>((1u << count) - 1);
+}
+IRODORI_INLINE H LoadFirstBits(const void* p, int64_t count) {
+  return (H)_mm256_maskz_loadu_epi16(FirstLanes(count), p);
+}
+IRODORI_INLINE F LoadFirst(const float* p, int64_t count) {
+  return (F)_mm512_maskz_loadu_ps(FirstLanes(count), p);
+}
+IRODORI_INLINE F LoadFirst(const Bf16* p, int64_t count) {
+  return WidenBf16(LoadFirstBits(p, count));
+}
+IRODORI_INLINE F LoadFirst(const F16* p, int64_t count) {
+  return WidenF16(LoadFirstBits(p, count));
+}
+IRODORI_INLINE void StoreFirst(float* p, F v, int64_t count) {
+  _mm512_mask_storeu_ps(p, FirstLanes(count), (__m512)v);
+}
+IRODORI_INLINE void StoreFirst(Bf16* p, F v, int64_t count) {
+  _mm256_mask_storeu_epi16(p, FirstLanes(count), (__m256i)NarrowBf16(v));
+}
+IRODORI_INLINE void StoreFirst(F16* p, F v, int64_t count) {
+  _mm256_mask_storeu_epi16(p, FirstLanes(count), (__m256i)NarrowF16(v));
+}
+#elif defined(__AVX2__) && IRODORI_LANES == 8
+IRODORI_INLINE __m256i FirstLanes(int64_t count) {
+  return (__m256i)(I{0, 1, 2, 3, 4, 5, 6, 7} < I{} + static_cast<int32_t>(count));
+}
+IRODORI_INLINE F LoadFirst(const float* p, int64_t count) {
+  return (F)_mm256_maskload_ps(p, FirstLanes(count));
+}
+IRODORI_INLINE void StoreFirst(float* p, F v, int64_t count) {
+  _mm256_maskstore_ps(p, FirstLanes(count), (__m256)v);
+}
+#endif
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

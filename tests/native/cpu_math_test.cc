@@ -99,6 +99,71 @@ TEST(CpuMathFunctions) {
       3, 1e-7);
 }
 
+// Attention of one query of 1 over the keys 0 and -x with values 0 and 1, one head for every x:
+// e^-x / (1 + e^-x), through Exp2.
+std::vector<float> SoftmaxOfTwo(const std::string& family, const std::vector<float>& x) {
+  ProgramWriter w;
+  const auto heads = static_cast<int64_t>(x.size());
+  const auto q = static_cast<int32_t>(w.Input("q", DType::kF32, {1, heads}));
+  const auto k = static_cast<int32_t>(w.Input("k", DType::kF32, {2, heads}));
+  const auto v = static_cast<int32_t>(w.Input("v", DType::kF32, {2, heads}));
+  w.AddStep(Kernel::kAttention, {q, k, v, -1}, w.Output("y", DType::kF32, {1, heads}),
+            {static_cast<double>(heads), 0, 1, 64});
+  Result<std::unique_ptr<Device>> device = OpenCpuDevice({family, 1});
+  CHECK_OK(device.status());
+  Result<Program> program = DecodeProgram(Encode(w.program));
+  CHECK_OK(program.status());
+  const auto executable =
+      std::move(
+          device.value()->Bind(std::make_shared<const Program>(std::move(program).value()), {}))
+          .value();
+  const auto lane = std::move(device.value()->OpenLane()).value();
+  std::vector<float> ones(x.size(), 1.0f), keys(2 * x.size()), values(2 * x.size()),
+      y(x.size(), NAN);
+  for (size_t i = 0; i < x.size(); ++i) {
+    keys[x.size() + i] = -x[i];
+    values[x.size() + i] = 1.0f;
+  }
+  const auto bind = [](std::vector<float>& memory) {
+    return RowBinding{reinterpret_cast<std::byte*>(memory.data()), nullptr, 0,
+                      static_cast<int64_t>(memory.size() * 4)};
+  };
+  const RowBinding inputs[] = {bind(ones), bind(keys), bind(values)};
+  const RowBinding output = bind(y);
+  CHECK_OK(device.value()->Run(*lane, *executable, {1, inputs, {&output, 1}, nullptr}));
+  return y;
+}
+
+// Exp2 itself 2 ulp, the score x log2(e) half a ulp of its own, and three roundings behind.
+TEST(CpuMathExp2) {
+  std::vector<float> x;
+  for (float value = 0; value < 87; value += 0.0437f) x.push_back(value);
+  for (const std::string& family : RunningFamilies()) {
+    const std::vector<float> y = SoftmaxOfTwo(family, x);
+    double worst = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double p = std::exp(-static_cast<double>(x[i]));
+      const double want = p / (1 + p);
+      const double ulp = std::exp2(std::floor(std::log2(want)) - 23);
+      const double error = std::fabs(static_cast<double>(y[i]) - want) / ulp;
+      const double limit = 4 + static_cast<double>(x[i]);
+      if (!(error <= limit)) {
+        Fail(__FILE__, __LINE__,
+             Message(family, " softmax of two at ", static_cast<double>(x[i]), ": error ", error,
+                     " ulp, limit ", limit));
+      }
+      worst = std::max(worst, error / limit);
+    }
+    std::printf("%s exp2: largest error %.2f of its limit\n", family.c_str(), worst);
+    const std::vector<float> edges =
+        SoftmaxOfTwo(family, {0.0f, -0.0f, 88.0f, 1e30f, INFINITY, NAN, -1e30f});
+    CHECK(edges[0] == 0.5f && edges[1] == 0.5f);
+    CHECK(edges[2] == 0 && edges[3] == 0 && edges[4] == 0);
+    CHECK(std::isnan(edges[5]));
+    CHECK(edges[6] == 1);
+  }
+}
+
 TEST(CpuMathKeepsNan) {
   for (const std::string& family : RunningFamilies()) {
     for (int op = static_cast<int>(Epilogue::kSilu); op <= static_cast<int>(Epilogue::kExp); ++op) {

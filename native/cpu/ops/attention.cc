@@ -1,15 +1,53 @@
 // attention: lengths of the rows are read and checked first, then (row, head, block of queries) go
 // to the threads.
 #include <algorithm>
+#include <numbers>
 
 #include "native/cpu/planned_step.h"
 
 namespace irodori::cpu {
 namespace {
 
-// Queries per job, at most: scores of a key block and the outputs stay in L1 and L2, and packing
-// them is amortised over all keys. Part of no reduction.
-constexpr int64_t kQueryBlock = 64;
+// A job takes several heads when their keys and values stay in L2, so that the rows of queries and
+// results, which hold all heads, are fetched once and not once a head. It takes as many queries as
+// then stay in L2: keys and values come from beyond it once per job. All in floats; a block of
+// queries is a multiple of every family's strip. Threads want jobs enough to share them evenly.
+// Part of no reduction.
+constexpr int64_t kHeadFloats = 65536;
+constexpr int64_t kQueryFloats = 65536;
+constexpr int64_t kMaxQueries = 512, kMinQueries = 64;
+constexpr int64_t kJobsPerThread = 8;
+constexpr int64_t kCopyQueries = 64;
+// Keys that one thread gathers at a time.
+constexpr int64_t kGatheredKeys = 64;
+
+int64_t BlocksOf(int64_t count, int64_t block) { return (count + block - 1) / block; }
+
+void PlanJobs(int threads, AttentionArgs& args) {
+  const int64_t wanted = threads > 1 ? kJobsPerThread * threads : 1;
+  args.query_block = kMaxQueries;
+  args.head_block = std::clamp<int64_t>(
+      kHeadFloats / std::max<int64_t>(2 * args.keys * args.head_dim, 1), 1, args.heads);
+  const auto count = [&] {
+    args.query_blocks = BlocksOf(args.queries, args.query_block);
+    args.head_blocks = BlocksOf(args.heads, args.head_block);
+    return args.batch * args.query_blocks * args.head_blocks;
+  };
+  while (args.query_block > kMinQueries &&
+         (args.query_block * args.head_block * args.head_dim > kQueryFloats || count() < wanted)) {
+    args.query_block /= 2;
+  }
+  while (args.head_block > 1 && count() < wanted) args.head_block = (args.head_block + 1) / 2;
+  args.query_block = std::min(args.query_block, std::max<int64_t>(args.queries, 1));
+  count();
+}
+
+// Floats between rows of a gathered head: whole vectors of every family, and an odd number of cache
+// lines where a power of two would put rows into few sets of L1.
+int64_t GatheredPitch(int64_t dim) {
+  const int64_t whole = (dim + 15) / 16 * 16;
+  return whole % 128 == 0 ? whole + 16 : whole;
+}
 
 class AttentionStep final : public PlannedStep {
  public:
@@ -34,7 +72,12 @@ class AttentionStep final : public PlannedStep {
       args.kv_lengths = lengths.data();
     }
     args.finish = finish_.Resolve(run);
-    const int64_t blocks = args.batch * args.heads * args.query_blocks;
+    PlanJobs(run.threads(), args);
+    // Heads that more than one job reads are gathered before, others by their jobs where several
+    // strips of queries read them.
+    if (args.query_blocks > 1) IRODORI_RETURN_IF_ERROR(Gather(run, args));
+    args.copy_heads = args.query_blocks == 1 && args.queries >= kCopyQueries;
+    const int64_t blocks = args.batch * args.head_blocks * args.query_blocks;
     const int64_t work = args.batch * args.heads * args.queries *
                          (2 * args.keys * (args.head_dim + 8) + finish_.work() * args.head_dim);
     const KernelTable& kernels = run.kernels();
@@ -42,13 +85,52 @@ class AttentionStep final : public PlannedStep {
   }
 
  private:
+  // Whole rows are read in order: a head alone would have the processor fetch its neighbours too,
+  // once for every head and block of queries.
+  Status Gather(Run& run, AttentionArgs& args) const {
+    const int64_t pitch = GatheredPitch(args.head_dim);
+    const int64_t head_step = args.keys * pitch;
+    const int64_t row_floats = args.heads * head_step;
+    const Result<std::byte*> memory = run.Shared(2 * args.batch * row_floats * 4);
+    IRODORI_RETURN_IF_ERROR(memory.status());
+    auto* const floats = reinterpret_cast<float*>(memory.value());
+    const AttentionOperand from[2] = {args.k, args.v};
+    const int64_t key_blocks = BlocksOf(args.keys, kGatheredKeys);
+    const auto load_run = run.kernels().load_run;
+    const auto gather = [&](int64_t block, std::byte*) {
+      const int64_t first = block % key_blocks * kGatheredKeys;
+      const int64_t row = block / key_blocks / 2;
+      const int64_t which = block / key_blocks % 2;
+      const AttentionOperand& source = from[which];
+      float* const out = floats + (which * args.batch + row) * row_floats;
+      const int64_t length = args.kv_lengths != nullptr ? args.kv_lengths[row] : args.keys;
+      const int64_t end = std::min(length, first + kGatheredKeys);
+      for (int64_t key = first; key < end; ++key) {
+        for (int64_t head = 0; head < args.heads; ++head) {
+          load_run(out + head * head_step + key * pitch, RowAt(source.rows, row), source.dtype,
+                   key * source.pitch + head * source.head_step, args.head_dim);
+        }
+      }
+    };
+    IRODORI_RETURN_IF_ERROR(run.ForBlocks(2 * args.batch * key_blocks,
+                                          2 * args.batch * args.keys * args.heads * args.head_dim,
+                                          0, gather));
+    for (int64_t which = 0; which < 2; ++which) {
+      auto* const base = reinterpret_cast<std::byte*>(floats + which * args.batch * row_floats);
+      (which == 0 ? args.k : args.v) = {{base, row_floats * 4}, DType::kF32, pitch, head_step};
+    }
+    return Status::Ok();
+  }
+
   AttentionArgs args_;
   std::vector<int32_t> operands_;
   std::string at_;
   FinishPlan finish_;
 };
 
-AttentionOperand OperandOf(const BufferSpec& buffer) { return {{}, buffer.dtype, buffer.pitch}; }
+AttentionOperand OperandOf(const BufferSpec& buffer, int64_t heads) {
+  return {{}, buffer.dtype, buffer.pitch, buffer.columns() / heads};
+}
 
 }  // namespace
 
@@ -56,18 +138,16 @@ Result<StepPlan> PlanAttention(const PlanContext& context, const Step& step) {
   const BufferSpec& q = context.buffer(step.operands[0]);
   const BufferSpec& k = context.buffer(step.operands[1]);
   AttentionArgs args;
-  args.q = OperandOf(q);
-  args.k = OperandOf(k);
-  args.v = OperandOf(context.buffer(step.operands[2]));
   args.heads = static_cast<int64_t>(step.attrs[0]);
+  args.q = OperandOf(q, args.heads);
+  args.k = OperandOf(k, args.heads);
+  args.v = OperandOf(context.buffer(step.operands[2]), args.heads);
   args.head_dim = q.columns() / args.heads;
   args.queries = q.vectors();
   args.keys = k.vectors();
   args.causal = step.attrs[1] == 1;
-  args.scale = static_cast<float>(step.attrs[2]);
+  args.scale = static_cast<float>(step.attrs[2] * std::numbers::log2e);
   args.key_block = static_cast<int64_t>(step.attrs[3]);
-  args.query_block = std::min(kQueryBlock, std::max<int64_t>(args.queries, 1));
-  args.query_blocks = (args.queries + args.query_block - 1) / args.query_block;
   return StepPlan(std::make_unique<AttentionStep>(context, step, args));
 }
 
