@@ -1,6 +1,6 @@
-// Attention at the shapes of the networks: milliseconds, and the share of the FMA peak that the same
-// threads reached in the same seconds. Only the 4 L S K operations of the two products count, so
-// the softmax between them shows as a distance from 100 %.
+// Attention at the shapes of the networks: milliseconds, and the share of the FMA peak that the
+// same threads reached in the same seconds. Only the 4 L S K operations of the two products count,
+// so the softmax between them shows as a distance from 100 %.
 //
 // Usage: irodori_attention_bench [family] [threads] [rounds] [dtype] [words of names to run...].
 // Prints medians of the rounds; peak and attention take turns.
@@ -33,14 +33,14 @@ struct AttentionShape {
 };
 
 constexpr AttentionShape kShapes[] = {
-    {"sd15-self", 8, 4096, 4096, 40},      {"sd15-self-joined", 8, 4096, 4096, 40, true},
-    {"sd15-self", 8, 1024, 1024, 80},      {"sd15-self", 8, 256, 256, 160},
-    {"sd15-self", 8, 64, 64, 160},         {"sd15-cross", 8, 4096, 77, 40},
-    {"sd15-cross", 8, 1024, 77, 80},       {"sd15-cross", 8, 256, 77, 160},
-    {"sdxl-self", 10, 4096, 4096, 64},     {"sdxl-cross", 10, 4096, 77, 64},
-    {"dit-xl-self", 16, 256, 256, 72},     {"pixart-cross", 16, 1024, 120, 72},
-    {"dit-self", 6, 64, 64, 64, true},     {"flux-self", 2, 1024, 1024, 128},
-    {"vae-self", 1, 4096, 4096, 512},      {"bundled-self", 8, 16, 16, 32, true},
+    {"sd15-self", 8, 4096, 4096, 40},  {"sd15-self-joined", 8, 4096, 4096, 40, true},
+    {"sd15-self", 8, 1024, 1024, 80},  {"sd15-self", 8, 256, 256, 160},
+    {"sd15-self", 8, 64, 64, 160},     {"sd15-cross", 8, 4096, 77, 40},
+    {"sd15-cross", 8, 1024, 77, 80},   {"sd15-cross", 8, 256, 77, 160},
+    {"sdxl-self", 10, 4096, 4096, 64}, {"sdxl-cross", 10, 4096, 77, 64},
+    {"dit-xl-self", 16, 256, 256, 72}, {"pixart-cross", 16, 1024, 120, 72},
+    {"dit-self", 6, 64, 64, 64, true}, {"flux-self", 2, 1024, 1024, 128},
+    {"vae-self", 1, 4096, 4096, 512},  {"bundled-self", 8, 16, 16, 32, true},
     {"bundled-cross", 8, 16, 8, 32},
 };
 
@@ -55,8 +55,7 @@ class Contender {
       const uint32_t all = w.Input("qkv", dtype, {shape.keys, 3 * width});
       for (int64_t i = 0; i < 3; ++i) {
         const auto offset = static_cast<uint64_t>(i * width * DTypeBytes(dtype));
-        operands[i] =
-            static_cast<int32_t>(w.View(all, {shape.keys, width}, 3 * width, offset));
+        operands[i] = static_cast<int32_t>(w.View(all, {shape.keys, width}, 3 * width, offset));
       }
     } else {
       for (int64_t i = 0; i < 3; ++i) {
@@ -64,9 +63,9 @@ class Contender {
         operands[i] = static_cast<int32_t>(w.Input(Message("input", i), dtype, {tokens, width}));
       }
     }
-    w.AddStep(Kernel::kAttention, {operands[0], operands[1], operands[2], -1}, w.Output("y", dtype, {shape.queries, width}),
-              {static_cast<double>(shape.heads), 0,
-               1 / std::sqrt(static_cast<double>(shape.dim)),
+    w.AddStep(Kernel::kAttention, {operands[0], operands[1], operands[2], -1},
+              w.Output("y", dtype, {shape.queries, width}),
+              {static_cast<double>(shape.heads), 0, 1 / std::sqrt(static_cast<double>(shape.dim)),
                static_cast<double>(device.info().attention_key_block)});
     const Result<Program> decoded = DecodeProgram(Encode(w.program));
     if (!decoded.ok()) std::printf("%s\n", decoded.status().message().c_str()), std::abort();
@@ -101,7 +100,9 @@ class Contender {
     const std::span<const RowBinding> all(bindings_);
     const double start = Seconds();
     for (int64_t i = 0; i < calls; ++i) {
-      if (!device_.Run(*lane_, *executable_, {1, all.first(all.size() - 1), all.last(1), nullptr, {}}).ok())
+      if (!device_
+               .Run(*lane_, *executable_, {1, all.first(all.size() - 1), all.last(1), nullptr, {}})
+               .ok())
         std::abort();
     }
     return (Seconds() - start) / static_cast<double>(calls);
@@ -126,8 +127,8 @@ void RunShape(Device& device, const AttentionShape& shape, DType dtype, int roun
   Contender contender(device, shape, dtype);
   const double flops =
       4.0 * static_cast<double>(shape.heads * shape.queries * shape.keys * shape.dim);
-  const std::string arithmetic = device.info().arithmetic == "amx" ? "avx512"
-                                                                   : device.info().arithmetic;
+  const std::string arithmetic =
+      device.info().arithmetic == "amx" ? "avx512" : device.info().arithmetic;
   const std::string name_of_peak = "fma_" + arithmetic;
   const double first = std::max(contender.Run(1), 1e-6);
   const auto calls = static_cast<int64_t>(std::clamp(0.02 / first, 1.0, 1000.0));
@@ -140,8 +141,8 @@ void RunShape(Device& device, const AttentionShape& shape, DType dtype, int roun
     times.push_back(contender.Run(calls));
     shares.push_back(flops / times.back() / peak);
   }
-  const std::string name = Message(shape.where, " ", shape.heads, "x", shape.queries, "x",
-                                   shape.keys, ", ", shape.dim);
+  const std::string name =
+      Message(shape.where, " ", shape.heads, "x", shape.queries, "x", shape.keys, ", ", shape.dim);
   std::printf("%-36s %9.3f ms %7.1f GFLOP/s %5.1f %% of peak, best %5.1f %%\n", name.c_str(),
               Median(times) * 1e3, flops / Median(times) * 1e-9, Median(shares) * 100,
               *std::max_element(shares.begin(), shares.end()) * 100);
@@ -159,9 +160,7 @@ int main(int count, char** arguments) {
   if (!device.ok()) return std::printf("%s\n", device.status().message().c_str()), 1;
   const int rounds = count > 3 ? std::atoi(arguments[3]) : 9;
   const std::string type = count > 4 ? arguments[4] : "f32";
-  const DType dtype = type == "bf16"  ? DType::kBF16
-                      : type == "f16" ? DType::kF16
-                                      : DType::kF32;
+  const DType dtype = type == "bf16" ? DType::kBF16 : type == "f16" ? DType::kF16 : DType::kF32;
   const DeviceInfo& info = device.value()->info();
   std::printf("%s, %s, %d threads, %s\n", info.name.c_str(), info.arithmetic.c_str(), info.threads,
               type.c_str());
