@@ -272,6 +272,8 @@ TEST(CpuAttention) {
     cases.push_back(Attention(70, 65, 1, 160, false, dtype));
     cases.push_back(Attention(9, 67, 1, 512, false, dtype));
     cases.push_back(Attention(13, 29, 2, 7, false, dtype));
+    // More than one job a head on any number of threads, several heads in one.
+    cases.push_back(Attention(600, 40, 3, 40, false, dtype));
     for (const DType length : {DType::kI32, DType::kI64}) {
       StepCase bounded = Attention(33, 150, 2, 24, length == DType::kI64, dtype);
       if (length == DType::kI64) bounded = Attention(150, 150, 2, 24, true, dtype);
