@@ -55,6 +55,7 @@ struct GemmArgs {
   int64_t row_block = 0, row_blocks = 0;        // rows of [batch · rows]
   int64_t column_block = 0, column_blocks = 0;  // outputs, a multiple of lanes
   int64_t depth = 0;                            // terms of k per pass over a block, even
+  int64_t threads = 1;  // that share the blocks: a thread's next one is about so many on
 
   Finish finish;
 };
@@ -67,6 +68,7 @@ struct GemmTile {
   int64_t row_block;     // rows of a block, at most
   int64_t column_block;  // outputs of a block, at most
   int64_t depth;         // terms per pass, at most
+  int64_t speed = 512;   // multiply-adds per cycle
 };
 
 // Terms of k in a panel.

@@ -15,7 +15,7 @@ namespace irodori::cpu::avx512 {
 
 // bf16 panels are filled up to the 32 terms of an AMX tile: `amx` shares them.
 extern const GemmTile kGemmTile;
-const GemmTile kGemmTile = {kLanes, 32, 12, 144, 256, 256};
+const GemmTile kGemmTile = {kLanes, 32, 12, 96, 320, 384, 32};
 
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
   GemmBlock(args, block, scratch);

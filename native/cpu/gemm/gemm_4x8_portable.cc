@@ -9,7 +9,7 @@
 namespace irodori::cpu::portable {
 
 extern const GemmTile kGemmTile;
-const GemmTile kGemmTile = {kLanes, 2, kTileRows, 64, 128, 256};
+const GemmTile kGemmTile = {kLanes, 2, kTileRows, 64, 128, 256, 4};
 
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
   GemmBlock(args, block, scratch);

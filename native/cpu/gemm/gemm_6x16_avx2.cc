@@ -9,7 +9,7 @@
 namespace irodori::cpu::avx2 {
 
 extern const GemmTile kGemmTile;
-const GemmTile kGemmTile = {kLanes, 2, kTileRows, 96, 192, 320};
+const GemmTile kGemmTile = {kLanes, 2, kTileRows, 96, 192, 320, 16};
 
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
   GemmBlock(args, block, scratch);

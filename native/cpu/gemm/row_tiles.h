@@ -1,10 +1,12 @@
-// How rows are cut into register tiles, and a group of tiles run over panels, for one kernel
-// family.
+// How rows are cut into register tiles, and how many panels a tile takes, for one kernel family.
 #pragma once
 
-#include "native/cpu/gemm/register_tile.h"
+#include "native/cpu/simd.h"
 
 namespace irodori::cpu::IRODORI_FAMILY {
+
+inline constexpr int kTileRows = IRODORI_TILE_ROWS;
+inline constexpr int kRegisters = kLanes == 16 ? 32 : 16;
 
 // The first `tall` tiles have `height` rows, the others one less.
 struct RowTiles {
@@ -21,43 +23,21 @@ IRODORI_INLINE int64_t HeightOf(const RowTiles& split, int64_t tile) {
   return tile < split.tall ? split.height : split.height - 1;
 }
 
-// Tiles of rows with their stretches (`count` each, tile after tile) and where their results go.
-struct TileGroup {
-  RowTiles split;
-  const Stretch* stretches;
-  int64_t count;
-  float* c;
-  int64_t c_pitch;
-};
+// Panels a tile of MR rows takes at once: as many as leave room for their own vectors and one
+// broadcast, so that there are enough independent chains to cover the latency of FMA (two pipes of
+// 4 or 5 cycles).
+constexpr int VectorsFor(int rows) {
+  if (rows == 1) return 8;
+  for (int vectors = 8; vectors > 1; --vectors) {
+    if (rows * vectors + vectors + 1 <= kRegisters) return vectors;
+  }
+  return 1;
+}
 
 // Panels to take at once when `left` remain.
 IRODORI_INLINE int64_t GroupWidth(const RowTiles& split, int64_t left) {
   const int64_t wide = VectorsFor(static_cast<int>(split.height));
   return left >= wide ? wide : left >= 2 ? 2 : 1;
-}
-
-// All tiles over `width` panels (from GroupWidth), results from panel `first` on.
-template <typename W>
-static inline void TilesOfPanels(const TileGroup& group, TileArgs tile, int64_t first,
-                                 int64_t width) {
-  const TileTable<W>& table = kTiles<W>;
-  const RowTiles& split = group.split;
-  const bool wide = width == VectorsFor(static_cast<int>(split.height));
-  const TileKernel tall = (wide ? table.wide : width == 2 ? table.two : table.one)[split.height];
-  const TileKernel low = (wide         ? table.wide_next
-                          : width == 2 ? table.two
-                                       : table.one)[split.height - 1];
-  float* c = group.c + first * kLanes;
-  for (int64_t t = 0; t < split.tiles; ++t) {
-    tile.stretches = group.stretches + t * group.count;
-    tile.c = c;
-    if (t < split.tall) {
-      tall(tile);
-    } else {
-      low(tile);
-    }
-    c += HeightOf(split, t) * group.c_pitch;
-  }
 }
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

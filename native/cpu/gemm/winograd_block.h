@@ -32,17 +32,16 @@ static inline void FindTiles(const WinogradArgs& args, int64_t first, int64_t co
 // Panels of a group, at most: as many as the tallest register tiles take.
 inline constexpr int64_t kWinogradPanels = VectorsFor(kTileRows);
 
-// Byte offsets of the parts of a thread's scratch: products, inputs, weights, pixel runs, places,
-// stretches. Planes lie a vector further apart than they are large, so that the lines of one tile
+// Byte offsets of the parts of a thread's scratch: products, inputs, weights, pixel runs, places.
+// Planes lie a vector further apart than they are large, so that the lines of one tile
 // do not all fall into one set of the first cache.
 struct WinogradScratch {
   int64_t plane_v, plane_u, plane_p;  // elements from plane to plane
   int64_t pitch_v, pitch_p;           // from tile to tile
-  int64_t inputs, weights, runs, places, stretches, bytes;
+  int64_t inputs, weights, runs, places, bytes;
 };
 IRODORI_INLINE WinogradScratch LayOutWinograd(const WinogradArgs& args) {
   const int64_t planes = (args.tile + args.taps - 1) * (args.tile + args.taps - 1);
-  const int64_t row_tiles = (args.tile_block + kTileRows - 1) / kTileRows;
   WinogradScratch scratch;
   scratch.pitch_v = RoundUp(args.depth, kLanes);
   scratch.pitch_p = RoundUp(args.column_block, kLanes);
@@ -53,9 +52,7 @@ IRODORI_INLINE WinogradScratch LayOutWinograd(const WinogradArgs& args) {
   scratch.weights = scratch.inputs + RoundUp(planes * scratch.plane_v * 4, 64);
   scratch.runs = scratch.weights + RoundUp(planes * scratch.plane_u * 4, 64);
   scratch.places = scratch.runs + RoundUp(args.tile * args.tile * scratch.pitch_p * 4, 64);
-  scratch.stretches =
-      scratch.places + RoundUp(args.tile_block * static_cast<int64_t>(sizeof(TilePlace)), 64);
-  scratch.bytes = scratch.stretches + row_tiles * static_cast<int64_t>(sizeof(Stretch));
+  scratch.bytes = scratch.places + args.tile_block * static_cast<int64_t>(sizeof(TilePlace));
   return scratch;
 }
 
@@ -188,33 +185,22 @@ static inline void MultiplyPlanes(const WinogradArgs& args, const WinogradScratc
   const float* inputs = reinterpret_cast<const float*>(scratch + layout.inputs);
   float* weights = reinterpret_cast<float*>(scratch + layout.weights);
   float* products = reinterpret_cast<float*>(scratch);
-  Stretch* stretches = reinterpret_cast<Stretch*>(scratch + layout.stretches);
   const W* panels = reinterpret_cast<const W*>(args.weights) + n0 * args.weight_depth;
   const int64_t count = (n1 - n0 + kLanes - 1) / kLanes;
-  const RowTiles split = SplitRows(tiles);
-  TileArgs tile;
-  tile.count = 1;
-  tile.panel_stride = (c1 - c0) * kLanes;
-  tile.c_pitch = layout.pitch_p;
-  tile.resume = c0 > 0;
+  const int64_t stride = (c1 - c0) * kLanes;
+  PitchedRows rows{SplitRows(tiles), nullptr,        layout.pitch_v, c1 - c0,
+                   nullptr,          layout.pitch_p, c0 > 0};
   int64_t width = 0;
   for (int64_t p = 0; p < count; p += width) {
-    width = MinOf(GroupWidth(split, count - p), kWinogradPanels);
+    width = MinOf(GroupWidth(rows.split, count - p), kWinogradPanels);
     for (int64_t i = 0; i < width; ++i) {
       TransformWeights<kTile, kTaps>(args, panels + (p + i) * args.weight_depth * kLanes, c0, c1,
-                                     weights + i * tile.panel_stride, layout.plane_u);
+                                     weights + i * stride, layout.plane_u);
     }
     for (int64_t plane = 0; plane < kPlanes; ++plane) {
-      const float* row = inputs + plane * layout.plane_v;
-      for (int64_t t = 0; t < split.tiles; ++t) {
-        stretches[t].length = c1 - c0;
-        for (int64_t i = 0; i < HeightOf(split, t); ++i, row += layout.pitch_v) {
-          stretches[t].rows[i] = row;
-        }
-      }
-      tile.panel = weights + plane * layout.plane_u;
-      TilesOfPanels<float>({split, stretches, 1, products + plane * layout.plane_p, layout.pitch_p},
-                           tile, p, width);
+      rows.a = inputs + plane * layout.plane_v;
+      rows.c = products + plane * layout.plane_p;
+      MultiplyPanels<float>(rows, weights + plane * layout.plane_u, stride, p, width, {});
     }
   }
 }

@@ -1,0 +1,85 @@
+// Rows that lie equally far apart times a group of panels, for one kernel family: the loop over
+// register tiles.
+#pragma once
+
+#include "native/cpu/gemm/register_tile.h"
+
+namespace irodori::cpu::IRODORI_FAMILY {
+
+// The panels that will be multiplied next: `bytes` of each, `stride` bytes apart. The tiles fetch
+// them into the second cache while they multiply.
+struct NextPanels {
+  const std::byte* data = nullptr;
+  int64_t stride = 0;
+  int64_t bytes = 0;  // 0: none are known
+};
+
+// Rows of a pass, cut into tiles, and where their results go.
+struct PitchedRows {
+  RowTiles split;
+  const float* a;
+  int64_t a_pitch;
+  int64_t depth;
+  float* c;
+  int64_t c_pitch;
+  bool resume;
+  // In the last pass: where each row's results will be stored, and the bytes of one of them.
+  std::byte* const* results = nullptr;
+  int64_t result_bytes = 0;
+};
+
+// The lines that `count` rows' results will be stored to, `bytes` from `offset` on.
+static inline void FetchResults(std::byte* const* results, int64_t count, int64_t offset,
+                                int64_t bytes) {
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t line = 0; line < bytes; line += 64) {
+      __builtin_prefetch(results[i] + offset + line, 1, 2);
+    }
+  }
+}
+
+// All tiles over `width` panels (from GroupWidth), results from panel `first` on. Each tile fetches
+// another part of the panels that are next.
+template <typename W>
+static inline void MultiplyPanels(const PitchedRows& rows, const W* panel, int64_t panel_stride,
+                                  int64_t first, int64_t width, const NextPanels& next) {
+  const TileTable<W>& table = kTiles<W>;
+  const RowTiles& split = rows.split;
+  const bool wide = width == VectorsFor(static_cast<int>(split.height));
+  const TileKernel tall = (wide ? table.wide : width == 2 ? table.two : table.one)[split.height];
+  const TileKernel low = (wide         ? table.wide_next
+                          : width == 2 ? table.two
+                                       : table.one)[split.height - 1];
+  const int64_t part = rows.depth * kAheadPerTerm;
+  const int64_t panel_parts = (next.bytes + part - 1) / part;
+  const int64_t parts = panel_parts * width;
+  int64_t fetched = 0, row = 0;
+  TileArgs tile;
+  tile.a = rows.a;
+  tile.a_pitch = rows.a_pitch;
+  tile.depth = rows.depth;
+  tile.panel = panel;
+  tile.panel_stride = panel_stride;
+  tile.c = rows.c + first * kLanes;
+  tile.c_pitch = rows.c_pitch;
+  tile.resume = rows.resume;
+  for (int64_t t = 0; t < split.tiles; ++t) {
+    // Spread evenly over the tiles. Where there is nothing to fetch, what is there costs nothing.
+    tile.ahead = reinterpret_cast<const std::byte*>(panel);
+    if (fetched < parts && fetched * split.tiles <= t * parts) {
+      tile.ahead = next.data + fetched / panel_parts * next.stride + fetched % panel_parts * part;
+      ++fetched;
+    }
+    const int64_t height = HeightOf(split, t);
+    if (rows.results != nullptr) {
+      FetchResults(rows.results + row, height, first * kLanes * rows.result_bytes,
+                   width * kLanes * rows.result_bytes);
+      row += height;
+    }
+    (t < split.tall ? tall : low)(tile);
+    tile.a += height * rows.a_pitch;
+    tile.c += height * rows.c_pitch;
+  }
+}
+
+}  // namespace irodori::cpu::IRODORI_FAMILY
