@@ -69,22 +69,27 @@ static inline void FindRows(const GemmArgs& args, int64_t first, int64_t count, 
   }
 }
 
-// values[0 .. k1 - k0) = x(m)[k0 .. k1), widened.
-static inline void GatherRow(const GemmArgs& args, const RowPlace& place, int64_t k0, int64_t k1,
-                             float* values) {
+// laid[i pitch + k - k0] = x(m)[k], widened, for k0 <= k < k1 and every row i of a block.
+static inline void LayRows(const GemmArgs& args, const RowPlace* places, int64_t rows, int64_t k0,
+                           int64_t k1, float* laid, int64_t pitch) {
   const int64_t element_bytes = args.x_dtype == DType::kF32 ? 4 : 2;
   for (int64_t k = k0; k < k1;) {
+    // Divisions take longer than a short run of a row: one of each for all rows.
     const int64_t tap = k / args.channels;
     const int64_t c = k - tap * args.channels;
     const int64_t length = MinOf(args.channels - c, k1 - k);
-    const std::byte* source = TapAddress(args, place, TapOf(args, tap), element_bytes);
-    if (source == nullptr) {
-      for (int64_t i = 0; i < length; ++i) values[k - k0 + i] = 0;
-    } else if (args.x_dtype == DType::kF32 && length < kLanes) {
-      const float* from = reinterpret_cast<const float*>(source) + c;
-      for (int64_t i = 0; i < length; ++i) values[k - k0 + i] = from[i];
-    } else {
-      LoadRun(values + (k - k0), source, args.x_dtype, c, length);
+    const Tap at = TapOf(args, tap);
+    float* values = laid + (k - k0);
+    for (int64_t i = 0; i < rows; ++i, values += pitch) {
+      const std::byte* source = TapAddress(args, places[i], at, element_bytes);
+      if (source == nullptr) {
+        for (int64_t j = 0; j < length; ++j) values[j] = 0;
+      } else if (args.x_dtype == DType::kF32 && length < kLanes) {
+        const float* from = reinterpret_cast<const float*>(source) + c;
+        for (int64_t j = 0; j < length; ++j) values[j] = from[j];
+      } else {
+        LoadRun(values, source, args.x_dtype, c, length);
+      }
     }
     k += length;
   }
@@ -112,6 +117,7 @@ static inline EqualRows FindEqualRows(const GemmArgs& args, const RowPlace* plac
   const std::byte* second = rows > 1 ? TapAddress(args, places[1], Tap{0, 0}, 4) : first + 4;
   if (first == nullptr || second == nullptr) return {nullptr, 0};
   const int64_t pitch = second - first;
+  if (pitch % 4 != 0) return {nullptr, 0};
   for (int64_t i = 2; i < rows; ++i) {
     if (TapAddress(args, places[i], Tap{0, 0}, 4) != first + i * pitch) return {nullptr, 0};
   }
@@ -263,9 +269,8 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
   const EqualRows equal = FindEqualRows(args, places, rows);
   const bool in_place = equal.pitch != 0 && (rows == 1 || equal.pitch % kCrowdedPitch != 0);
   if (in_place) pass.rows.a_pitch = equal.pitch;
-  // The block that this thread will probably take next.
-  const int64_t next_block = block + args.threads;
-  const int64_t next_n = next_block / args.row_blocks * args.column_block;
+  // Of the block that this thread will probably take next.
+  const int64_t next_n = (block + args.threads) / args.row_blocks * args.column_block;
   FindResults(args, m0, rows, n0, pass.rows.result_bytes, results);
   const bool partial = args.k_block < args.k;
   for (int64_t part = 0; part < args.k; part += args.k_block) {
@@ -276,8 +281,8 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
       pass.rows.resume = pass.k0 > part;
       pass.rows.results = pass.k1 == args.k ? results : nullptr;
       pass.rows.a = in_place ? equal.first + pass.k0 : laid;
-      for (int64_t i = 0; !in_place && i < rows; ++i) {
-        GatherRow(args, places[i], pass.k0, pass.k1, laid + i * pass.rows.a_pitch);
+      if (!in_place) {
+        LayRows(args, places, rows, pass.k0, pass.k1, laid, pass.rows.a_pitch);
       }
       const bool last = pass.k1 == args.k;
       pass.next_k = last ? 0 : pass.k1;

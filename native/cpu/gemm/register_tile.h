@@ -91,8 +91,8 @@ IRODORI_INLINE void AddTerm(F (&acc)[MR][NV], const Places<MR>& rows, int k, con
 }
 
 // All terms of float32 weights, those of the next term loaded before they are wanted: the second
-// cache is slower than a term. 92 to 95 % of the FMA peak with 12 x 2 vectors of AVX-512, 84 to 88
-// % without (Cascade Lake, 2026-11-26).
+// cache is slower than a term. With 12 x 2 vectors of AVX-512 92 % of the FMA peak, else 87
+// (Cascade Lake, 2026-11-26).
 template <int MR, int NV>
 IRODORI_INLINE void AddTermsAhead(F (&acc)[MR][NV], Places<MR> rows, Places<NV> panels,
                                   int64_t depth, const std::byte* ahead) {
