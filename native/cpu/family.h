@@ -38,6 +38,10 @@ struct KernelTable {
   ScratchBytes<NarrowConvArgs> narrow_conv_scratch;
   BlockKernel<AttentionArgs> attention;
   ScratchBytes<AttentionArgs> attention_scratch;
+  // bf16 through matrix tiles: keys and values are packed first; null where the family has none.
+  BlockKernel<AttentionArgs> attention_bf16_pack, attention_bf16;
+  ScratchBytes<AttentionArgs> attention_bf16_bytes;  // of all packs
+  ScratchBytes<AttentionArgs> attention_bf16_scratch;
   BlockKernel<RowsArgs> layer_norm, rms_norm, softmax, elementwise;
   ScratchBytes<RowsArgs> rows_scratch;
   BlockKernel<GroupNormArgs> group_norm_statistics, group_norm_merge, group_norm_apply;

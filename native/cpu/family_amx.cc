@@ -1,4 +1,5 @@
-// The `amx` kernel family: bf16 products through matrix tiles, everything else as `avx512`.
+// The `amx` kernel family: bf16 products and attention through matrix tiles, everything else as
+// `avx512`.
 #include "native/cpu/family.h"
 
 namespace irodori::cpu {
@@ -6,6 +7,10 @@ namespace irodori::cpu {
 namespace amx {
 void GemmTiles(const GemmArgs& args, int64_t block, std::byte* scratch);
 int64_t GemmTilesScratch(const GemmArgs& args);
+void TileAttentionPack(const AttentionArgs& args, int64_t block, std::byte* scratch);
+void TileAttention(const AttentionArgs& args, int64_t block, std::byte* scratch);
+int64_t TileAttentionBytes(const AttentionArgs& args);
+int64_t TileAttentionScratchSize(const AttentionArgs& args);
 }  // namespace amx
 
 const KernelTable& AmxKernels() {
@@ -15,6 +20,10 @@ const KernelTable& AmxKernels() {
     kernels.tile_bf16 = {16, 32, 32, 128, 256, 1024};
     kernels.gemm_bf16 = &amx::GemmTiles;
     kernels.gemm_bf16_scratch = &amx::GemmTilesScratch;
+    kernels.attention_bf16_pack = &amx::TileAttentionPack;
+    kernels.attention_bf16 = &amx::TileAttention;
+    kernels.attention_bf16_bytes = &amx::TileAttentionBytes;
+    kernels.attention_bf16_scratch = &amx::TileAttentionScratchSize;
     return kernels;
   }();
   return table;

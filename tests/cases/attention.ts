@@ -33,6 +33,8 @@ export const attention: OpCases = {
     call(65, 129, 1, 80),
     call(33, 200, 2, 24, { scale: 1 }),
     call(6, 131, 1, 160),
+    call(70, 150, 2, 40, { kvLength: [150, 33, 0] }),
+    call(100, 100, 3, 20, { causal: true }),
     call(10, 12, 2, 16, { within: 'columns' }),
     call(10, 12, 3, 11, { within: 'rows' }),
     { ...call(8, 9, 2, 16), into: 'columns' },

@@ -49,6 +49,17 @@ int64_t GatheredPitch(int64_t dim) {
   return whole % 128 == 0 ? whole + 16 : whole;
 }
 
+// Matrix tiles take what is stored in bf16 and is more than a few of them; key blocks are whole
+// tiles then.
+constexpr int64_t kMaxTileQueries = 256;
+constexpr int64_t kLeastTileQueries = 64, kLeastTileKeys = 32;
+bool TakesTiles(const KernelTable& kernels, const AttentionArgs& args) {
+  const auto bf16 = [](const AttentionOperand& operand) { return operand.dtype == DType::kBF16; };
+  return kernels.attention_bf16 != nullptr && bf16(args.q) && bf16(args.k) && bf16(args.v) &&
+         args.queries >= kLeastTileQueries && args.keys >= kLeastTileKeys &&
+         args.key_block % 32 == 0;
+}
+
 class AttentionStep final : public PlannedStep {
  public:
   AttentionStep(const PlanContext& context, const Step& step, const AttentionArgs& args)
@@ -72,19 +83,46 @@ class AttentionStep final : public PlannedStep {
       args.kv_lengths = lengths.data();
     }
     args.finish = finish_.Resolve(run);
+    if (TakesTiles(run.kernels(), args)) return RunTiles(run, args);
     PlanJobs(run.threads(), args);
     // Heads that more than one job reads are gathered before, others by their jobs where several
     // strips of queries read them.
     if (args.query_blocks > 1) IRODORI_RETURN_IF_ERROR(Gather(run, args));
     args.copy_heads = args.query_blocks == 1 && args.queries >= kCopyQueries;
     const int64_t blocks = args.batch * args.head_blocks * args.query_blocks;
-    const int64_t work = args.batch * args.heads * args.queries *
-                         (2 * args.keys * (args.head_dim + 8) + finish_.work() * args.head_dim);
     const KernelTable& kernels = run.kernels();
-    return run.ForBlocks(blocks, work, kernels.attention_scratch(args), kernels.attention, args);
+    return run.ForBlocks(blocks, WorkOf(args), kernels.attention_scratch(args), kernels.attention,
+                         args);
   }
 
  private:
+  int64_t WorkOf(const AttentionArgs& args) const {
+    return args.batch * args.heads * args.queries *
+           (2 * args.keys * (args.head_dim + 8) + finish_.work() * args.head_dim);
+  }
+
+  Status RunTiles(Run& run, AttentionArgs& args) const {
+    const KernelTable& kernels = run.kernels();
+    args.query_block = std::min<int64_t>(kMaxTileQueries, args.queries);
+    const int64_t wanted = run.threads() > 1 ? kJobsPerThread * run.threads() : 1;
+    const auto jobs = [&] {
+      args.query_blocks = BlocksOf(args.queries, args.query_block);
+      return args.batch * args.heads * args.query_blocks;
+    };
+    while (jobs() < wanted && args.query_block > kMinQueries) {
+      args.query_block = std::max(kMinQueries, BlocksOf(args.query_block, 2 * 32) * 32);
+    }
+    const int64_t blocks = jobs();
+    const Result<std::byte*> tiles = run.Shared(kernels.attention_bf16_bytes(args));
+    IRODORI_RETURN_IF_ERROR(tiles.status());
+    args.tiles = tiles.value();
+    const int64_t scratch = kernels.attention_bf16_scratch(args);
+    const int64_t values = args.batch * args.heads * args.keys * args.head_dim;
+    IRODORI_RETURN_IF_ERROR(run.ForBlocks(args.batch * args.heads * BlocksOf(args.keys, 32),
+                                          2 * values, scratch, kernels.attention_bf16_pack, args));
+    return run.ForBlocks(blocks, WorkOf(args), scratch, kernels.attention_bf16, args);
+  }
+
   // Whole rows are read in order: a head alone would have the processor fetch its neighbours too,
   // once for every head and block of queries.
   Status Gather(Run& run, AttentionArgs& args) const {

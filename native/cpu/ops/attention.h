@@ -37,6 +37,8 @@ struct AttentionArgs {
   bool copy_heads = false;
   bool causal = false;
   float scale = 1;  // with log2(e), of exp as a power of two
+  // Keys and values of every (row, head) as matrix tiles, of the kernel that reads them so.
+  std::byte* tiles = nullptr;
   Finish finish;
 };
 
