@@ -28,6 +28,8 @@ ArrayKind KindOf(DType dtype) {
       return {napi_bigint64_array, "BigInt64Array"};
     case DType::kU8:
       return {napi_uint8_array, "Uint8Array"};
+    case DType::kI8:  // of packs alone
+      return {napi_int8_array, "Int8Array"};
   }
   return {napi_uint8_array, "Uint8Array"};
 }

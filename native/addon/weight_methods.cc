@@ -121,8 +121,7 @@ Result<napi_value> MakePack(Environment& environment, Arguments arguments) {
   }
   IRODORI_ASSIGN(int64_t packing,
                  ReadInteger(env, arguments[3], 0, kPackings - 1, "makePack: packing"));
-  IRODORI_ASSIGN(int64_t dtype, ReadInteger(env, arguments[4], 0, static_cast<int64_t>(DType::kU8),
-                                            "makePack: dtype"));
+  IRODORI_ASSIGN(int64_t dtype, ReadInteger(env, arguments[4], 0, kDTypes - 1, "makePack: dtype"));
   IRODORI_ASSIGN(Shape shape, ReadShape(env, arguments[5], "makePack: shape"));
   IRODORI_ASSIGN(auto cancel, ReadHandle<Cancel>(environment, arguments[6], "makePack: cancel"));
   ParamSpec spec{static_cast<Packing>(packing), static_cast<DType>(dtype), std::move(shape)};

@@ -39,6 +39,8 @@ struct DeviceInfo {
   bool upsampled_conv2d = false;  // conv2d takes `upsample` 2
   // Types that kGemm packs of float32 parameters may have, whose values products then widen.
   std::vector<DType> widened_dtypes;
+  // Products that are quicker over int8 than in the networks' own types.
+  std::vector<Kernel> int8_products;
   std::vector<std::string> peaks;  // what MeasurePeak knows
 };
 

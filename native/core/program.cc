@@ -162,7 +162,7 @@ class Decoder {
     uint64_t a = 0;
     uint64_t b = 0;
     IRODORI_RETURN_IF_ERROR(String(buffer.name, "buffer name"));
-    IRODORI_RETURN_IF_ERROR(Enum(buffer.dtype, 6, "dtype"));
+    IRODORI_RETURN_IF_ERROR(Enum(buffer.dtype, kDTypes, "dtype"));
     IRODORI_RETURN_IF_ERROR(ReadShape(buffer.shape));
     IRODORI_RETURN_IF_ERROR(Read(buffer.pitch, "pitch"));
     IRODORI_RETURN_IF_ERROR(Enum(buffer.storage, 5, "storage kind"));
@@ -179,7 +179,7 @@ class Decoder {
 
   Status Param(ParamSpec& param) {
     IRODORI_RETURN_IF_ERROR(Enum(param.packing, kPackings, "packing"));
-    IRODORI_RETURN_IF_ERROR(Enum(param.dtype, 6, "dtype"));
+    IRODORI_RETURN_IF_ERROR(Enum(param.dtype, kDTypes, "dtype"));
     return ReadShape(param.shape);
   }
 
@@ -253,7 +253,8 @@ class Decoder {
 }  // namespace
 
 int64_t DTypeBytes(DType dtype) {
-  constexpr int64_t kBytes[] = {4, 2, 2, 4, 8, 1};
+  constexpr int64_t kBytes[] = {4, 2, 2, 4, 8, 1, 1};
+  static_assert(std::size(kBytes) == kDTypes);
   return kBytes[static_cast<size_t>(dtype)];
 }
 
@@ -282,7 +283,8 @@ std::string_view EpilogueText(Epilogue op) {
 }
 
 std::string_view DTypeText(DType dtype) {
-  constexpr std::string_view kNames[] = {"f32", "f16", "bf16", "i32", "i64", "u8"};
+  constexpr std::string_view kNames[] = {"f32", "f16", "bf16", "i32", "i64", "u8", "i8"};
+  static_assert(std::size(kNames) == kDTypes);
   return kNames[static_cast<size_t>(dtype)];
 }
 

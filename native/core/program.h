@@ -27,10 +27,12 @@
 namespace irodori {
 
 inline constexpr uint32_t kProgramMagic = 0x47505249;
-inline constexpr uint32_t kProgramVersion = 2;
+inline constexpr uint32_t kProgramVersion = 3;
 
-// In the order of src/tensor/dtype.ts: f32, f16, bf16, i32, i64, u8.
-enum class DType : uint8_t { kF32, kF16, kBF16, kI32, kI64, kU8 };
+// In the order of src/tensor/dtype.ts: f32, f16, bf16, i32, i64, u8; behind them what only weights
+// in kGemm packing are stored in: i8, with a scale for every output (quantize.h).
+enum class DType : uint8_t { kF32, kF16, kBF16, kI32, kI64, kU8, kI8 };
+inline constexpr int kDTypes = 7;
 int64_t DTypeBytes(DType dtype);
 
 enum class StorageKind : uint8_t { kArena, kInput, kOutput, kParam, kView };

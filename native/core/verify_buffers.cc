@@ -42,8 +42,10 @@ class BufferTable {
   Status Params() const {
     for (size_t i = 0; i < program_.params.size(); ++i) {
       const ParamSpec& param = program_.params[i];
-      const bool matrix = param.packing == Packing::kPlain || param.shape.size() >= 2;
-      if (IsFloat(param.dtype) && matrix) continue;
+      const bool plain = param.packing == Packing::kPlain;
+      const bool real =
+          IsFloat(param.dtype) || (param.packing == Packing::kGemm && param.dtype == DType::kI8);
+      if (real && (plain || param.shape.size() >= 2)) continue;
       return {Code::kInvalidProgram,
               Message("program(", program_.name, "): param ", i,
                       ": expected real numbers, and two axes or more for packed weights, got ",
@@ -77,6 +79,8 @@ class BufferTable {
     if (buffer.storage != StorageKind::kView && buffer.pitch != buffer.columns()) {
       return Fail(i, Message("pitch ", buffer.columns()), Message(buffer.pitch));
     }
+    if (buffer.dtype == DType::kI8 && buffer.storage != StorageKind::kParam)
+      return Fail(i, "i8 in a parameter", "it elsewhere");
     switch (buffer.storage) {
       case StorageKind::kArena:
         return Arena(i);

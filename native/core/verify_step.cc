@@ -8,6 +8,7 @@
 
 #include "native/core/conv_form.h"
 #include "native/core/message.h"
+#include "native/core/quantize.h"
 #include "native/core/shape.h"
 #include "native/core/verify.h"
 
@@ -27,8 +28,9 @@ class StepRule {
   Status Matmul() const {
     const BufferSpec& x = Operand(0);
     const BufferSpec& weight = Operand(1);
-    IRODORI_RETURN_IF_ERROR(Floats({0, 1, 2}));
+    IRODORI_RETURN_IF_ERROR(Floats({0, 2}));
     IRODORI_RETURN_IF_ERROR(Weight(weight, Packing::kGemm));
+    IRODORI_RETURN_IF_ERROR(QuantizeX(2, weight, ConvForm{}));
     IRODORI_RETURN_IF_ERROR(Require(Elements(weight.shape) / weight.shape[0] == x.columns(),
                                     Message("weight [N, ", x.columns(), "]"), weight));
     IRODORI_RETURN_IF_ERROR(Output(x.vectors(), weight.shape[0]));
@@ -39,13 +41,14 @@ class StepRule {
   Status Conv2d() const {
     const BufferSpec& x = Operand(0);
     const BufferSpec& weight = Operand(1);
-    IRODORI_RETURN_IF_ERROR(Floats({0, 1, 2}));
+    IRODORI_RETURN_IF_ERROR(Floats({0, 2}));
     IRODORI_RETURN_IF_ERROR(Integers({0, 1, 2, 3, 8, 9, 10}, 1));
     IRODORI_RETURN_IF_ERROR(Integers({4, 5, 6, 7, 11}, 0));
     IRODORI_RETURN_IF_ERROR(Require(x.shape.size() == 3, "x [H, W, C]", x));
     IRODORI_RETURN_IF_ERROR(Require(out_.shape.size() == 3, "output [H, W, C]", out_));
     const auto attr = [&](size_t i) { return static_cast<int64_t>(step_.attrs[i]); };
     IRODORI_RETURN_IF_ERROR(Form({attr(10), attr(11)}, weight));
+    IRODORI_RETURN_IF_ERROR(QuantizeX(12, weight, {attr(10), attr(11)}));
     const std::optional<int64_t> per_output = CheckedElements(Shape{attr(0), attr(1), x.shape[2]});
     const bool fits = per_output && Elements(weight.shape) / weight.shape[0] == *per_output;
     IRODORI_RETURN_IF_ERROR(Require(
@@ -287,6 +290,23 @@ class StepRule {
     return Fail(Message("a 3x3 convolution of stride 1, in one sum",
                         form.upsample == 1 ? "" : ", padded by 1"),
                 "another");
+  }
+
+  // Quantised x: over weights in i8, in its plain form, in sums that 32 bits hold.
+  Status QuantizeX(size_t attr, const BufferSpec& weight, const ConvForm& form) const {
+    IRODORI_RETURN_IF_ERROR(Flag(attr));
+    if (step_.attrs[attr] == 0) return Status::Ok();
+    IRODORI_RETURN_IF_ERROR(Require(weight.dtype == DType::kI8, "weights in i8", weight));
+    const int64_t terms = Elements(weight.shape) / weight.shape[0];
+    const int64_t channels = Operand(0).columns();
+    if (form.upsample == 1 && form.tile == 0 && terms <= kMaxInt8Terms &&
+        (step_.kernel == Kernel::kMatmul || channels % kInt8Group == 0)) {
+      return Status::Ok();
+    }
+    return Fail(Message("at most ", kMaxInt8Terms, " terms, in whole groups of ", kInt8Group,
+                        " channels, in one sum over x"),
+                Message(terms, " of ", channels, " channels, upsample ", form.upsample, ", tile ",
+                        form.tile));
   }
 
   Status Channels(size_t operand, int64_t channels, std::string_view what) const {

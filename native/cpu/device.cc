@@ -161,6 +161,16 @@ Result<Family> ChooseFamily(const std::string& instructions) {
                         Quoted(instructions)));
 }
 
+// Products for which the family's int8 beats its float32 forms, Winograd's convolutions included
+// (docs/performance.md).
+std::vector<Kernel> Int8Products(std::string_view family) {
+  const CpuFeatures& cpu = DetectCpu();
+  if (family == "amx" && cpu.amx_int8) return {Kernel::kMatmul, Kernel::kConv2d};
+  if (family == "avx512" && cpu.avx512_vnni) return {Kernel::kMatmul, Kernel::kConv2d};
+  if (family == "avx2") return {Kernel::kMatmul};
+  return {};
+}
+
 // Why nothing wider than the chosen family runs; empty when it was chosen by name.
 std::string WhyNotWider(const CpuOptions& options, const Family& chosen) {
   if (options.instructions != "auto") return "";
@@ -200,6 +210,7 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   if (chosen.value().kernels().gemm_bf16 == nullptr) info.winograd_dtypes.push_back(DType::kBF16);
   info.upsampled_conv2d = true;
   info.widened_dtypes = {DType::kBF16, DType::kF16};
+  info.int8_products = cpu::Int8Products(info.arithmetic);
   info.peaks = cpu::PeakNames(info.arithmetic);
   return std::unique_ptr<Device>(
       std::make_unique<cpu::CpuDevice>(chosen.value().kernels(), std::move(info), std::move(team)));

@@ -9,6 +9,7 @@
 
 #include "native/cpu/gemm/gemm.h"
 #include "native/cpu/gemm/narrow_conv.h"
+#include "native/cpu/gemm/int8_table.h"
 #include "native/cpu/gemm/winograd.h"
 #include "native/cpu/ops/attention.h"
 #include "native/cpu/ops/group_norm.h"
@@ -31,6 +32,7 @@ struct KernelTable {
   GemmTile tile_bf16;
   BlockKernel<GemmArgs> gemm_bf16;
   ScratchBytes<GemmArgs> gemm_bf16_scratch;
+  const Int8Table* int8;
   WinogradTile winograd_tile;
   BlockKernel<WinogradArgs> winograd;
   ScratchBytes<WinogradArgs> winograd_scratch;

@@ -1,5 +1,6 @@
-// The `amx` kernel family: bf16 products and attention through matrix tiles, everything else as
-// `avx512`.
+// The `amx` kernel family: products of bf16 and int8 and attention through matrix tiles, everything
+// else as `avx512`.
+#include "native/cpu/cpu_features.h"
 #include "native/cpu/family.h"
 
 namespace irodori::cpu {
@@ -11,6 +12,7 @@ void TileAttentionPack(const AttentionArgs& args, int64_t block, std::byte* scra
 void TileAttention(const AttentionArgs& args, int64_t block, std::byte* scratch);
 int64_t TileAttentionBytes(const AttentionArgs& args);
 int64_t TileAttentionScratchSize(const AttentionArgs& args);
+extern const Int8Table kInt8Table;
 }  // namespace amx
 
 const KernelTable& AmxKernels() {
@@ -24,6 +26,12 @@ const KernelTable& AmxKernels() {
     kernels.attention_bf16 = &amx::TileAttention;
     kernels.attention_bf16_bytes = &amx::TileAttentionBytes;
     kernels.attention_bf16_scratch = &amx::TileAttentionScratchSize;
+#ifdef IRODORI_EMULATED_UNITS
+    const bool int8 = true;
+#else
+    const bool int8 = DetectCpu().amx_int8;
+#endif
+    if (int8) kernels.int8 = &amx::kInt8Table;
     return kernels;
   }();
   return table;

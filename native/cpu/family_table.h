@@ -17,6 +17,7 @@ namespace irodori::cpu::IRODORI_FAMILY {
 extern const GemmTile kGemmTile;
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch);
 int64_t GemmScratchSize(const GemmArgs& args);
+extern const Int8Table kInt8Table;
 extern const WinogradTile kWinogradTile;
 void WinogradTiles(const WinogradArgs& args, int64_t block, std::byte* scratch);
 int64_t WinogradScratchSize(const WinogradArgs& args);
@@ -31,6 +32,7 @@ static inline KernelTable MakeTable(const char* name) {
           {},
           nullptr,
           nullptr,
+          &kInt8Table,
           kWinogradTile,
           &WinogradTiles,
           &WinogradScratchSize,

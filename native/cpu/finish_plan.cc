@@ -34,6 +34,14 @@ void FinishPlan::Prepend(const PlanContext& context, Epilogue op, int32_t buffer
   links_.insert(at, link);
 }
 
+void FinishPlan::PrependScales(const float* scales) {
+  Link link{{}, -1};
+  link.step.op = Epilogue::kMul;
+  link.step.reach = Reach::kChannel;
+  link.step.operand.base = reinterpret_cast<std::byte*>(const_cast<float*>(scales));
+  links_.insert(links_.begin() + static_cast<std::ptrdiff_t>(prepended_++), link);
+}
+
 Finish FinishPlan::Resolve(Run& run) const {
   std::vector<EpilogueStep>& chain = run.lane().chain;
   chain.clear();

@@ -12,6 +12,7 @@
 #include "native/core/float_arrays.h"
 #include "native/core/message.h"
 #include "native/cpu/gemm/folded_weights.h"
+#include "native/cpu/gemm/int8.h"
 
 namespace irodori::cpu {
 namespace {
@@ -41,6 +42,8 @@ struct Stretches {
   int64_t n, k;       // kPlain: [values, 1]; else [n, k]
   int64_t rows;       // of a block; of the last one maybe fewer
   int64_t row_bytes;  // of `rows` rows in `out`, divided by them
+  float* scales;      // i8: of every output
+  int32_t* sums;      // likewise
 
   int64_t blocks() const { return (n + rows - 1) / rows; }
 
@@ -55,6 +58,10 @@ struct Stretches {
     }
     Scratch::Loan<float> stretch(scratch, count * k);
     IRODORI_RETURN_IF_ERROR(values.Read(first * k, stretch.values(), scratch, abort));
+    if (spec.dtype == DType::kI8) {
+      return PackInt8(stretch.values().data(), count, k, kernels.tile, to, scales + first,
+                      sums + first, abort);
+    }
     if (spec.packing == Packing::kGemm) {
       return PackGemm(stretch.values().data(), count, k, spec.dtype, kernels.tile, to, abort);
     }
@@ -126,7 +133,8 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
                           std::span<const int64_t>(values.shape())));
   }
   const bool plain = spec.packing == Packing::kPlain;
-  if (!IsReal(spec.dtype) || (!plain && spec.shape.empty())) {
+  const bool int8 = spec.packing == Packing::kGemm && spec.dtype == DType::kI8;
+  if (!(IsReal(spec.dtype) || int8) || (!plain && spec.shape.empty())) {
     return Status(Code::kDtypeMismatch, "pack: expected real numbers, in panels of rank 1 or more");
   }
   const GemmTile& tile = kernels.tile;
@@ -143,18 +151,23 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
                                       : GemmDepth(k, spec.dtype, tile);
   const int64_t row_bytes = row_values * DTypeBytes(spec.dtype);
   const int64_t unit = plain ? 1 : tile.lanes;
-  const int64_t bytes = (n + unit - 1) / unit * unit * row_bytes;
+  const int64_t outputs = (n + unit - 1) / unit * unit;
+  const int64_t panel_bytes = outputs * row_bytes;
+  const int64_t bytes =
+      panel_bytes + (int8 ? outputs * int64_t{sizeof(float) + sizeof(int32_t)} : 0);
   HostMemory memory(bytes);
   if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
   memory.AskForLargePages();
   const int64_t units = std::max<int64_t>(kStretchValues / std::max<int64_t>(unit * k, 1), 1);
-  const Stretches stretches{kernels, spec, values,       abort,    memory.data(),
-                            n,       k,    unit * units, row_bytes};
+  auto* scales = reinterpret_cast<float*>(memory.data() + panel_bytes);
+  auto* sums = reinterpret_cast<int32_t*>(scales + outputs);
+  const Stretches stretches{kernels, spec,         values,    abort,  memory.data(), n,
+                            k,       unit * units, row_bytes, scales, sums};
   if (size > 0) {
     IRODORI_RETURN_IF_ERROR(Packers(stretches, team.threads()).Run(team));
   }
   return std::shared_ptr<Pack>(
-      std::shared_ptr<CpuPack>(new CpuPack(kernels, spec, std::move(memory))));
+      std::shared_ptr<CpuPack>(new CpuPack(kernels, spec, std::move(memory), panel_bytes)));
 }
 
 }  // namespace irodori::cpu

@@ -40,6 +40,9 @@ class FinishPlan {
   // A per-channel op on a buffer, ahead of the step's own epilogue; in call order.
   void Prepend(const PlanContext& context, Epilogue op, int32_t buffer);
 
+  // Multiplies every output with its scale: of a pack in i8, whose integers the product sums up.
+  void PrependScales(const float* scales);
+
   // The same for a run; valid until the next call on the same lane.
   Finish Resolve(Run& run) const;
 

@@ -36,6 +36,10 @@ struct Bf16 {
 struct F16 {
   uint16_t bits;
 };
+// Integers of weights, in fours of k (gemm/int8.h).
+struct Int8 {
+  int8_t value;
+};
 
 IRODORI_INLINE int64_t MinOf(int64_t a, int64_t b) { return a < b ? a : b; }
 IRODORI_INLINE int64_t MaxOf(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -176,6 +180,13 @@ IRODORI_INLINE void Store(Bf16* p, F v) {
 IRODORI_INLINE void Store(F16* p, F v) {
   const H h = NarrowF16(v);
   __builtin_memcpy(p, &h, sizeof(h));
+}
+
+// Term k of a panel [K / 4][kLanes][4] as whole numbers.
+IRODORI_INLINE F LoadTerm(const Int8* panel, int64_t k) {
+  U fours;
+  __builtin_memcpy(&fours, panel + k / 4 * 4 * kLanes, sizeof(fours));
+  return __builtin_convertvector((I)(fours << static_cast<int>(24 - k % 4 * 8)) >> 24, F);
 }
 
 // The first `count` lanes (0 < count < kLanes); the others are zero, respectively left alone in

@@ -5,6 +5,7 @@ import type { Device, PartTimes } from '../bindings'
 import { storedType } from '../bindings/storedType'
 import { type CompiledGraph, compile, type NetworkDType } from '../compile/compile'
 import type { StoredTypes } from '../compile/stepCost'
+import type { Quantization } from '../compile/passes/quantize'
 import { EngineError } from '../errors'
 import { modelDefinition, neededTensors, type Place } from '../models'
 import { resolveModel } from '../pipelines/bundled'
@@ -72,13 +73,15 @@ export class BenchNetwork {
   readonly device: Device
   readonly model: ComponentModel
   readonly dtype: NetworkDType
+  readonly quantize: Quantization
   readonly #networks: ComponentNetworks
 
-  constructor(device: Device, model: ComponentModel, dtype: NetworkDType) {
+  constructor(device: Device, model: ComponentModel, dtype: NetworkDType, quantize: Quantization = 'none') {
     this.device = device
     this.model = model
     this.dtype = dtype
-    this.#networks = new ComponentNetworks(device, model, dtype)
+    this.quantize = quantize
+    this.#networks = new ComponentNetworks(device, model, { dtype, quantize })
   }
 
   /** The types its parameters are kept in. */
@@ -119,7 +122,7 @@ export class BenchNetwork {
     const { sizes, form } = bindInputs(this.model.name, this.model.ports, inputs)
     const { definition, config, place } = this.model
     const { graph } = definition.build(config, place, sizes, undefined, form)
-    return compile(graph, this.device.capabilities, { dtype: this.dtype })
+    return compile(graph, this.device.capabilities, { dtype: this.dtype, quantize: this.quantize })
   }
 
   dispose(): void {

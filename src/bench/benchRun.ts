@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Device, type DeviceOptions, openDevice } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
+import type { Quantization } from '../compile/passes/quantize'
 import { EngineError } from '../errors'
 import { graphFlops } from '../graph/graph'
 import { BenchNetwork, openWorkload, weightFiles } from './benchNetwork'
@@ -26,6 +27,8 @@ export interface BenchOptions extends Omit<PeerOptions, 'threads' | 'dtype'> {
   readonly threads?: DeviceOptions['threads']
   /** @defaultValue the device's preferred type */
   readonly dtype?: NetworkDType | undefined
+  /** @defaultValue `'none'` */
+  readonly quantize?: Quantization | undefined
   /** How many rows a call has. @defaultValue what each workload names, one and for some two */
   readonly rows?: readonly number[] | undefined
   /** Of each comparison. @defaultValue as many as fit a minute, three to nine */
@@ -43,7 +46,12 @@ export interface BenchReport {
   readonly version: 1
   readonly date: string
   readonly machine: Machine
-  readonly device: { readonly arithmetic: string; readonly threads: number; readonly dtype: NetworkDType }
+  readonly device: {
+    readonly arithmetic: string
+    readonly threads: number
+    readonly dtype: NetworkDType
+    readonly quantize: Quantization
+  }
   readonly peaks: readonly PeakRate[]
   readonly ops: readonly OpsReport[]
   readonly networks: readonly NetworkReport[]
@@ -71,9 +79,10 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   const device = openDevice({ ...(instructions ? { instructions } : {}), ...(threads ? { threads } : {}) })
   try {
     const dtype = options.dtype ?? (device.capabilities.preferredDtype as NetworkDType)
+    const quantize = options.quantize ?? 'none'
     onProgress?.('measuring the peaks of this machine')
     const peaks = await measurePeaks(device, signal)
-    const session: Session = { device, dtype, scratch, options }
+    const session: Session = { device, dtype, quantize, scratch, options }
     const ops: OpsReport[] = []
     const networks: NetworkReport[] = []
     for (const workload of chosen) {
@@ -85,7 +94,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
       version: 1,
       date: new Date().toISOString(),
       machine: describeMachine(),
-      device: { arithmetic: device.info.arithmetic, threads: device.info.threads, dtype },
+      device: { arithmetic: device.info.arithmetic, threads: device.info.threads, dtype, quantize },
       peaks,
       ops,
       networks,
@@ -114,13 +123,14 @@ function choose({ suites, only, rows }: BenchOptions): Workload[] {
 interface Session {
   readonly device: Device
   readonly dtype: NetworkDType
+  readonly quantize: Quantization
   readonly scratch: string
   readonly options: BenchOptions
 }
 
 async function measureWorkload(
   workload: Workload,
-  { device, dtype, scratch, options }: Session,
+  { device, dtype, quantize, scratch, options }: Session,
 ): Promise<{ readonly ofOps: readonly OpsReport[]; readonly ofNetworks: readonly NetworkReport[] }> {
   const { suites, signal, onProgress, exported } = options
   const ofOps: OpsReport[] = []
@@ -130,7 +140,7 @@ async function measureWorkload(
     onProgress?.(`${workload.name}: weights`)
     const model = await openWorkload(workload, { exported, scratch: own })
     onProgress?.(`${workload.name}: ${weightFiles(model)}`)
-    using network = new BenchNetwork(device, model, dtype)
+    using network = new BenchNetwork(device, model, dtype, quantize)
     flops = graphFlops((await network.compiled(workload.inputs(1, 0))).graph)
     if (suites.includes('ops')) {
       onProgress?.(`${workload.name}: steps`)
@@ -148,6 +158,7 @@ async function measureWorkload(
     scratch,
     threads: device.info.threads,
     dtype,
+    quantize,
   })
   options.onNetworks?.(ofNetworks)
   return { ofOps, ofNetworks }

@@ -3,6 +3,7 @@
 import { createInterface } from 'node:readline'
 import { type Device, type DeviceOptions, openDevice } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
+import type { Quantization } from '../compile/passes/quantize'
 import { packageVersion } from '../pipelines/provenance'
 import { BenchNetwork, openWorkload } from './benchNetwork'
 import { decodeCall, type EncodedTensor, type OutputAnswer } from './contender'
@@ -15,6 +16,7 @@ export interface OwnLoad {
   readonly instructions?: DeviceOptions['instructions']
   readonly threads?: DeviceOptions['threads']
   readonly dtype?: NetworkDType
+  readonly quantize?: Quantization
   readonly exported?: string
   readonly scratch: string
 }
@@ -32,17 +34,32 @@ interface Ready {
 
 let ready: Ready | undefined
 
-async function load({ workload: name, instructions, threads, dtype, exported, scratch }: OwnLoad): Promise<unknown> {
+async function load({
+  workload: name,
+  instructions,
+  threads,
+  dtype,
+  quantize,
+  exported,
+  scratch,
+}: OwnLoad): Promise<unknown> {
   const workload = WORKLOADS.find((candidate) => candidate.name === name)
   if (!workload) throw new Error(`expected a workload, got ${name}`)
   const started = performance.now()
   const device = openDevice({ instructions, threads })
   const type = dtype ?? (device.capabilities.preferredDtype as NetworkDType)
-  const network = new BenchNetwork(device, await openWorkload(workload, { exported, scratch }), type)
+  const network = new BenchNetwork(device, await openWorkload(workload, { exported, scratch }), type, quantize)
   ready = { device, network, workload }
   await network.load(workload.inputs(1, 0))
   const { arithmetic, threads: count } = device.info
-  const about = { irodori: packageVersion(), node: process.versions.node, dtype: type, arithmetic, threads: count }
+  const about = {
+    irodori: packageVersion(),
+    node: process.versions.node,
+    dtype: type,
+    quantize,
+    arithmetic,
+    threads: count,
+  }
   return { loadMs: performance.now() - started, about }
 }
 

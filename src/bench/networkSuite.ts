@@ -3,6 +3,7 @@
 import path from 'node:path'
 import type { Device, DeviceOptions } from '../bindings'
 import { onAbort } from '../bindings/abortFanOut'
+import type { Quantization } from '../compile/passes/quantize'
 import { throwIfAborted } from '../errors'
 import type { OwnLoad } from './child'
 import { type Call, Contender, type ContenderCommand, type Loaded } from './contender'
@@ -44,6 +45,7 @@ export interface NetworkReport {
 }
 
 export interface NetworkSuiteOptions extends PeerOptions {
+  readonly quantize: Quantization
   readonly instructions?: DeviceOptions['instructions']
   readonly scratch: string
   /** @defaultValue as many as fit a minute, three to nine */
@@ -140,11 +142,12 @@ async function unlessPeerFails(session: Session, isPeer: boolean, work: () => Pr
 }
 
 function ownCommand({ name }: Workload, options: NetworkSuiteOptions): ContenderCommand {
-  const { instructions, threads, dtype, exported, scratch } = options
+  const { instructions, threads, dtype, quantize, exported, scratch } = options
   const load: OwnLoad = {
     workload: name,
     threads,
     dtype,
+    quantize,
     scratch,
     ...(instructions ? { instructions } : {}),
     ...(exported ? { exported } : {}),
@@ -159,7 +162,7 @@ async function compare(
   loaded: readonly Pick<Entrant, 'contender' | 'loaded'>[],
 ): Promise<NetworkReport> {
   const { workload, device, options, missing } = session
-  const { dtype, signal, onProgress } = options
+  const { dtype, quantize, signal, onProgress } = options
   const title = `${workload.name}: ${rows} ${rows === 1 ? 'row' : 'rows'}`
   let turn = 0
   const calls = (count: number): Call[] => Array.from({ length: count }, () => workload.inputs(rows, ++turn))
@@ -175,7 +178,7 @@ async function compare(
   const roundMs = entrants.reduce((sum, { blockMs }) => sum + blockMs, 0)
   const usual = Math.max(FEWEST_ROUNDS, Math.min(MOST_ROUNDS, Math.floor(ENOUGH_MS / roundMs)))
   const rounds = options.rounds ?? usual
-  const names = peaksFor(device, dtype)
+  const names = peaksFor(device, dtype, quantize)
   for (let round = 0; round < rounds; round++) {
     onProgress?.(`${title}, round ${round + 1} of ${rounds}`)
     // Every other round backwards: nobody is always the one after another.

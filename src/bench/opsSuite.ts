@@ -10,6 +10,7 @@
 import type { PartTimes } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
 import { KERNELS } from '../compile/kernels'
+import type { Quantization } from '../compile/passes/quantize'
 import type { Program, Step } from '../compile/program'
 import { isProduct, programBytes, type StoredTypes, stepCost } from '../compile/stepCost'
 import type { Tensor } from '../tensor/tensor'
@@ -40,6 +41,7 @@ export interface OpsReport {
   readonly title: string
   readonly rows: number
   readonly dtype: NetworkDType
+  readonly quantize: Quantization
   readonly runs: number
   /** Of one run, everything that it had to do included. */
   readonly ms: number
@@ -78,6 +80,8 @@ interface CostedStep {
   readonly kernel: string
   readonly shape: string
   readonly product: boolean
+  /** x and weights as int8. */
+  readonly int8: boolean
   readonly flops: number
   readonly bytes: number
 }
@@ -101,7 +105,11 @@ export async function opsReport(workload: Workload, network: BenchNetwork, optio
   const blockRuns = Math.max(1, Math.min(options.maxRuns, Math.ceil(BLOCK_MS / firstMs)))
   const runs: TimedRun[] = []
   const started = performance.now()
-  const sampling = { names: peaksFor(network.device, network.dtype), blockMs: blockRuns * firstMs, signal }
+  const sampling = {
+    names: peaksFor(network.device, network.dtype, network.quantize),
+    blockMs: blockRuns * firstMs,
+    signal,
+  }
   let turn = 0
   let before = await samplePeaks(network.device, sampling)
   while (
@@ -138,7 +146,7 @@ interface Measured {
 
 function summarise(
   workload: Workload,
-  { dtype }: BenchNetwork,
+  { dtype, quantize }: BenchNetwork,
   rows: number,
   { steps, runs, programs, stored }: Measured,
 ): OpsReport {
@@ -178,11 +186,13 @@ function summarise(
     title: workload.title,
     rows,
     dtype,
+    quantize,
     runs: runs.length,
     ms: median(runs.map(({ ms }) => ms)),
     stepsMs: median(totals),
     peaks: {
       products: sample((peaks) => peaks.products),
+      int8: sample((peaks) => peaks.int8),
       read: sample((peaks) => peaks.read),
       copy: sample((peaks) => peaks.copy),
     },
@@ -216,8 +226,9 @@ function timeOf({ stepMs }: TimedRun, { part, index }: CostedStep): number {
 }
 
 /** The roofline: what a step would take at the peaks, and which of them bounds it. */
-function leastMs({ flops, bytes, product }: CostedStep, peaks: PeakSample): { ms: number; bound: OpsRow['bound'] } {
-  const arithmetic = (flops / peaks.products) * 1e3
+function leastMs(step: CostedStep, peaks: PeakSample): { ms: number; bound: OpsRow['bound'] } {
+  const { flops, bytes, product, int8 } = step
+  const arithmetic = (flops / (int8 ? peaks.int8 : peaks.products)) * 1e3
   const memory = (bytes / (product ? peaks.read : peaks.copy)) * 1e3
   return arithmetic >= memory ? { ms: arithmetic, bound: 'flops' } : { ms: memory, bound: 'bytes' }
 }
@@ -239,30 +250,38 @@ function costedSteps(
       kernel: step.kernel,
       shape: shapeOf(program, step),
       product: isProduct(step.kernel),
+      int8: attrOf(step, 'quantizeX') === 1,
       flops: rows * flops,
       bytes: rows * rowBytes + paramBytes,
     }
   })
 }
 
-/** What tells steps of one kernel apart: their sizes, of one row. */
-export function shapeOf(program: Program, { kernel, operands, output, attrs, epilogue }: Step): string {
+/** An attribute of a step, 0 where its kernel has none of that name. */
+function attrOf({ kernel, attrs }: Step, name: string): number {
+  return attrs[(KERNELS[kernel].attrs as readonly string[]).indexOf(name)] ?? 0
+}
+
+/** What tells steps of one kernel apart: their sizes, of one row, and what they multiply. */
+export function shapeOf(program: Program, step: Step): string {
+  const { kernel, operands, output, epilogue } = step
   const shape = (index: number | null | undefined) =>
     index === null || index === undefined ? [] : (program.buffers[index]?.shape ?? [])
   const [x, second] = operands.map(shape)
   const y = shape(output)
   const tail = epilogue.length > 0 ? ` +${epilogue.map(({ op }) => op).join('+')}` : ''
-  const attr = (name: string) => attrs[(KERNELS[kernel].attrs as readonly string[]).indexOf(name)] ?? 0
+  const attr = (name: string) => attrOf(step, name)
+  const type = attr('quantizeX') === 1 ? ' int8' : ''
   switch (kernel) {
     case 'matmul': {
       const columns = y.at(-1) ?? 1
       const m = y.slice(0, -1).reduce((all, size) => all * size, 1)
-      return `${m}x${columns}x${x?.at(-1) ?? 1}${tail}`
+      return `${m}x${columns}x${x?.at(-1) ?? 1}${type}${tail}`
     }
     case 'conv2d': {
       const stride = attr('strideH') === 1 ? '' : ` /${attr('strideH')}`
       const size = `${attr('kernelH')}x${attr('kernelW')}`
-      return `${size} ${x?.at(-1)}->${y.at(-1)} @${y[0]}x${y[1]}${stride}${tail}`
+      return `${size} ${x?.at(-1)}->${y.at(-1)} @${y[0]}x${y[1]}${stride}${type}${tail}`
     }
     case 'attention': {
       const heads = attr('heads')

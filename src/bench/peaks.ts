@@ -2,6 +2,7 @@
 
 import type { Device } from '../bindings'
 import type { NetworkDType } from '../compile/compile'
+import type { Quantization } from '../compile/passes/quantize'
 import { median } from './statistics'
 
 /** One rate at most. */
@@ -16,6 +17,8 @@ export interface PeakRate {
 export interface PeakNames {
   /** For matrix products, convolutions and attention. */
   readonly products: string
+  /** For those over int8; the same name where the network has none. */
+  readonly int8: string
   /** For what products read. */
   readonly read: string
   /** For passes over memory. */
@@ -25,6 +28,7 @@ export interface PeakNames {
 /** Rates of one moment. */
 export interface PeakSample {
   readonly products: number
+  readonly int8: number
   readonly read: number
   readonly copy: number
 }
@@ -63,11 +67,15 @@ function unitOf(name: string): PeakRate['unit'] {
   return name.includes('int8') ? 'OP/s' : 'FLOP/s'
 }
 
+/** From the best unit on. */
+const INT8_PEAKS = ['tiles_int8', 'int8_vnni', 'int8_avx2']
+
 /** The peaks that bound a network of a type: bf16 has arithmetic of its own on matrix tiles only. */
-export function peaksFor(device: Device, dtype: NetworkDType): PeakNames {
+export function peaksFor(device: Device, dtype: NetworkDType, quantize: Quantization): PeakNames {
   const { arithmetic } = device.info
   const products = arithmetic === 'amx' ? (dtype === 'bf16' ? 'tiles_bf16' : 'fma_avx512') : `fma_${arithmetic}`
-  return { products, read: 'memory_read', copy: 'memory_copy' }
+  const ofInt8 = quantize === 'int8' ? INT8_PEAKS.find((name) => device.peaks.includes(name)) : undefined
+  return { products, int8: ofInt8 ?? products, read: 'memory_read', copy: 'memory_copy' }
 }
 
 /** Whose peaks, and for how long a block of work they are to stand. */
@@ -80,8 +88,10 @@ export interface SampleOptions {
 /** The rates of this moment, all threads. */
 export async function samplePeaks(device: Device, { names, blockMs, signal }: SampleOptions): Promise<PeakSample> {
   const measure = (name: string) => device.measurePeak(name, { timeMs: sampleMs(blockMs), signal })
+  const products = await measure(names.products)
   return {
-    products: await measure(names.products),
+    products,
+    int8: names.int8 === names.products ? products : await measure(names.int8),
     read: await measure(names.read),
     copy: await measure(names.copy),
   }
@@ -94,5 +104,11 @@ export function sampleProducts(device: Device, { names, blockMs, signal }: Sampl
 
 /** Between the samples before and after a block of work. */
 export function meanSample(a: PeakSample, b: PeakSample): PeakSample {
-  return { products: (a.products + b.products) / 2, read: (a.read + b.read) / 2, copy: (a.copy + b.copy) / 2 }
+  const mean = (of: (sample: PeakSample) => number) => (of(a) + of(b)) / 2
+  return {
+    products: mean(({ products }) => products),
+    int8: mean(({ int8 }) => int8),
+    read: mean(({ read }) => read),
+    copy: mean(({ copy }) => copy),
+  }
 }

@@ -34,6 +34,8 @@ export interface NativeDeviceInfo {
   readonly winogradDtypes: readonly number[]
   readonly upsampledConv2d: boolean
   readonly widenedDtypes: readonly number[]
+  /** Codes of kernels. */
+  readonly int8Products: readonly number[]
   readonly peaks: readonly string[]
 }
 

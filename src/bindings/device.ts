@@ -10,11 +10,12 @@ import { Owned } from './owned'
 import { PackStore } from './packStore'
 
 const BACKENDS = ['cpu', 'reference'] as const
+const KERNEL_NAMES = Object.keys(KERNELS) as KernelName[]
 /** Kernels by backend; the native description does not name them. */
 const BACKEND_KERNELS: Readonly<Record<(typeof BACKENDS)[number], readonly KernelName[]>> = {
-  cpu: Object.keys(KERNELS) as KernelName[],
+  cpu: KERNEL_NAMES,
   // The oracle has every kernel there is.
-  reference: Object.keys(KERNELS) as KernelName[],
+  reference: KERNEL_NAMES,
 }
 const INSTRUCTIONS = ['auto', 'portable', 'avx2', 'avx512', 'amx'] as const
 
@@ -114,6 +115,7 @@ export class Device {
       winogradDtypes: native.winogradDtypes.map(dtypeOf),
       upsampledConv2d: native.upsampledConv2d,
       widenedDtypes: native.widenedDtypes.map(dtypeOf),
+      int8Products: native.int8Products.flatMap((code) => KERNEL_NAMES[code] ?? []),
     }
   }
 

@@ -3,16 +3,16 @@
  * Matrices of float32 networks keep the 16-bit type they have in the files ({@link storedType}).
  */
 
-import { PACKINGS, type ParamSpec } from '../compile/program'
+import { PACKINGS, type ParamSpec, STORAGE_TYPES } from '../compile/program'
 import { EngineError, throwIfAborted } from '../errors'
 import { inTurns, type Pieces } from '../graph/pieces'
 import { recipeTensors } from '../graph/recipe'
 import { recipeText } from '../graph/recipeText'
-import { DTYPE_BYTES } from '../tensor/dtype'
+import { STORAGE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import { assertComplete, type Checkpoint, patchCheckpoint, report, type WeightPatch } from '../weights/checkpoint'
 import { StampChecks } from '../weights/stampChecks'
-import { DTYPE_CODES, type PackHandle } from './addon'
+import type { PackHandle } from './addon'
 import type { Device } from './device'
 import { awaitNative } from './nativeCall'
 import { Owned } from './owned'
@@ -183,7 +183,7 @@ export class DeviceWeights {
           bytes,
           files.map(({ file }) => file),
           PACKINGS.indexOf(param.packing),
-          DTYPE_CODES.indexOf(param.dtype),
+          STORAGE_TYPES.indexOf(param.dtype),
           param.shape,
           cancel,
         ),
@@ -204,7 +204,7 @@ export class DeviceWeights {
 }
 
 function packBytes({ shape, dtype }: ParamSpec): number {
-  return elements(shape) * DTYPE_BYTES[dtype]
+  return elements(shape) * STORAGE_BYTES[dtype]
 }
 
 function packKey(param: ParamSpec): string {

@@ -33,7 +33,7 @@ export interface NetworkRow {
   readonly inputs: NetworkInputs
 }
 
-export interface NetworkOptions extends LoadOptions, Pick<CompileOptions, 'dtype' | 'cut' | 'optimise'> {
+export interface NetworkOptions extends LoadOptions, Pick<CompileOptions, 'dtype' | 'quantize' | 'cut' | 'optimise'> {
   /** Most bytes of states kept between runs. @defaultValue 256 MiB */
   readonly stateBytes?: number
 }
@@ -80,14 +80,14 @@ export async function loadNetwork(
   weights: DeviceWeights,
   options: NetworkOptions = {},
 ): Promise<Network> {
-  const { dtype, cut, optimise, signal, onProgress, stateBytes = DEFAULT_STATE_BYTES } = options
+  const { dtype, quantize, cut, optimise, signal, onProgress, stateBytes = DEFAULT_STATE_BYTES } = options
   if (!(stateBytes >= 0)) {
     throw new EngineError(
       'invalid-option',
       `${graph.name}: stateBytes: expected a number of at least 0, got ${stateBytes}`,
     )
   }
-  const compiled = await compile(graph, device.capabilities, { dtype, cut, optimise, signal })
+  const compiled = await compile(graph, device.capabilities, { dtype, quantize, cut, optimise, signal })
   const own = weights.fork()
   const executables: Executable[] = []
   try {

@@ -3,7 +3,7 @@
 import type { Capabilities } from '../compile/capabilities'
 import type { ParamSpec } from '../compile/program'
 import { exactType } from '../graph/recipe'
-import type { DType } from '../tensor/dtype'
+import type { StorageType } from '../tensor/dtype'
 import type { TensorEntry } from '../weights/checkpoint'
 
 /**
@@ -16,7 +16,7 @@ export function storedType(
   { recipe, packing, dtype }: ParamSpec,
   { widenedDtypes }: Capabilities,
   find: (name: string) => TensorEntry | undefined,
-): DType {
+): StorageType {
   if (packing !== 'gemm' || dtype !== 'f32' || widenedDtypes.length === 0) return dtype
   const exact = exactType(recipe, (name) => widenedDtypes.find((type) => type === find(name)?.dtype))
   return widenedDtypes.includes(exact) ? exact : dtype

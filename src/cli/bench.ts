@@ -5,13 +5,23 @@ import { Command, InvalidArgumentError } from 'commander'
 import { type BenchOptions, runBench, SUITES, type Suite } from '../bench/benchRun'
 import { EngineError } from '../errors'
 import { machineLines, networkText, opsText, peaksTable } from './benchTables'
-import { dtypeOption, instructionsOption } from './deviceOptions'
+import { dtypeOption, instructionsOption, quantizeOption } from './deviceOptions'
 import { parseNumber, parseThreads, printJson } from './output'
 
 interface RunFlags
   extends Pick<
     BenchOptions,
-    'instructions' | 'threads' | 'dtype' | 'rounds' | 'rows' | 'exported' | 'peers' | 'python' | 'compiled' | 'only'
+    | 'instructions'
+    | 'threads'
+    | 'dtype'
+    | 'quantize'
+    | 'rounds'
+    | 'rows'
+    | 'exported'
+    | 'peers'
+    | 'python'
+    | 'compiled'
+    | 'only'
   > {
   readonly suite: readonly Suite[]
   readonly output?: string
@@ -28,6 +38,7 @@ function runCommand(): Command {
     .option('--suite <names>', `${SUITES.join(', ')}, separated by commas`, parseSuites, [...SUITES])
     .option('--only <workloads>', 'some workloads: sd15-unet,vae-decoder', parseNames)
     .addOption(dtypeOption())
+    .addOption(quantizeOption())
     .addOption(instructionsOption())
     .option('--threads <count>', 'threads, of peers too (default: all)', parseThreads)
     .option(

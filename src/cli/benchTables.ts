@@ -14,6 +14,11 @@ const percent = (share: number) => `${(100 * share).toFixed(share < 0.0995 ? 1 :
 const stepTime = (ms: number) => (ms < 1 ? `${(ms * 1000).toFixed(0)} us` : formatMs(ms))
 const rate = (perSecond: number, unit: string) => `${formatCount(perSecond)}${unit}`
 
+/** `f32`, `f32 with int8`. */
+function typeText({ dtype, quantize }: Pick<BenchReport['device'], 'dtype' | 'quantize'>): string {
+  return quantize === 'none' ? dtype : `${dtype} with ${quantize}`
+}
+
 /** Machine and device, one line each. */
 export function machineLines({ machine, device }: Pick<BenchReport, 'machine' | 'device'>): string[] {
   const { cpu, instanceType, instructionSets, caches, memoryBytes, platform, versions } = machine
@@ -24,7 +29,7 @@ export function machineLines({ machine, device }: Pick<BenchReport, 'machine' | 
     )
       .map((pair) => pair.join(' '))
       .join(', ')}`,
-    `measured on ${device.arithmetic} in ${device.dtype}, ${device.threads} threads`,
+    `measured on ${device.arithmetic} in ${typeText(device)}, ${device.threads} threads`,
   ]
 }
 
@@ -37,14 +42,15 @@ export function peaksTable(peaks: readonly PeakRate[]): string {
 
 /** Where the time of one network goes. */
 export function opsText(report: OpsReport): string {
-  const { workload, title, rows, dtype, runs, ms, stepsMs, peaks, steps, kernels, products, passes } = report
+  const { workload, title, rows, runs, ms, stepsMs, peaks, steps, kernels, products, passes } = report
   const shown = steps.slice(0, SHOWN_STEPS)
+  const int8 = report.quantize === 'int8' ? `, over int8 ${rate(peaks.int8, 'OP/s')}` : ''
   const rest = steps.slice(SHOWN_STEPS)
   const header = ['kernel', 'shape', 'count', 'time', 'share', 'rate', 'memory', 'of peak']
   const restLine = rest.length === 0 ? [] : [restRow(rest)]
   return [
-    `${workload}: ${title}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${dtype}: ${formatMs(ms)}, ${formatMs(stepsMs)} of it in steps, median of ${runs} runs`,
-    `peaks beside them: products ${rate(peaks.products, 'FLOP/s')}, read ${rate(peaks.read, 'B/s')}, read and write ${rate(peaks.copy, 'B/s')}`,
+    `${workload}: ${title}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${typeText(report)}: ${formatMs(ms)}, ${formatMs(stepsMs)} of it in steps, median of ${runs} runs`,
+    `peaks beside them: products ${rate(peaks.products, 'FLOP/s')}${int8}, read ${rate(peaks.read, 'B/s')}, read and write ${rate(peaks.copy, 'B/s')}`,
     '',
     formatTable([header, ...shown.map(stepRow), ...restLine]),
     '',

@@ -1,11 +1,18 @@
 /** Options that commands share which run networks of their caller's choice on a device. */
 
 import { Option } from 'commander'
+import { QUANTIZATIONS } from '../compile/passes/quantize'
 
 /** `--dtype`. */
 export function dtypeOption(): Option {
   const description = "type of activations and matrices (default: the device's best)"
   return new Option('--dtype <type>', description).choices(['f32', 'bf16', 'f16'])
+}
+
+/** `--quantize`. */
+export function quantizeOption(): Option {
+  const description = 'products over int8: weights and activations, or weights alone (default: none)'
+  return new Option('--quantize <how>', description).choices(QUANTIZATIONS)
 }
 
 /** `--instructions`. */

@@ -48,6 +48,7 @@ interface Flags {
   readonly model: string
   readonly device?: LoadPipelineOptions['device']
   readonly dtype?: LoadPipelineOptions['dtype']
+  readonly quantize?: LoadPipelineOptions['quantize']
   readonly instructions?: LoadPipelineOptions['instructions']
   readonly threads?: LoadPipelineOptions['threads']
   readonly metadata: boolean
@@ -107,6 +108,7 @@ export function generateCommand(): Command {
     .option('--upscaler <path>', 'an upscaler, folder or file')
     .option('--device <name>', 'cpu or reference')
     .option('--dtype <name>', 'f32, bf16 or f16 (default: the device’s best)')
+    .option('--quantize <how>', 'int8 or int8-weights: faster or smaller, and a little less exact (default: none)')
     .option('--instructions <name>', 'auto, portable, avx2, avx512 or amx')
     .option('--threads <n>', 'auto or a number', parseThreads)
     .option('--quality <n>', '1 to 100, for webp, jpg and avif', parseNumber)
@@ -143,10 +145,11 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
   await checkTarget(outputFile(flags, prompt, 0, seed), { quality: flags.quality }, flags.transparent)
   const protocol = flags.json ? undefined : chooseProtocol(flags.show)
   const started = performance.now()
-  const { device, dtype, instructions, threads, model, vae, upscaler, controlNet, lora, embedding } = flags
+  const { device, dtype, quantize, instructions, threads, model, vae, upscaler, controlNet, lora, embedding } = flags
   await using pipe = await loadPipeline(model, {
     device,
     dtype,
+    quantize,
     instructions,
     threads,
     vae,
@@ -171,7 +174,7 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
   })
   const grid = images.length > 0 ? await saveGrid(images, gridFile(flags, prompt, seed), flags) : undefined
   if (flags.json) {
-    const { name, modelHash, device: where, dtype: type } = pipe.info
+    const { name, modelHash, device: where, dtype: type, quantize: quantized } = pipe.info
     const timings = { loadMs, ...result.timings }
     printJson({
       prompt,
@@ -182,6 +185,7 @@ async function generate(prompt: string, flags: Flags): Promise<void> {
       model: { name, hash: modelHash },
       device: where,
       dtype: type,
+      quantize: quantized,
     })
     return
   }

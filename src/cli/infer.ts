@@ -6,10 +6,10 @@ import { type Component, type ComponentOptions, loadComponent } from '../pipelin
 import { readSafetensors } from '../pipelines/readSafetensors'
 import type { Tensor } from '../tensor/tensor'
 import { writeSafetensors } from '../weights'
-import { dtypeOption, instructionsOption } from './deviceOptions'
+import { dtypeOption, instructionsOption, quantizeOption } from './deviceOptions'
 import { formatBytes, formatMs, parseThreads, printJson, unusedLine } from './output'
 
-interface InferOptions extends Pick<ComponentOptions, 'dtype' | 'instructions' | 'variant'> {
+interface InferOptions extends Pick<ComponentOptions, 'dtype' | 'quantize' | 'instructions' | 'variant'> {
   readonly inputs: string
   readonly output: string
   readonly device: 'cpu' | 'reference'
@@ -34,6 +34,7 @@ export function inferCommand(): Command {
     .requiredOption('-o, --output <file>', 'safetensors to write the outputs to, float32')
     .addOption(new Option('--device <name>', 'what runs it').choices(['cpu', 'reference']).default('cpu'))
     .addOption(dtypeOption())
+    .addOption(quantizeOption())
     .addOption(instructionsOption())
     .option('--threads <count>', 'threads of the cpu device (default: all)', parseThreads)
     .option('--variant <name>', 'weight files to take where there are several: fp16, bf16')
@@ -43,7 +44,7 @@ export function inferCommand(): Command {
 }
 
 async function infer(model: string, component: string, options: InferOptions): Promise<void> {
-  const { device, dtype, instructions, variant, threads } = options
+  const { device, dtype, quantize, instructions, variant, threads } = options
   const inputs = await readSafetensors(options.inputs)
   const started = performance.now()
   const bar =
@@ -54,6 +55,7 @@ async function infer(model: string, component: string, options: InferOptions): P
   using loaded = await loadComponent(model, component, {
     device,
     dtype,
+    quantize,
     instructions,
     threads,
     variant,
@@ -86,6 +88,7 @@ function describe(
     className: loaded.className,
     device: { backend, arithmetic, name, threads },
     dtype: loaded.dtype,
+    quantize: loaded.quantize,
     inputs: shapes(inputs),
     outputs: shapes(outputs),
     timings,
@@ -94,9 +97,9 @@ function describe(
   }
 }
 
-function human({ className, device, dtype, outputs, timings, memory, unused }: Report, file: string): string {
+function human({ className, device, dtype, quantize, outputs, timings, memory, unused }: Report, file: string): string {
   const lines = [
-    `${className} in ${dtype} on ${device.backend} (${device.arithmetic}, ${device.threads} threads)`,
+    `${className} in ${quantize === 'none' ? dtype : `${dtype}, ${quantize},`} on ${device.backend} (${device.arithmetic}, ${device.threads} threads)`,
     ...Object.entries(outputs).map(([name, { shape }]) => `  ${name} [${shape.join(', ')}]`),
     `loaded in ${formatMs(timings.loadMs)}, ran in ${formatMs(timings.runMs)}, ${formatBytes(memory.packBytes)} of weights, ${formatBytes(memory.peakBytes)} at most`,
     ...unusedLine(unused),

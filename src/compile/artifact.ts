@@ -1,7 +1,8 @@
 /** Artifacts: what compiling one part of a graph yields. Whoever loads, links or weighs one reads its signature only. */
 
+import { EngineError } from '../errors'
 import type { Graph } from '../graph/graph'
-import { DTYPE_BYTES, type DType } from '../tensor/dtype'
+import { type DType, STORAGE_BYTES } from '../tensor/dtype'
 import { elements, type Shape } from '../tensor/shape'
 import type { CutSet } from './passes/cut'
 import type { BufferSpec, ParamSpec, PortSpec, Program } from './program'
@@ -54,6 +55,8 @@ export interface Artifact extends Runnable {
 export function programRunnable(program: Program, states: ReadonlySet<string> = new Set()): Runnable {
   const port = ({ name, buffer }: PortSpec): SignaturePort => {
     const { dtype = 'f32', shape = [] }: Partial<BufferSpec> = program.buffers[buffer] ?? {}
+    if (dtype === 'i8')
+      throw new EngineError('internal', `${program.name}: expected numbers at port ${name}, got packed weights`)
     return { name, dtype, shape }
   }
   const paths = new Map<number, string>(
@@ -73,7 +76,7 @@ export function programRunnable(program: Program, states: ReadonlySet<string> = 
   }
 }
 
-/** Bytes of one row of a port. */
-export function portBytes({ dtype, shape }: SignaturePort): number {
-  return elements(shape) * DTYPE_BYTES[dtype]
+/** Bytes of one row of a port, or of a parameter. */
+export function portBytes({ dtype, shape }: Pick<BufferSpec, 'dtype' | 'shape'>): number {
+  return elements(shape) * STORAGE_BYTES[dtype]
 }

@@ -2,8 +2,7 @@
 
 import { type Recipe, reshapeRecipe } from '../graph/recipe'
 import { recipeText } from '../graph/recipeText'
-import type { DType } from '../tensor/dtype'
-import { DTYPE_BYTES } from '../tensor/dtype'
+import { type DType, STORAGE_BYTES, type StorageType } from '../tensor/dtype'
 import { type Shape, sameShape } from '../tensor/shape'
 import { UNPLANNED } from './draft'
 import { columnsOf, type Place } from './place'
@@ -18,7 +17,7 @@ export class BufferTable {
   readonly #params = new Map<string, number>()
 
   /** A dense buffer of its own. */
-  arena(name: string, dtype: DType, shape: Shape): Place {
+  arena(name: string, dtype: StorageType, shape: Shape): Place {
     return this.#add(name, dtype, shape, { kind: 'arena', offset: UNPLANNED })
   }
 
@@ -35,7 +34,7 @@ export class BufferTable {
   }
 
   /** The parameter in that packing, one pack however often it is read; all but `plain` packs are matrices [N, K]. */
-  param(name: string, recipe: Recipe, packing: Packing, dtype: DType): Place {
+  param(name: string, recipe: Recipe, packing: Packing, dtype: StorageType): Place {
     const [rows = 1] = recipe.shape
     const matrix =
       packing !== 'plain' && recipe.shape.length !== 2
@@ -63,7 +62,7 @@ export class BufferTable {
       dtype: base.dtype,
       shape: place.shape,
       pitch: place.pitch,
-      storage: { kind: 'view', base: place.buffer, byteOffset: place.offset * DTYPE_BYTES[base.dtype] },
+      storage: { kind: 'view', base: place.buffer, byteOffset: place.offset * STORAGE_BYTES[base.dtype] },
     })
     this.#views.set(key, this.buffers.length - 1)
     return this.buffers.length - 1
@@ -74,7 +73,7 @@ export class BufferTable {
     return this.#whole(place.buffer)
   }
 
-  #add(name: string, dtype: DType, shape: Shape, storage: Storage): Place {
+  #add(name: string, dtype: StorageType, shape: Shape, storage: Storage): Place {
     this.buffers.push({ name, dtype, shape, pitch: columnsOf(shape), storage })
     return this.#whole(this.buffers.length - 1)
   }

@@ -23,4 +23,6 @@ export interface Capabilities {
   readonly upsampledConv2d: boolean
   /** Types in which matrices of a float32 network may be kept: products widen them, which changes no value. */
   readonly widenedDtypes: readonly DType[]
+  /** Products that are quicker over int8, weights and x, than in the types of networks. */
+  readonly int8Products: readonly KernelName[]
 }

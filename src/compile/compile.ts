@@ -18,6 +18,7 @@ import { joinProjectionsPieces } from './passes/joinProjections'
 import { layoutPieces } from './passes/layout'
 import { planPieces } from './passes/plan'
 import { storageTypes } from './passes/precision'
+import { QUANTIZATIONS, type Quantization, quantizePieces } from './passes/quantize'
 import { schedule } from './passes/schedule'
 import { simplifyPieces } from './passes/simplify'
 import type { Program } from './program'
@@ -29,6 +30,8 @@ export type NetworkDType = 'f32' | 'bf16' | 'f16'
 export interface CompileOptions {
   /** @defaultValue the capabilities' preferred type */
   readonly dtype?: NetworkDType
+  /** What is computed over int8, and how. @defaultValue `'none'` */
+  readonly quantize?: Quantization
   /** One part per input set; off: one part for all. @defaultValue true, false when not optimising */
   readonly cut?: boolean
   /** Off: the plain program, every op one step. @defaultValue true */
@@ -91,8 +94,11 @@ type Settings = Required<Omit<CompileOptions, 'signal'>>
 
 function resolve(capabilities: Capabilities, options: CompileOptions): Settings {
   for (const name of Object.keys(options)) {
-    if (!['dtype', 'cut', 'optimise', 'signal'].includes(name))
-      throw new EngineError('unknown-option', `compile: expected dtype, cut, optimise or signal, got "${name}"`)
+    if (!['dtype', 'quantize', 'cut', 'optimise', 'signal'].includes(name))
+      throw new EngineError(
+        'unknown-option',
+        `compile: expected dtype, quantize, cut, optimise or signal, got "${name}"`,
+      )
   }
   const dtype = options.dtype ?? capabilities.preferredDtype
   if ((dtype !== 'f32' && dtype !== 'bf16' && dtype !== 'f16') || !capabilities.dtypes.includes(dtype)) {
@@ -101,8 +107,15 @@ function resolve(capabilities: Capabilities, options: CompileOptions): Settings 
       `compile: expected a dtype among ${capabilities.dtypes.join(', ')} of ${capabilities.backend}, got "${dtype}"`,
     )
   }
+  const quantize = options.quantize ?? 'none'
+  if (!QUANTIZATIONS.includes(quantize)) {
+    throw new EngineError(
+      'invalid-option',
+      `compile: quantize: expected ${QUANTIZATIONS.join(', ')}, got "${quantize}"`,
+    )
+  }
   const optimise = options.optimise ?? true
-  return { dtype, optimise, cut: options.cut ?? optimise }
+  return { dtype, quantize, optimise, cut: options.cut ?? optimise }
 }
 
 function* compileParts(g: Graph, capabilities: Capabilities, settings: Settings): Pieces<Artifact[]> {
@@ -118,9 +131,11 @@ function* compileParts(g: Graph, capabilities: Capabilities, settings: Settings)
 }
 
 /** One part as a Program. */
-function* lower(part: CutPart, capabilities: Capabilities, { dtype, optimise }: Settings): Pieces<Program> {
+function* lower(part: CutPart, capabilities: Capabilities, settings: Settings): Pieces<Program> {
+  const { dtype, optimise, quantize } = settings
   const fused = yield* fusePieces(part.graph, { fuse: optimise })
-  const items = optimise ? yield* convFormsPieces(part.graph, fused, { dtype, capabilities }) : fused
+  const formed = optimise ? yield* convFormsPieces(part.graph, fused, { dtype, capabilities }) : fused
+  const items = yield* quantizePieces(part.graph, formed, { quantize, capabilities })
   const draft = yield* layoutPieces(part.graph, items, {
     dtype: dtype satisfies DType,
     storage: storageTypes(part.graph, dtype),

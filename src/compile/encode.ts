@@ -1,14 +1,12 @@
 /** The binary form of Programs, as native/core/program.h describes it. Recipes stay here: packs are handed in by index. */
 
-import type { DType } from '../tensor/dtype'
 import { EPILOGUE_OPS, KERNELS, type KernelName } from './kernels'
-import { PACKINGS, PROGRAM_VERSION, type Program, type Storage } from './program'
+import { PACKINGS, PROGRAM_VERSION, type Program, STORAGE_TYPES, type Storage } from './program'
 
 /** 'IRPG', little-endian. */
 const MAGIC = 0x47505249
 
 // Codes are positions in these lists.
-const DTYPES: readonly DType[] = ['f32', 'f16', 'bf16', 'i32', 'i64', 'u8']
 const STORAGE_KINDS: readonly Storage['kind'][] = ['arena', 'input', 'output', 'param', 'view']
 const KERNEL_NAMES = Object.keys(KERNELS) as KernelName[]
 
@@ -21,7 +19,7 @@ export function encodeProgram(program: Program): Uint8Array {
   out.u64(program.arenaBytes)
   out.list(program.buffers, (buffer) => {
     out.string(buffer.name)
-    out.code(DTYPES, buffer.dtype)
+    out.code(STORAGE_TYPES, buffer.dtype)
     out.list(buffer.shape, (size) => out.i64(size))
     out.i64(buffer.pitch)
     const { storage } = buffer
@@ -31,7 +29,7 @@ export function encodeProgram(program: Program): Uint8Array {
   })
   out.list(program.params, (param) => {
     out.code(PACKINGS, param.packing)
-    out.code(DTYPES, param.dtype)
+    out.code(STORAGE_TYPES, param.dtype)
     out.list(param.shape, (size) => out.i64(size))
   })
   for (const ports of [program.inputs, program.outputs]) {

@@ -17,6 +17,8 @@ export interface LaunchOperand {
   readonly role: OperandRole
   /** Of a `gemm-weight`. @defaultValue 'gemm' */
   readonly packing?: Exclude<Packing, 'plain'>
+  /** Of a `gemm-weight`: stored as int8. @defaultValue false, in the network's type */
+  readonly int8?: boolean
 }
 
 /** An element-wise op waiting in an epilogue. */
@@ -94,13 +96,13 @@ const plain =
   })
 
 const KERNEL_RULES: Readonly<Record<string, Rule>> = {
-  linear: (value, inputs) => gemm('matmul', value, inputs, {}),
+  linear: (value, inputs) => gemm('matmul', value, inputs, { quantizeX: 0 }),
   conv2d: (value, inputs, attrs) => {
     const [, kernelH = 0, kernelW = 0] = inputs[1]?.shape ?? []
     const [strideH = 1, strideW = 1] = numbers(attrs.stride)
     const [padTop = 0, padLeft = 0, padBottom = 0, padRight = 0] = numbers(attrs.padding)
     const padding = { padTop, padLeft, padBottom, padRight }
-    const form = { upsample: 1, tile: 0 }
+    const form = { upsample: 1, tile: 0, quantizeX: 0 }
     return gemm('conv2d', value, inputs, { kernelH, kernelW, strideH, strideW, ...padding, ...form })
   },
   attention: plain('attention', ({ heads, causal, scale }) => ({

@@ -15,6 +15,7 @@ export interface KernelSpec {
  * |---|---|
  * | matmul | x [M, K] · weight [N, K]ᵀ + bias [N] -> [M, N] |
  * | conv2d | x [H, W, C], weight [O, kh, kw, C] + bias [O] -> [H', W', O], zero padding; upsample 2: over x with every pixel doubled; tile m: by Winograd's F(m×m), 0: as one sum |
+ * | | both, quantizeX 1: of x as int8 with a scale, of its own for every vector of a matmul and every picture of a conv2d |
  * | attention | softmax(q kᵀ · scale) v per head, q [L, N·K], k and v [S, N·K]; keys at or after kvLength do not exist |
  * | layer_norm | over the last axis, biased variance, optional affine |
  * | group_norm | x [H, W, C] over pixels and the channels of a group |
@@ -28,7 +29,7 @@ export interface KernelSpec {
  * | timestep_embedding | t [1] -> [dim]: sinusoid with angles scale·t·maxPeriod^(-i/(dim/2 - shift)); flip 1 puts cos first |
  */
 export const KERNELS = {
-  matmul: { operands: ['x', 'weight', 'bias?'], attrs: ['splits', 'kBlock'] },
+  matmul: { operands: ['x', 'weight', 'bias?'], attrs: ['splits', 'kBlock', 'quantizeX'] },
   conv2d: {
     operands: ['x', 'weight', 'bias?'],
     attrs: [
@@ -44,6 +45,7 @@ export const KERNELS = {
       'kBlock',
       'upsample',
       'tile',
+      'quantizeX',
     ],
   },
   attention: { operands: ['q', 'k', 'v', 'kvLength?'], attrs: ['heads', 'causal', 'scale', 'keyBlock'] },

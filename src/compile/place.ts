@@ -1,14 +1,14 @@
 /** Places: where a value's elements lie inside a buffer, and which rearrangements are only another place. */
 
 import type { Value } from '../graph/value'
-import type { DType } from '../tensor/dtype'
+import type { StorageType } from '../tensor/dtype'
 import { elements, type Shape } from '../tensor/shape'
 
 /** Last-axis vectors of a shape, `pitch` elements apart, from an element of a dense buffer on. */
 export interface Place {
   /** Index of the buffer in the table; never a view. */
   readonly buffer: number
-  readonly dtype: DType
+  readonly dtype: StorageType
   readonly shape: Shape
   /** Elements from the buffer's start. */
   readonly offset: number

@@ -1,12 +1,12 @@
 /** Programs: a flat list of steps over a buffer table, for one row; the batch is a run-time multiplier. */
 
 import type { Recipe } from '../graph/recipe'
-import type { DType } from '../tensor/dtype'
+import type { StorageType } from '../tensor/dtype'
 import type { Shape } from '../tensor/shape'
 import type { EpilogueName, KernelName } from './kernels'
 
 /** Only this version is decoded. */
-export const PROGRAM_VERSION = 2
+export const PROGRAM_VERSION = 3
 
 /** Where a buffer's bytes are. */
 export type Storage =
@@ -20,11 +20,14 @@ export type Storage =
   /** Part of another buffer (never of a view): its row's bytes from `byteOffset` on, last-axis vectors `pitch` apart. */
   | { readonly kind: 'view'; readonly base: number; readonly byteOffset: number }
 
+/** Storage types in the order of their codes. */
+export const STORAGE_TYPES: readonly StorageType[] = ['f32', 'f16', 'bf16', 'i32', 'i64', 'u8', 'i8']
+
 /** One entry of the buffer table. */
 export interface BufferSpec {
   /** Module path or input name, for prints and errors. */
   readonly name: string
-  readonly dtype: DType
+  readonly dtype: StorageType
   /** Of one row; channels last. */
   readonly shape: Shape
   /** Elements between consecutive last-axis vectors; equals the last size when dense. Only views may differ. */
@@ -45,7 +48,7 @@ export const PACKINGS: readonly Packing[] = ['plain', 'gemm', 'upsample']
 export interface ParamSpec {
   readonly recipe: Recipe
   readonly packing: Packing
-  readonly dtype: DType
+  readonly dtype: StorageType
   readonly shape: Shape
 }
 

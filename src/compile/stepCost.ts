@@ -1,6 +1,6 @@
 /** What the steps of a Program cost: arithmetic, and the bytes they read and write. */
 
-import { DTYPE_BYTES, type DType } from '../tensor/dtype'
+import { STORAGE_BYTES, type StorageType } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import type { KernelName } from './kernels'
 import type { BufferSpec, ParamSpec, Program, Step } from './program'
@@ -26,7 +26,7 @@ export function isProduct(kernel: KernelName): boolean {
 }
 
 /** The type a parameter is kept in: its own, unless a device keeps it narrower. */
-export type StoredTypes = (param: ParamSpec) => DType
+export type StoredTypes = (param: ParamSpec) => StorageType
 const asNamed: StoredTypes = ({ dtype }) => dtype
 
 /** What one step of a program costs. Operands count once, caches or not. */
@@ -42,7 +42,7 @@ export function stepCost(program: Program, step: Step, stored: StoredTypes = asN
     if (!param) rowBytes += bytesOf(buffer)
     // Of a table only the rows that are asked for are read.
     else if (step.kernel === 'embedding') rowBytes += bytesOf(output)
-    else paramBytes += elements(buffer.shape) * DTYPE_BYTES[stored(param)]
+    else paramBytes += elements(buffer.shape) * STORAGE_BYTES[stored(param)]
   }
   return { flops: flopsOf(program, step, output), rowBytes, paramBytes }
 }
@@ -89,7 +89,7 @@ function bufferOf({ buffers, name }: Program, index: number): BufferSpec {
 }
 
 function bytesOf({ shape, dtype }: BufferSpec): number {
-  return elements(shape) * DTYPE_BYTES[dtype]
+  return elements(shape) * STORAGE_BYTES[dtype]
 }
 
 function paramOf(program: Program, { storage }: BufferSpec): ParamSpec | undefined {

@@ -2,7 +2,7 @@
 
 import { EngineError } from '../errors'
 import { type Pieces, whole } from '../graph/pieces'
-import { DTYPE_BYTES, isFloat } from '../tensor/dtype'
+import { isFloat, STORAGE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import { EPILOGUE_OPS, KERNELS } from './kernels'
 import { ARENA_ALIGNMENT, lifetimes, overwritten, readsOf, rootOf, rowBytes } from './passes/plan'
@@ -79,7 +79,7 @@ function verifyBuffer(program: Program, index: number, fail: Fail): void {
         fail('views', at, `expected a base that is no view, got b${storage.base}`)
       if (base.dtype !== dtype) fail('views', at, `expected ${base.dtype}, got ${dtype}`)
       if (pitch < columnsOf(shape)) fail('views', at, `expected a pitch of at least ${columnsOf(shape)}, got ${pitch}`)
-      const end = storage.byteOffset / DTYPE_BYTES[dtype] + (vectorsOf(shape) - 1) * pitch + columnsOf(shape)
+      const end = storage.byteOffset / STORAGE_BYTES[dtype] + (vectorsOf(shape) - 1) * pitch + columnsOf(shape)
       if (!Number.isInteger(end) || storage.byteOffset < 0 || end > elements(base.shape))
         fail('views', at, `expected a range within ${elements(base.shape)} elements, got an end at ${end}`)
       return

@@ -3,7 +3,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type DeviceOptions, type LoadProgress, type NetworkRow, openDevice } from '../bindings'
 import { Device } from '../bindings/device'
-import { compile, type NetworkDType } from '../compile/compile'
+import { type CompileOptions, compile, type NetworkDType } from '../compile/compile'
+import { QUANTIZATIONS, type Quantization } from '../compile/passes/quantize'
 import { EngineError, throwIfAborted } from '../errors'
 import type { ModelPorts } from '../models'
 import type { Tensor } from '../tensor/tensor'
@@ -18,6 +19,11 @@ export interface ComponentOptions {
   readonly device?: DeviceOptions['device'] | Device
   /** Type of activations and matrices. @defaultValue the device's preferred type */
   readonly dtype?: NetworkDType
+  /**
+   * `int8`: most products over int8, weights with a scale per output and activations as they come, where the device
+   * gains by it; `int8-weights`: only the weights are kept as int8. @defaultValue `'none'`
+   */
+  readonly quantize?: Quantization
   /** @see {@link DeviceOptions} */
   readonly instructions?: DeviceOptions['instructions']
   /** @see {@link DeviceOptions} */
@@ -61,6 +67,7 @@ export async function loadComponent(path: string, name: string, options: Compone
   const given = checkNames('loadComponent', options, [
     'device',
     'dtype',
+    'quantize',
     'instructions',
     'threads',
     'variant',
@@ -72,7 +79,10 @@ export async function loadComponent(path: string, name: string, options: Compone
   const { onProgress } = options
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw invalidOption('onProgress', 'a function', onProgress)
-  const asked = wordOption(given, 'dtype', ['f32', 'bf16', 'f16'])
+  const asked = {
+    dtype: wordOption(given, 'dtype', ['f32', 'bf16', 'f16']),
+    quantize: wordOption(given, 'quantize', QUANTIZATIONS),
+  }
   throwIfAborted(signal)
   const started = performance.now()
   publishLoad({ model: path, component: name, phase: 'start' })
@@ -107,7 +117,7 @@ function checkString(argument: string, what: string, got: unknown): void {
 async function bind(
   model: ComponentModel,
   options: ComponentOptions,
-  asked: NetworkDType | undefined,
+  { dtype: asked, quantize = 'none' }: Pick<CompileOptions, 'dtype' | 'quantize'>,
 ): Promise<Component> {
   const { device, instructions, threads, signal, onProgress } = options
   const shared = device instanceof Device ? device : undefined
@@ -124,18 +134,18 @@ async function bind(
   try {
     if (dtype !== 'f32' && dtype !== 'bf16' && dtype !== 'f16') throw invalidOption('dtype', 'f32, bf16 or f16', dtype)
     // The weights are read now, for the smallest sizes: packs do not depend on sizes, so later runs find them made.
-    networks = new ComponentNetworks(opened, model, dtype)
+    networks = new ComponentNetworks(opened, model, { dtype, quantize })
     const { definition, config, place, ports, smallest } = model
     await nextTurn()
     const graph = ports.outputs.some((port) => port.onDemand)
       ? definition.build(config, place, ports.smallest).graph
       : smallest
-    const { parts } = await compile(graph, opened.capabilities, { dtype, signal })
+    const { parts } = await compile(graph, opened.capabilities, { dtype, quantize, signal })
     await networks.weights.packs(
       parts.flatMap((part) => part.signature.params),
       { signal, onProgress },
     )
-    return new Component(model, opened, networks, dtype, shared === undefined)
+    return new Component(model, opened, networks, { dtype, quantize }, shared === undefined)
   } catch (error) {
     networks?.dispose()
     if (!shared) opened.dispose()
@@ -149,6 +159,7 @@ export class Component {
   /** Class of diffusers or transformers. */
   readonly className: string
   readonly dtype: NetworkDType
+  readonly quantize: Quantization
   readonly device: Device
   /** What goes in and comes out. */
   readonly ports: ModelPorts
@@ -164,12 +175,13 @@ export class Component {
     model: ComponentModel,
     device: Device,
     networks: ComponentNetworks,
-    dtype: NetworkDType,
+    { dtype, quantize }: Pick<Component, 'dtype' | 'quantize'>,
     ownsDevice: boolean,
   ) {
     this.name = model.name
     this.className = model.definition.className
     this.dtype = dtype
+    this.quantize = quantize
     this.device = device
     this.ports = model.ports
     this.unused = model.report.unused

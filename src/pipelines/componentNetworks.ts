@@ -2,7 +2,7 @@
 
 import { type Device, DeviceWeights, type LoadOptions, loadNetwork, type Network } from '../bindings'
 import { SharedWork } from '../bindings/sharedWork'
-import type { NetworkDType } from '../compile/compile'
+import type { CompileOptions } from '../compile/compile'
 import { EngineError } from '../errors'
 import { graphInputs } from '../graph/graph'
 import type { Form, ModelGraph, Sizes } from '../models'
@@ -40,22 +40,24 @@ export interface Shape {
   readonly form?: Form | undefined
 }
 
+/** What networks compute in; `undefined` for the device's preferred type, and nothing quantised. */
+export type NumberOptions = Pick<CompileOptions, 'dtype' | 'quantize'>
+
 export class ComponentNetworks {
   readonly weights: DeviceWeights
   readonly #device: Device
   readonly #model: ComponentModel
-  readonly #dtype: NetworkDType | undefined
+  readonly #numbers: NumberOptions
   readonly #shaped = new Map<string, Shaped>() // in order of last use
   readonly #networks = new Set<Network>()
   #users = 0
   #onFree: (() => void) | undefined
 
-  /** @param dtype - `undefined` for the device's preferred type. */
-  constructor(device: Device, model: ComponentModel, dtype: NetworkDType | undefined) {
+  constructor(device: Device, model: ComponentModel, numbers: NumberOptions) {
     this.weights = new DeviceWeights(device, model.checkpoint)
     this.#device = device
     this.#model = model
-    this.#dtype = dtype
+    this.#numbers = numbers
   }
 
   get disposed(): boolean {
@@ -127,7 +129,7 @@ export class ComponentNetworks {
       throw new EngineError('invalid-argument', `network: expected one that residuals can be added to, got ${got}`)
     }
     const model = definition.build(config, place, sizes, outputs, form)
-    const options = { dtype: this.#dtype, onProgress }
+    const options = { ...this.#numbers, onProgress }
     const work = new SharedWork(
       async (signal) => {
         const network = await loadNetwork(this.#device, model.graph, this.weights, { ...options, signal })

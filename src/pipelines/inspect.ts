@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { readSafetensorsIndex } from '../bindings'
 import { storedType } from '../bindings/storedType'
-import { portBytes, type SignaturePort } from '../compile/artifact'
+import { portBytes } from '../compile/artifact'
 import type { Capabilities } from '../compile/capabilities'
 import { type CompiledGraph, compile, type NetworkDType } from '../compile/compile'
 import { type CutSet, cut } from '../compile/passes/cut'
@@ -12,7 +12,7 @@ import { programBytes, type StoredTypes } from '../compile/stepCost'
 import { EngineError } from '../errors'
 import { graphFlops } from '../graph/graph'
 import { neededTensors, type Sizes } from '../models'
-import { DTYPE_BYTES } from '../tensor/dtype'
+import { STORAGE_BYTES } from '../tensor/dtype'
 import { elements } from '../tensor/shape'
 import { type JsonObject, jsonFields, readJson } from '../weights/jsonFields'
 import type { ModelFolder } from '../weights/modelFolder'
@@ -248,12 +248,13 @@ function trafficOf({ parts }: CompiledGraph, stored: StoredTypes): ReadonlyMap<C
 
 function memoryPlan({ parts, dtype }: CompiledGraph, stored: StoredTypes): MemoryPlan {
   const signatures = parts.map(({ signature }) => signature)
-  const bytes = (ports: readonly SignaturePort[]) => ports.reduce((sum, port) => sum + portBytes(port), 0)
+  const bytes = (ports: readonly Parameters<typeof portBytes>[0][]) =>
+    ports.reduce((sum, port) => sum + portBytes(port), 0)
   return {
     dtype,
     weightsBytes: signatures
       .flatMap(({ params }) => params)
-      .reduce((sum, param) => sum + elements(param.shape) * DTYPE_BYTES[stored(param)], 0),
+      .reduce((sum, param) => sum + elements(param.shape) * STORAGE_BYTES[stored(param)], 0),
     arenaBytesPerRow: signatures.at(-1)?.arenaBytes ?? 0,
     statesBytes: signatures.slice(0, -1).reduce((sum, { outputs }) => sum + bytes(outputs), 0),
   }

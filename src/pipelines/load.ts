@@ -3,6 +3,7 @@
 import { performance } from 'node:perf_hooks'
 import { Device, type DeviceOptions, openDevice } from '../bindings/device'
 import type { LoadProgress } from '../bindings/deviceWeights'
+import { QUANTIZATIONS, type Quantization } from '../compile/passes/quantize'
 import { throwIfAborted } from '../errors'
 import {
   checkNames,
@@ -33,6 +34,12 @@ export interface LoadPipelineOptions {
   readonly device?: DeviceOptions['device'] | Device
   /** Number type of the networks; latents and guidance are always f32. @defaultValue the device's best */
   readonly dtype?: (typeof DTYPES)[number]
+  /**
+   * Products over int8 in all networks but text encoders. `int8`: weights with a scale per output, and activations as
+   * they come, where the device gains by it; `int8-weights`: only the weights are kept as int8, a quarter of their
+   * memory. Pictures change a little. @defaultValue `'none'`
+   */
+  readonly quantize?: Quantization
   /** Kernel family of the cpu device. @defaultValue `'auto'`, the widest this machine runs */
   readonly instructions?: DeviceOptions['instructions']
   /** Threads; pictures do not depend on it. @defaultValue `'auto'`, all the process may use */
@@ -63,6 +70,7 @@ export interface PipelineLoadProgress extends LoadProgress {
 const NAMES = [
   'device',
   'dtype',
+  'quantize',
   'instructions',
   'threads',
   'vae',
@@ -98,6 +106,7 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
   const device = shared === undefined ? wordOption(given, 'device', ['cpu', 'reference']) : undefined
   const instructions = wordOption(given, 'instructions', ['auto', 'portable', 'avx2', 'avx512', 'amx'])
   const dtype = wordOption(given, 'dtype', DTYPES)
+  const quantize = wordOption(given, 'quantize', QUANTIZATIONS)
   const threads = given.threads === 'auto' ? undefined : integerOption(given, 'threads', 1, 1024)
   if (shared !== undefined && (instructions ?? given.threads) !== undefined) {
     const option = instructions === undefined ? 'threads' : 'instructions'
@@ -122,6 +131,7 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
     const opened = shared ?? openDevice({ device, instructions, threads })
     const loaded = await loadModel(name, folder, opened, shared === undefined, {
       dtype,
+      quantize,
       ...extras,
       loras,
       inversions,

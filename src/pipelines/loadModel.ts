@@ -116,6 +116,7 @@ export async function loadModel(
       hash,
       device: { backend: device.info.backend, arithmetic: device.info.arithmetic },
       dtype: options.dtype ?? device.capabilities.preferredDtype,
+      quantize: options.quantize ?? 'none',
       threads: device.info.threads,
       unused: [
         ...description.unused,

@@ -1,5 +1,6 @@
 /** What pipelines need of a model, whatever family it is of and whatever runs it. */
 
+import type { Quantization } from '../compile/passes/quantize'
 import type { Styles } from '../text/styles'
 import type { TextReader, TextState } from './conditioning'
 import type { PipelineDefaults } from './defaults'
@@ -74,6 +75,7 @@ export interface PipelineModel {
   readonly hash: string
   readonly device: { readonly backend: string; readonly arithmetic: string }
   readonly dtype: string
+  readonly quantize: Quantization
   readonly threads: number
   /** Tensors of its files that no network reads, `component/name`. */
   readonly unused: readonly string[]

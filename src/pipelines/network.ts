@@ -1,16 +1,14 @@
 /** One component of a pipeline on its device: rows in and out by graph names, pictures channels-last. */
 
 import type { Device, LoadProgress, NetworkRow } from '../bindings'
-import type { NetworkDType } from '../compile/compile'
 import { EngineError } from '../errors'
 import type { Sizes } from '../models'
 import { patchCheckpoint, type WeightPatch } from '../weights'
 import { type ComponentModel, openComponent } from './componentModel'
-import { ComponentNetworks, type NetworkLease, type Shape } from './componentNetworks'
+import { ComponentNetworks, type NetworkLease, type NumberOptions, type Shape } from './componentNetworks'
 
 /** How a pipeline's networks are loaded. */
-export interface NetworkOptions {
-  readonly dtype: NetworkDType | undefined
+export interface NetworkOptions extends NumberOptions {
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((component: string, progress: LoadProgress) => void) | undefined
 }
@@ -27,14 +25,15 @@ export class PipelineNetwork {
   readonly device: Device
   #model: ComponentModel
   #networks: ComponentNetworks
-  readonly #dtype: NetworkOptions['dtype']
+  readonly #numbers: NumberOptions
   readonly #onProgress: NetworkOptions['onProgress']
 
   private constructor(device: Device, model: ComponentModel, options: NetworkOptions) {
     this.device = device
     this.#model = model
-    this.#dtype = options.dtype
-    this.#networks = new ComponentNetworks(device, model, options.dtype)
+    const { dtype, quantize } = options
+    this.#numbers = { dtype, quantize }
+    this.#networks = new ComponentNetworks(device, model, this.#numbers)
     this.#onProgress = options.onProgress
   }
 
@@ -73,7 +72,7 @@ export class PipelineNetwork {
     const checkpoint = patchCheckpoint(this.#model.checkpoint, patch)
     this.#networks.dispose()
     this.#model = { ...this.#model, checkpoint }
-    this.#networks = new ComponentNetworks(this.device, this.#model, this.#dtype)
+    this.#networks = new ComponentNetworks(this.device, this.#model, this.#numbers)
   }
 
   /** Files its weights are in. */

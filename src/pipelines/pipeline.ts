@@ -2,6 +2,7 @@
 
 import { performance } from 'node:perf_hooks'
 import { onAbort } from '../bindings/abortFanOut'
+import type { Quantization } from '../compile/passes/quantize'
 import { abortError, EngineError, throwIfAborted } from '../errors'
 import { checkNames, signalOption } from '../text/givenOptions'
 import { publishRequest } from './diagnostics'
@@ -25,6 +26,7 @@ export interface PipelineInfo {
   readonly modelHash: string
   readonly device: { readonly backend: string; readonly arithmetic: string; readonly threads: number }
   readonly dtype: string
+  readonly quantize: Quantization
   /** What a request gets that leaves options out. */
   readonly defaults: { readonly steps: number; readonly guidance: number; readonly size: number }
 }
@@ -51,7 +53,7 @@ export class Pipeline {
     this.#model = model
     this.#logger = logger
     this.provenance = model.provenance
-    const { name, hash, device, dtype, defaults, threads } = model
+    const { name, hash, device, dtype, quantize, defaults, threads } = model
     this.info = {
       name,
       task: 'text-to-image',
@@ -59,6 +61,7 @@ export class Pipeline {
       modelHash: hash,
       device: { ...device, threads },
       dtype,
+      quantize,
       defaults: { steps: defaults.steps, guidance: defaults.guidance, size: defaults.size },
     }
   }

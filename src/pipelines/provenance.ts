@@ -69,6 +69,7 @@ export function provenanceOf(
     ...(tiling ? { tiling } : {}),
     device: model.device,
     dtype: model.dtype,
+    ...(model.quantize === 'none' ? {} : { quantize: model.quantize }),
     ...(text.clipSkip === 0 ? {} : { clipSkip: text.clipSkip }),
     ...(text.syntax === 'plain' && model.abilities.windows ? { promptSyntax: text.syntax } : {}),
     ...(request.metadata === 'settings and prompts'

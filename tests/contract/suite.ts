@@ -2,7 +2,8 @@
 
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Device, DeviceOptions } from '../../src/bindings'
-import { compile, type NetworkDType } from '../../src/compile'
+import { type CompileOptions, compile, type NetworkDType } from '../../src/compile'
+import { isProduct } from '../../src/compile/stepCost'
 import type { Graph } from '../../src/graph/graph'
 import { graphInputs } from '../../src/graph/graph'
 import { opDefinitions } from '../../src/graph/op'
@@ -11,6 +12,7 @@ import { ALL_CASES, type OpCase, type OpCases } from '../cases'
 import { type CaseRow, caseGraph, caseName, caseRow, chainGraph, chainName } from '../cases/build'
 import { CONV_FORMS, convFormGraph, convFormName } from '../cases/convForms'
 import { CHAINS, LAUNCHES } from '../cases/epilogue'
+import { INT8, int8Graph, int8Name, wholeNumbers } from '../cases/int8'
 import { expectClose, type Tolerance } from '../oracle/compare'
 import { interpretGraph } from '../oracle/interpret'
 import { normals } from '../oracle/random'
@@ -50,8 +52,9 @@ async function runRows(
   optimise: boolean,
   rows: readonly CaseRow[],
   capabilities = device.capabilities,
+  quantize: CompileOptions['quantize'] = 'none',
 ): Promise<Record<string, Float32Array>[]> {
-  const { parts } = await compile(g, capabilities, { dtype, optimise, cut: false })
+  const { parts } = await compile(g, capabilities, { dtype, optimise, quantize, cut: false })
   const [part] = parts
   if (!part) throw new Error('a program')
   const weights = new bindings.DeviceWeights(device, { tensors: new Map(), identity: 'none' })
@@ -239,7 +242,7 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
           const steps = parts[0]?.payload.program.steps ?? []
           const conv = steps.find(({ kernel }) => kernel === 'conv2d')
           const tile = capabilities.winogradDtypes.includes(dtype) ? (one.tile ?? 0) : 0
-          expect(conv?.attrs.slice(-2), dtype).toEqual([one.doubled ? 2 : 1, tile])
+          expect(conv?.attrs.slice(-3, -1), dtype).toEqual([one.doubled ? 2 : 1, tile])
           expect(steps.some(({ kernel }) => kernel === 'resize_nearest')).toBe(false)
           const got = await runRows(bindings, device, g, dtype, true, rows, capabilities)
           const want = await runRows(bindings, reference, g, dtype, true, rows)
@@ -252,6 +255,34 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
           })
           const [alone] = await runRows(bindings, device, g, dtype, true, rows.slice(1, 2), capabilities)
           expect(bits(alone)).toEqual(bits(got[1]))
+        }
+      })
+    }
+
+    for (const one of INT8) {
+      test(`${int8Name(one)} over int8`, async () => {
+        const g = int8Graph(one)
+        const rows = Array.from({ length: ROWS }, (_, row) => ({ x: wholeNumbers(`int8.${row}`, one.x) }))
+        const terms = one.channels * (one.kernel ?? 1) ** 2
+        for (const quantize of ['int8', 'int8-weights'] as const) {
+          for (const dtype of ['f32', 'bf16', 'f16'] as const) {
+            const able = (of: Device) => ({ ...of.capabilities, int8Products: ['matmul', 'conv2d'] as const })
+            const { parts } = await compile(g, able(device), { dtype, quantize, cut: false })
+            const products = parts[0]?.payload.program.steps.filter(({ kernel }) => isProduct(kernel))
+            expect(products?.map(({ attrs }) => attrs.at(-1))).toEqual([0, quantize === 'int8' ? 1 : 0, 0])
+            expect(parts[0]?.signature.params.filter((param) => param.dtype === 'i8')).toHaveLength(1)
+            const got = await runRows(bindings, device, g, dtype, true, rows, able(device), quantize)
+            const want = await runRows(bindings, reference, g, dtype, true, rows, able(reference), quantize)
+            // Sums over int8 are exact; of weights alone, with integers up to 127, they have the usual error.
+            const size = Math.sqrt(terms) * 4
+            const absolute = (quantize === 'int8' ? 16 : 4 * terms) * EPSILON.f32 * size
+            const allowed = { absolute, relative: 2 * EPSILON[dtype] + 8 * EPSILON.f32 }
+            got.forEach((outputs, row) => {
+              expectClose(`${quantize} ${dtype} row ${row}`, outputs.y ?? [], want[row]?.y ?? [], allowed)
+            })
+            const [alone] = await runRows(bindings, device, g, dtype, true, rows.slice(1, 2), able(device), quantize)
+            expect(bits(alone)).toEqual(bits(got[1]))
+          }
         }
       })
     }

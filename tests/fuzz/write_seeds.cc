@@ -79,13 +79,18 @@ void Steps(const std::filesystem::path& folder) {
   constexpr auto kBF16 = DType::kBF16;
   constexpr auto kF16 = DType::kF16;
   Step(folder / "matmul", Kernel::kMatmul, {{kF32, {5, 19}}, {kBF16, {9, 19}, true}, {kF32, {9}}},
-       {kF32, {5, 9}}, {2, 32}, {{Epilogue::kGeluTanh, -1, 0}});
+       {kF32, {5, 9}}, {2, 32, 0}, {{Epilogue::kGeluTanh, -1, 0}});
+  Step(folder / "matmul_int8", Kernel::kMatmul, {{kBF16, {5, 19}}, {DType::kI8, {9, 19}, true}},
+       {kF32, {5, 9}}, {1, 32, 1}, {{Epilogue::kSilu, -1, 0}});
+  Step(folder / "conv2d_int8", Kernel::kConv2d,
+       {{kF32, {5, 4, 12}}, {DType::kI8, {6, 3, 3, 12}, true}}, {kF32, {5, 4, 6}},
+       {3, 3, 1, 1, 1, 1, 1, 1, 1, 108, 1, 0, 1});
   Step(folder / "conv2d", Kernel::kConv2d, {{kF32, {5, 4, 17}}, {kF32, {6, 1, 1, 17}, true}},
-       {kF16, {6, 5, 6}}, {1, 1, 1, 1, 0, 0, 1, 1, 1, 64, 1, 0});
+       {kF16, {6, 5, 6}}, {1, 1, 1, 1, 0, 0, 1, 1, 1, 64, 1, 0, 0});
   Step(folder / "conv2d_winograd", Kernel::kConv2d, {{kF32, {5, 6, 5}}, {kF16, {6, 3, 3, 5}, true}},
-       {kF32, {5, 6, 6}}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 4});
+       {kF32, {5, 6, 6}}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 4, 0});
   Step(folder / "conv2d_doubled", Kernel::kConv2d, {{kF32, {3, 2, 5}}, {kF32, {6, 3, 3, 5}, true}},
-       {kF32, {6, 4, 6}}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 2, 2});
+       {kF32, {6, 4, 6}}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 2, 2, 0});
   Step(folder / "attention", Kernel::kAttention, {{kF32, {7, 8}}, {kF32, {9, 8}}, {kF32, {9, 8}}},
        {kF32, {7, 8}}, {2, 0, 0.5, 4});
   Step(folder / "layer_norm", Kernel::kLayerNorm, {{kF16, {3, 10}}, {kF32, {10}}, {kF32, {10}}},
@@ -116,7 +121,7 @@ void Programs(const std::filesystem::path& folder) {
   const uint32_t a = picture.Arena(DType::kBF16, {3, 4, 4});
   const uint32_t b = picture.Arena(DType::kF16, {3, 4, 4});
   const uint32_t up = picture.Arena(kF32, {6, 4, 4});
-  picture.AddStep(Kernel::kConv2d, {I(x), I(weight)}, a, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0},
+  picture.AddStep(Kernel::kConv2d, {I(x), I(weight)}, a, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0, 0},
                   {{Epilogue::kSilu, -1, 0}});
   picture.AddStep(Kernel::kGroupNorm, {I(a)}, b, {2, 1e-5, 8}, {{Epilogue::kAdd, I(x), 0}});
   picture.AddStep(Kernel::kResizeNearest, {I(b)}, up);

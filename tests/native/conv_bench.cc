@@ -4,22 +4,14 @@
 //
 // Usage: irodori_conv_bench [family] [threads] [rounds] [words of names to run...]. Prints the
 // median of the rounds and, of the sum over all taps, the rate.
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <optional>
 
-#include "native/core/backend.h"
 #include "native/core/conv_form.h"
 #include "native/core/message.h"
-#include "tests/native/program_writer.h"
+#include "tests/native/contender.h"
 
 namespace irodori::test {
 namespace {
-
-// Milliseconds of the process's own work.
-double Now() { return 1e3 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 struct Shape3x3 {
   const char* where;
@@ -27,77 +19,37 @@ struct Shape3x3 {
   int64_t upsample = 1;
 };
 
-// A convolution in one form, ready to run.
-class Contender {
- public:
-  Contender(Device& device, const Shape3x3& shape, const ConvForm& form) : device_(device) {
-    ProgramWriter w;
-    const int64_t size = shape.size / form.upsample;
-    const auto x = static_cast<int32_t>(w.Input("x", DType::kF32, {size, size, shape.in}));
-    const auto weight =
-        static_cast<int32_t>(w.Param(PackingOf(form), DType::kF32, {shape.out, 9 * shape.in}));
-    w.AddStep(Kernel::kConv2d, {x, weight},
-              w.Output("y", DType::kF32, {shape.size, shape.size, shape.out}),
-              {3, 3, 1, 1, 1, 1, 1, 1, 1, static_cast<double>(9 * shape.in),
-               static_cast<double>(form.upsample), static_cast<double>(form.tile)});
-    const auto program = std::make_shared<const Program>(DecodeProgram(Encode(w.program)).value());
-    HostTensor tensor{program->params[0].shape, {}};
-    for (int64_t i = 0; i < shape.out * 9 * shape.in; ++i) {
-      tensor.data.push_back(static_cast<float>(i % 17) * 0.01f - 0.08f);
-    }
-    packs_ = {device.MakePack(program->params[0], tensor).value()};
-    executable_ = std::move(device.Bind(program, packs_)).value();
-    lane_ = std::move(device.OpenLane()).value();
-    for (const Port& port : {program->inputs[0], program->outputs[0]}) {
-      const int64_t bytes = program->buffers[port.buffer].row_bytes();
-      memory_.push_back(device.Allocate(bytes).value());
-      bindings_.push_back({nullptr, memory_.back().get(), 0, bytes});
-    }
-  }
-
-  double Milliseconds() {
-    const std::span<const RowBinding> all(bindings_);
-    const double start = Now();
-    if (!device_.Run(*lane_, *executable_, {1, all.first(1), all.last(1), nullptr, {}}).ok())
-      std::abort();
-    return Now() - start;
-  }
-
-  std::vector<double> times;
-
- private:
-  Device& device_;
-  std::vector<std::shared_ptr<Pack>> packs_;
-  std::unique_ptr<Executable> executable_;
-  std::unique_ptr<Lane> lane_;
-  std::vector<std::shared_ptr<Buffer>> memory_;
-  std::vector<RowBinding> bindings_;
-};
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+// A convolution in one form, over int8 or float32.
+Program FormOf(const Shape3x3& shape, const ConvForm& form, bool int8) {
+  ProgramWriter w;
+  const int64_t size = shape.size / form.upsample;
+  const auto x = static_cast<int32_t>(w.Input("x", DType::kF32, {size, size, shape.in}));
+  const auto weight = static_cast<int32_t>(
+      w.Param(PackingOf(form), int8 ? DType::kI8 : DType::kF32, {shape.out, 9 * shape.in}));
+  w.AddStep(Kernel::kConv2d, {x, weight},
+            w.Output("y", DType::kF32, {shape.size, shape.size, shape.out}),
+            {3, 3, 1, 1, 1, 1, 1, 1, 1, static_cast<double>(9 * shape.in),
+             static_cast<double>(form.upsample), static_cast<double>(form.tile), int8 ? 1.0 : 0.0});
+  return w.program;
 }
 
 void RunShape(Device& device, const Shape3x3& shape, int rounds) {
   std::vector<ConvForm> forms = {{1, 0}, {1, 2}, {1, 4}};
   if (shape.upsample == 2) forms = {{1, 0}, {1, 4}, {2, 0}, {2, 2}};
   std::vector<Contender> contenders;
-  for (const ConvForm& form : forms) contenders.emplace_back(device, shape, form);
-  for (Contender& one : contenders) one.Milliseconds();
-  for (int round = 0; round < rounds; ++round) {
-    for (Contender& one : contenders) one.times.push_back(one.Milliseconds());
-  }
-  const double direct = Median(contenders[0].times);
+  for (const ConvForm& form : forms) contenders.emplace_back(device, FormOf(shape, form, false));
+  contenders.emplace_back(device, FormOf(shape, {1, 0}, true));
+  const std::vector<double> times = InTurns(contenders, rounds);
+  const double direct = times[0];
   const double flops = 18.0 * static_cast<double>(shape.size * shape.size * shape.in * shape.out);
   std::printf("%-5s %5ld -> %4ld @ %3ld  %7.1f GFLOP/s ", shape.where, shape.in, shape.out,
               shape.size, flops / direct * 1e-6);
   for (size_t i = 0; i < forms.size(); ++i) {
-    const double time = Median(contenders[i].times);
+    const double time = times[i];
     std::printf(" | %s%ld %8.2f ms %5.2fx", forms[i].upsample == 2 ? "folded " : "m ",
                 forms[i].tile, time, direct / time);
   }
-  std::printf("\n");
+  std::printf(" | int8 %8.2f ms %5.2fx\n", times.back(), direct / times.back());
   std::fflush(stdout);
 }
 

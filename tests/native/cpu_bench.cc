@@ -60,7 +60,7 @@ Bench Gemm(int64_t m, int64_t n, int64_t k, DType dtype) {
   const auto weight = static_cast<int32_t>(w.Param(Packing::kGemm, dtype, {n, k}));
   const auto bias = static_cast<int32_t>(w.Param(Packing::kPlain, dtype, {n}));
   w.AddStep(Kernel::kMatmul, {x, weight, bias}, w.Output("y", dtype, {m, n}),
-            {1, static_cast<double>(k)});
+            {1, static_cast<double>(k), 0});
   return bench;
 }
 
@@ -76,7 +76,8 @@ Bench Conv(int64_t size, int64_t channels, DType dtype) {
       static_cast<int32_t>(w.Param(Packing::kGemm, dtype, {channels, 3, 3, channels}));
   const auto bias = static_cast<int32_t>(w.Param(Packing::kPlain, dtype, {channels}));
   w.AddStep(Kernel::kConv2d, {x, weight, bias}, w.Output("y", dtype, {size, size, channels}),
-            {3, 3, 1, 1, 1, 1, 1, 1, 1, static_cast<double>(k), 1, 0}, {{Epilogue::kRelu, -1, 0}});
+            {3, 3, 1, 1, 1, 1, 1, 1, 1, static_cast<double>(k), 1, 0, 0},
+            {{Epilogue::kRelu, -1, 0}});
   return bench;
 }
 

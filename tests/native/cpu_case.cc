@@ -46,6 +46,8 @@ void StoreValue(std::byte* at, DType dtype, double value) {
       return poke(static_cast<int64_t>(value));
     case DType::kU8:
       return poke(static_cast<uint8_t>(value));
+    case DType::kI8:
+      return poke(static_cast<int8_t>(value));
   }
 }
 
@@ -205,6 +207,9 @@ std::vector<double> Widen(const std::vector<std::byte>& bytes, DType dtype) {
         break;
       case DType::kU8:
         values[i] = peek(uint8_t{});
+        break;
+      case DType::kI8:
+        values[i] = peek(int8_t{});
         break;
     }
   }

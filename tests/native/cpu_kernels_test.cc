@@ -27,7 +27,7 @@ StepCase Matmul(int64_t m, int64_t n, int64_t k, DType x, DType weight, DType ou
           {TensorSpec{{m, k}, x}, TensorSpec{{n, k}, weight, Place::kGemm},
            TensorSpec{{n}, weight, Place::kParam}},
           {{m, n}, out},
-          {1, static_cast<double>(k)},
+          {1, static_cast<double>(k), 0},
           {},
           SumTolerance(k)};
 }
@@ -65,7 +65,7 @@ TEST(CpuMatmulViewsAndSchedules) {
          std::vector<std::array<double, 2>>{{3, 1000}, {1, 64}, {4, 33}}) {
       StepCase split = Matmul(11, 41, 211, dtype, dtype, dtype);
       split.name += Message(" splits ", splits, " block ", block);
-      split.attrs = {splits, block};
+      split.attrs = {splits, block, 0};
       cases.push_back(split);
     }
     StepCase without = Matmul(9, 20, 32, dtype, dtype, DType::kF32);
@@ -131,7 +131,7 @@ StepCase Conv2d(const ConvShape& s, DType x, DType weight, DType out) {
   for (const int64_t a : {s.kh, s.kw, s.stride_h, s.stride_w, s.top, s.left, s.bottom, s.right}) {
     attrs.push_back(static_cast<double>(a));
   }
-  attrs.insert(attrs.end(), {1, static_cast<double>(k), 1, 0});
+  attrs.insert(attrs.end(), {1, static_cast<double>(k), 1, 0, 0});
   return {Message("conv2d ", s.h, "x", s.w, "x", s.c, " to ", s.o, " kernel ", s.kh, "x", s.kw,
                   " stride ", s.stride_h, " ", Text(x), " ", Text(weight)),
           Kernel::kConv2d,
@@ -238,6 +238,90 @@ TEST(CpuConv2dForms) {
     padded.attrs[11] = tile;
     padded.tolerance *= 4;
     cases.push_back(padded);
+  }
+  CheckAll(cases);
+}
+
+// The step over weights in i8, whose x is quantised too or not. Sums of integers are exact: what is
+// left are a few roundings of the result; of weights alone, whose integers are up to 127, the sums
+// of float32 before their scale is on them.
+StepCase Int8(StepCase step, bool quantize_x) {
+  step.name += quantize_x ? " int8" : " int8 weights";
+  step.operands[1]->dtype = DType::kI8;
+  if (step.operands[2]) step.operands[2]->dtype = DType::kF32;
+  step.attrs.back() = quantize_x ? 1 : 0;
+  return step;
+}
+
+TEST(CpuInt8Matmul) {
+  std::vector<StepCase> cases;
+  for (const bool quantize_x : {true, false}) {
+    for (const auto& [m, n, k] : std::vector<std::array<int64_t, 3>>{{1, 1, 1},
+                                                                     {1, 131, 67},
+                                                                     {2, 64, 96},
+                                                                     {3, 37, 1},
+                                                                     {5, 29, 31},
+                                                                     {7, 17, 333},
+                                                                     {13, 200, 64},
+                                                                     {16, 48, 128},
+                                                                     {31, 97, 129},
+                                                                     {33, 40, 2048},
+                                                                     {61, 33, 700},
+                                                                     {101, 203, 47}}) {
+      for (const DType dtype : kReals) {
+        cases.push_back(Int8(Matmul(m, n, k, dtype, DType::kF32, dtype), quantize_x));
+      }
+    }
+    StepCase view = Int8(Matmul(19, 53, 71, DType::kF32, DType::kF32, DType::kF32), quantize_x);
+    view.name += " views";
+    view.operands[0]->gap = 5;
+    view.out.gap = 3;
+    view.epilogue = {{Epilogue::kGelu, {}, 0}, {Epilogue::kAdd, TensorSpec{view.out.shape}, 0}};
+    cases.push_back(view);
+    StepCase without = Int8(Matmul(9, 20, 32, DType::kF32, DType::kF32, DType::kF32), quantize_x);
+    without.operands[2].reset();
+    cases.push_back(without);
+    // One scale for every vector: values of very different size beside each other.
+    StepCase large = without;
+    large.name += " large";
+    large.operands[0]->low = -1e6;
+    large.operands[0]->high = 1e3;
+    large.tolerance *= 1e6;
+    cases.push_back(large);
+  }
+  CheckAll(cases);
+}
+
+TEST(CpuInt8Conv2d) {
+  const std::vector<ConvShape> shapes = {
+      {6, 5, 16, 9, 3, 3, 1, 1, 1, 1, 1, 1},     {9, 8, 20, 33, 3, 3, 2, 2, 1, 1, 1, 1},
+      {8, 8, 64, 64, 3, 3, 1, 1, 1, 1, 1, 1},    {7, 7, 32, 3, 1, 1, 1, 1, 0, 0, 0, 0},
+      {4, 6, 4, 24, 2, 2, 2, 2, 0, 0, 0, 0},     {11, 3, 20, 7, 3, 1, 2, 1, 0, 0, 1, 1},
+      {1, 1, 40, 8, 3, 3, 1, 1, 1, 1, 1, 1},     {6, 6, 352, 10, 3, 3, 1, 1, 1, 1, 1, 1},
+      {8, 9, 24, 40, 5, 3, 1, 2, 2, 1, 2, 1},    {4, 4, 20, 6, 1, 1, 1, 1, 0, 0, 1, 1},
+      {17, 19, 128, 37, 3, 3, 1, 1, 1, 1, 1, 1},
+  };
+  std::vector<StepCase> cases;
+  for (const ConvShape& shape : shapes) {
+    for (const bool quantize_x : {true, false}) {
+      for (const DType dtype : kReals) {
+        cases.push_back(Int8(Conv2d(shape, dtype, DType::kF32, dtype), quantize_x));
+      }
+      StepCase view = Int8(Conv2d(shape, DType::kF32, DType::kF32, DType::kF32), quantize_x);
+      view.name += " views";
+      view.operands[0]->gap = 2;
+      view.out.gap = 1;
+      view.epilogue = {{Epilogue::kRelu, {}, 0}, {Epilogue::kAdd, TensorSpec{view.out.shape}, 0}};
+      cases.push_back(view);
+    }
+  }
+  // Weights alone in any form that takes plain ones, of any number of channels.
+  for (const auto& [upsample, tile] :
+       std::vector<std::array<double, 2>>{{1, 0}, {1, 2}, {1, 4}, {2, 2}}) {
+    cases.push_back(
+        Int8(FormedConv2d(9, 7, 33, 21, upsample, tile, DType::kF32, DType::kF32), false));
+    cases.push_back(
+        Int8(FormedConv2d(6, 9, 70, 32, upsample, tile, DType::kBF16, DType::kF32), false));
   }
   CheckAll(cases);
 }

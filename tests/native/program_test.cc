@@ -85,7 +85,8 @@ TEST(ProgramRefusesHeader) {
 }
 
 TEST(ProgramRefusesBuffers) {
-  REFUSES("dtype below 6", p.buffers[kX].dtype = static_cast<DType>(6));
+  REFUSES("dtype below 7", p.buffers[kX].dtype = static_cast<DType>(7));
+  REFUSES("i8 in a parameter", p.buffers[kX].dtype = DType::kI8);
   REFUSES("storage kind below 5", p.buffers[kX].storage = static_cast<StorageKind>(5));
   REFUSES("size of at least 1", p.buffers[kX].shape = {4, 0});
   REFUSES("size of at least 1", p.buffers[kX].shape = {4, -6});
@@ -131,7 +132,7 @@ TEST(ProgramRefusesSteps) {
   REFUSES("operand below", p.steps[1].operands = {-2});
   REFUSES("operand below", p.steps[1].operands = {12});
   REFUSES("output below", p.steps[1].output = 12);
-  REFUSES("2 attributes", p.steps[0].attrs = {1});
+  REFUSES("3 attributes", p.steps[0].attrs = {1});
   REFUSES("finite attribute", p.steps[4].attrs = {NAN});
   REFUSES("finite epilogue value", p.steps[1].epilogue[0].value = INFINITY);
   REFUSES("epilogue op below", p.steps[1].epilogue[0].op = static_cast<Epilogue>(16));
@@ -190,49 +191,71 @@ using Operands = std::vector<std::pair<DType, Shape>>;
 
 TEST(ProgramRulesMatmul) {
   const Operands good = {{kF32, {4, 6}}, {kF32, {8, 6}}, {kF32, {8}}};
-  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64});
-  KERNEL_REFUSES("output [4, 8]", Kernel::kMatmul, good, kF32, {8, 4}, {1, 64});
-  KERNEL_REFUSES("real numbers", Kernel::kMatmul, good, DType::kI32, {4, 8}, {1, 64});
+  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0});
+  KERNEL_REFUSES("output [4, 8]", Kernel::kMatmul, good, kF32, {8, 4}, {1, 64, 0});
+  KERNEL_REFUSES("real numbers", Kernel::kMatmul, good, DType::kI32, {4, 8}, {1, 64, 0});
   KERNEL_REFUSES("weight [N, 7]", Kernel::kMatmul, (Operands{{kF32, {4, 7}}, {kF32, {8, 6}}}), kF32,
-                 {4, 8}, {1, 64});
+                 {4, 8}, {1, 64, 0});
+}
+
+TEST(ProgramRulesInt8) {
+  constexpr DType kI8 = DType::kI8;
+  const Operands good = {{DType::kBF16, {4, 7}}, {kI8, {8, 7}}};
+  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 1});
+  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0});
+  KERNEL_REFUSES("0 or 1", Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 2});
+  KERNEL_REFUSES("weights in i8", Kernel::kMatmul, (Operands{{kF32, {4, 7}}, {kF32, {8, 7}}}), kF32,
+                 {4, 8}, {1, 64, 1});
+  const Operands wide = {{kF32, {1, 65540}}, {kI8, {1, 65540}}};
+  KERNEL_REFUSES("at most 65536 terms", Kernel::kMatmul, wide, kF32, {1, 1}, {1, 64, 1});
+  const Operands picture = {{kF32, {5, 7, 8}}, {kI8, {4, 3, 3, 8}}};
+  KERNEL_OK(Kernel::kConv2d, picture, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 0, 1});
+  KERNEL_OK(Kernel::kConv2d, picture, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 4, 0});
+  KERNEL_REFUSES("in one sum over x", Kernel::kConv2d, picture, kF32, {5, 7, 4},
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 2, 1});
+  const Operands odd = {{kF32, {5, 7, 6}}, {kI8, {4, 3, 3, 6}}};
+  KERNEL_REFUSES("groups of 4", Kernel::kConv2d, odd, kF32, {5, 7, 4},
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 0, 1});
+  // Nothing else takes weights in i8, and they lie in packs alone.
+  KERNEL_REFUSES("i8 in a parameter", Kernel::kElementwise, (Operands{{kI8, {4}}}), kF32, {4}, {});
 }
 
 TEST(ProgramRulesConv2d) {
   const Operands good = {{kF32, {5, 7, 3}}, {kF32, {4, 3, 3, 3}}, {kF32, {4}}};
   const Operands flat = {{kF32, {5, 7, 3}}, {kF32, {4, 27}}};
-  KERNEL_OK(Kernel::kConv2d, good, kF32, {3, 4, 4}, {3, 3, 2, 2, 1, 1, 1, 1, 1, 64, 1, 0});
-  KERNEL_OK(Kernel::kConv2d, flat, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0});
+  KERNEL_OK(Kernel::kConv2d, good, kF32, {3, 4, 4}, {3, 3, 2, 2, 1, 1, 1, 1, 1, 64, 1, 0, 0});
+  KERNEL_OK(Kernel::kConv2d, flat, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0, 0});
   KERNEL_REFUSES("output [5, 7, 4]", Kernel::kConv2d, good, kF32, {5, 6, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0, 0});
   KERNEL_REFUSES("weight [O, 2, 3, 3]", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {2, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0});
+                 {2, 3, 1, 1, 1, 1, 1, 1, 1, 64, 1, 0, 0});
   KERNEL_REFUSES("integer from 0", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {3, 3, 1, 1, -1, 1, 1, 1, 1, 64, 1, 0});
+                 {3, 3, 1, 1, -1, 1, 1, 1, 1, 64, 1, 0, 0});
   KERNEL_REFUSES("integer from 1", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {3, 3, 0, 1, 1, 1, 1, 1, 1, 64, 1, 0});
+                 {3, 3, 0, 1, 1, 1, 1, 1, 1, 64, 1, 0, 0});
   const Operands small = {{kF32, {1, 1, 3}}, {kF32, {4, 3, 3, 3}}};
   KERNEL_REFUSES("no smaller than the kernel", Kernel::kConv2d, small, kF32, {1, 1, 4},
-                 {3, 3, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0});
+                 {3, 3, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0, 0});
   // Forms: Winograd's tiles, and pictures seen doubled.
-  KERNEL_OK(Kernel::kConv2d, good, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 1, 2});
-  KERNEL_OK(Kernel::kConv2d, good, kF32, {6, 6, 4}, {3, 3, 1, 1, 2, 0, 1, 1, 1, 27, 1, 4});
-  KERNEL_OK(Kernel::kConv2d, good, kF32, {10, 14, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 2});
+  KERNEL_OK(Kernel::kConv2d, good, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 1, 2, 0});
+  KERNEL_OK(Kernel::kConv2d, good, kF32, {6, 6, 4}, {3, 3, 1, 1, 2, 0, 1, 1, 1, 27, 1, 4, 0});
+  KERNEL_OK(Kernel::kConv2d, good, kF32, {10, 14, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 2, 0});
   KERNEL_REFUSES("form of convolution", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 1, 3});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 1, 3, 0});
   KERNEL_REFUSES("form of convolution", Kernel::kConv2d, good, kF32, {15, 21, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 3, 0});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 3, 0, 0});
   KERNEL_REFUSES("upsample packing", Kernel::kConv2d, good, kF32, {10, 14, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 0});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 0, 0});
   KERNEL_REFUSES("output [10, 14, 4]", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 2});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 27, 2, 2, 0});
   KERNEL_REFUSES("padded by 1", Kernel::kConv2d, good, kF32, {9, 14, 4},
-                 {3, 3, 1, 1, 0, 1, 1, 1, 1, 27, 2, 2});
+                 {3, 3, 1, 1, 0, 1, 1, 1, 1, 27, 2, 2, 0});
   KERNEL_REFUSES("3x3 convolution of stride 1", Kernel::kConv2d, good, kF32, {3, 7, 4},
-                 {3, 3, 2, 1, 1, 1, 1, 1, 1, 27, 1, 2});
+                 {3, 3, 2, 1, 1, 1, 1, 1, 1, 27, 1, 2, 0});
   KERNEL_REFUSES("in one sum", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 2, 27, 1, 2});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 2, 27, 1, 2, 0});
   KERNEL_REFUSES("in one sum", Kernel::kConv2d, good, kF32, {5, 7, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 20, 1, 2});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 20, 1, 2, 0});
 }
 
 TEST(ProgramRulesAttention) {

@@ -119,9 +119,29 @@ TEST(ReferenceMatmul) {
   const uint32_t weight = session.Param(Packing::kGemm, kF32, {2, 3}, {1, 0, -1, 2, 2, 2});
   const uint32_t bias = session.Input({2}, {10, 20});
   session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight), I(bias)}, session.Output({2, 2}),
-                         {1, 64});
+                         {1, 64, 0});
   CHECK_OK(session.Run());
   CHECK_NEAR(session.outputs[0], (Doubles{8, 32, 8, 50}), 0);
+}
+
+TEST(ReferenceInt8) {
+  // Weights of both outputs are multiples of their scale, 4 / 127 and 1 / 127; so is x, of 127 /
+  // 127 in the first vector and of 2 in the second, but for one value that is rounded.
+  const Floats weights = {4, 0, -4, 1, 1, -1};
+  Session session;
+  const uint32_t x = session.Input({2, 3}, {127, 3, -100, 254, 4, 1.5f});
+  const uint32_t weight = session.Param(Packing::kGemm, DType::kI8, {2, 3}, weights);
+  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}), {1, 64, 1});
+  CHECK_OK(session.Run());
+  CHECK_NEAR(session.outputs[0], (Doubles{908, 230, 1008, 256}), 1e-3);
+  // Of a picture one scale for all of it.
+  Session picture;
+  const uint32_t pixels = picture.Input({1, 2, 4}, {127, 3, -100, 0, 0.4f, 4, 1.5f, 1});
+  const uint32_t taps = picture.Param(Packing::kGemm, DType::kI8, {1, 1, 1, 4}, {1, 1, 1, 1});
+  picture.writer.AddStep(Kernel::kConv2d, {I(pixels), I(taps)}, picture.Output({1, 2, 1}),
+                         {1, 1, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0, 1});
+  CHECK_OK(picture.Run());
+  CHECK_NEAR(picture.outputs[0], (Doubles{30, 7}), 1e-4);
 }
 
 TEST(ReferenceConv2d) {
@@ -130,7 +150,7 @@ TEST(ReferenceConv2d) {
   const uint32_t x = session.Input({3, 4, 1}, Counting(12));
   const uint32_t weight = session.Param(Packing::kGemm, kF32, {1, 3, 3, 1}, Floats(9, 1));
   session.writer.AddStep(Kernel::kConv2d, {I(x), I(weight)}, session.Output({1, 3, 1}),
-                         {3, 3, 2, 1, 1, 1, 0, 0, 1, 64, 1, 0});
+                         {3, 3, 2, 1, 1, 1, 0, 0, 1, 64, 1, 0, 0});
   CHECK_OK(session.Run());
   CHECK_NEAR(session.outputs[0],
              (Doubles{0 + 1 + 4 + 5, 0 + 1 + 2 + 4 + 5 + 6, 1 + 2 + 3 + 5 + 6 + 7}), 0);
@@ -141,7 +161,7 @@ TEST(ReferenceConv2d) {
       channels.Param(Packing::kGemm, kF32, {2, 4}, {1, 10, 100, 1000, 0, 0, 0, -1});
   const uint32_t bias = channels.Input({2}, {0.5, 0});
   channels.writer.AddStep(Kernel::kConv2d, {I(picture), I(taps), I(bias)},
-                          channels.Output({1, 2, 2}), {1, 2, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0});
+                          channels.Output({1, 2, 2}), {1, 2, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0, 0});
   CHECK_OK(channels.Run());
   CHECK_NEAR(channels.outputs[0],
              (Doubles{1 + 20 + 300 + 4000 + 0.5, -4, 3 + 40 + 500 + 6000 + 0.5, -6}), 0);
@@ -380,7 +400,7 @@ TEST(ReferenceStorageTypes) {
     const uint32_t weight = session.Param(Packing::kGemm, dtype, {1, 2}, {0.3333f, 7.7777f});
     const uint32_t product = session.writer.Arena(dtype, {1, 1});
     session.writer.AddStep(Kernel::kElementwise, {I(x)}, narrow);
-    session.writer.AddStep(Kernel::kMatmul, {I(narrow), I(weight)}, product, {1, 64});
+    session.writer.AddStep(Kernel::kMatmul, {I(narrow), I(weight)}, product, {1, 64, 0});
     session.writer.AddStep(Kernel::kElementwise, {I(product)}, session.Output({1, 1}));
     CHECK_OK(session.Run());
     const double sum = static_cast<double>(rounded(1.2345f)) * rounded(0.3333f) +

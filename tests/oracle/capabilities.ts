@@ -14,4 +14,5 @@ export const ORACLE: Capabilities = {
   winogradDtypes: [],
   upsampledConv2d: false,
   widenedDtypes: [],
+  int8Products: [],
 }

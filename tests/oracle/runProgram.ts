@@ -7,7 +7,7 @@ import type { CompiledGraph } from '../../src/compile/compile'
 import { rootOf } from '../../src/compile/passes/plan'
 import { columnsOf, vectorsOf } from '../../src/compile/place'
 import type { Program, Step } from '../../src/compile/program'
-import { DTYPE_BYTES } from '../../src/tensor/dtype'
+import { STORAGE_BYTES } from '../../src/tensor/dtype'
 import { elements } from '../../src/tensor/shape'
 import { type Dense, dense, gather } from './dense'
 import * as kernels from './kernels'
@@ -97,7 +97,7 @@ class Memory {
     const spec = this.spec(buffer)
     const root = rootOf(this.program.buffers, buffer)
     const base = this.spec(root)
-    const bytes = DTYPE_BYTES[spec.dtype]
+    const bytes = STORAGE_BYTES[spec.dtype]
     const { storage } = base
     const inside = spec.storage.kind === 'view' ? spec.storage.byteOffset : 0
     const arena = storage.kind === 'arena'

@@ -9,8 +9,9 @@
 //
 // Weights lie in panels of `lanes` outputs: [ceil(N / lanes)][K][lanes] f32 or f16; bf16 as pairs
 // of k, [ceil(N / lanes)][depth / 2][lanes][2], which widens with one shift and one mask and is
-// what AMX tiles load. depth is K rounded up to the family's unit; what lies beyond N or K is zero.
-// A pack of folded weights has one such panel for each parity (folded_weights.h).
+// what AMX tiles load; int8 as fours of k, [ceil(N / lanes)][depth / 4][lanes][4] (int8.h). depth
+// is K rounded up to the family's unit; what lies beyond N or K is zero. A pack of folded weights
+// has one such panel for each parity (folded_weights.h).
 //
 // Rounding: an output is one chain of FMAs in ascending k per partial sum of k_block terms, partial
 // sums added in order. Nothing of it depends on the batch, on tiles, on edges or on threads.
@@ -62,10 +63,10 @@ struct GemmArgs {
 
 // Tiles and cache blocks of a family, all tuned numbers: docs/performance.md.
 struct GemmTile {
-  int64_t lanes;         // outputs per panel
-  int64_t bf16_unit;     // bf16 panels are filled up to a multiple of this many terms
-  int64_t rows;          // rows of the register tile
-  int64_t row_block;     // rows of a block, at most
+  int64_t lanes;      // outputs per panel
+  int64_t bf16_unit;  // bf16 panels are filled up to a multiple of this many terms, int8 of twice
+  int64_t rows;       // rows of the register tile
+  int64_t row_block;  // rows of a block, at most
   int64_t column_block;  // outputs of a block, at most
   int64_t depth;         // terms per pass, at most
   int64_t speed = 512;   // multiply-adds per cycle

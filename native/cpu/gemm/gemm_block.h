@@ -130,7 +130,7 @@ inline constexpr int64_t kCrowdedPitch = 512;
 
 // From this many tiles on, narrow weights are widened once per pass and group of panels instead of
 // in every tile: measured on Zen 2 at 256x1152x1152, 0.63 of the FMA peak in the tile against 0.90
-// (docs/performance.md).
+// (docs/performance.md). Integers always are.
 inline constexpr int64_t kWidenedTiles = 3;
 
 // Panels of a pass, widened: [width][k1 - k0][kLanes].
@@ -150,6 +150,15 @@ static inline void WidenPanels(float* out, const Bf16* panel, int64_t stride, in
       __builtin_memcpy(&pair, panel + p * stride + k * kLanes, sizeof(pair));
       Store(out + (p * length + k) * kLanes, (F)(pair << 16));
       if (k + 1 < length) Store(out + (p * length + k + 1) * kLanes, (F)(pair & 0xffff0000u));
+    }
+  }
+}
+
+static inline void WidenPanels(float* out, const Int8* panel, int64_t stride, int64_t width,
+                               int64_t length) {
+  for (int64_t p = 0; p < width; ++p) {
+    for (int64_t k = 0; k < length; ++k) {
+      Store(out + (p * length + k) * kLanes, LoadTerm(panel + p * stride, k));
     }
   }
 }
@@ -182,14 +191,14 @@ static inline void TilesOfPassIn(const GemmArgs& args, const Pass& pass) {
       if (pass.next_n >= args.n) ahead.bytes = 0;
     }
     ahead.data = reinterpret_cast<const std::byte*>(next);
-    if constexpr (sizeof(W) == 2) {
-      if (pass.rows.split.tiles >= kWidenedTiles) {
+    if constexpr (sizeof(W) <= 2) {
+      if (sizeof(W) == 1 || pass.rows.split.tiles >= kWidenedTiles) {
         WidenPanels(pass.widened, panel, stride, width, length);
         MultiplyPanels<float>(pass.rows, pass.widened, length * kLanes, p, width, ahead);
         continue;
       }
     }
-    MultiplyPanels<W>(pass.rows, panel, stride, p, width, ahead);
+    if constexpr (sizeof(W) > 1) MultiplyPanels<W>(pass.rows, panel, stride, p, width, ahead);
   }
 }
 
@@ -198,6 +207,8 @@ static inline void TilesOfPass(const GemmArgs& args, const Pass& pass) {
     TilesOfPassIn<Bf16>(args, pass);
   } else if (args.weight_dtype == DType::kF16) {
     TilesOfPassIn<F16>(args, pass);
+  } else if (args.weight_dtype == DType::kI8) {
+    TilesOfPassIn<Int8>(args, pass);
   } else {
     TilesOfPassIn<float>(args, pass);
   }
@@ -211,8 +222,10 @@ struct GemmScratch {
 IRODORI_INLINE GemmScratch LayOutScratch(const GemmArgs& args) {
   const int64_t products = args.row_block * OddLines(args.column_block) * 4;
   // No tile is wider than 8 panels, and none of three or more tiles wider than VectorsFor(2).
-  const int64_t widened =
-      args.weight_dtype == DType::kF32 ? 0 : VectorsFor(2) * args.depth * kLanes * 4;
+  const int64_t wide = args.weight_dtype == DType::kF32  ? 0
+                       : args.weight_dtype == DType::kI8 ? VectorsFor(1)
+                                                         : VectorsFor(2);
+  const int64_t widened = wide * args.depth * kLanes * 4;
   GemmScratch scratch;
   scratch.sums = products;
   scratch.widened = scratch.sums + (args.k_block < args.k ? products : 0);

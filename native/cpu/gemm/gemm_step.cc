@@ -15,6 +15,7 @@ GemmStep::GemmStep(const PlanContext& context, const Step& step, const GemmArgs&
   args_.weight_dtype = pack.spec().dtype;
   parities_ = pack.spec().packing == Packing::kUpsample ? kParities : 1;
   args_.weight_depth = parities_ * GemmDepth(args_.k, pack.spec().dtype, context.kernels.tile);
+  if (pack.spec().dtype == DType::kI8) finish_.PrependScales(pack.scales());
   if (step.operands[2] >= 0) finish_.Prepend(context, Epilogue::kAdd, step.operands[2]);
   // Whatever the kernel and the padding: a convolution's tap may lie outside of x on any side.
   if (args_.in_w > 0) zeros_.resize(static_cast<size_t>(args_.channels * DTypeBytes(x.dtype)));
@@ -32,6 +33,7 @@ Status GemmStep::Execute(Run& run) const {
   args.zeros = zeros_.data();
   args.finish = finish_.Resolve(run);
   PlanGemmBlocks(tile_, run.threads(), args);
+  args.depth = GemmDepth(args.depth, args.weight_dtype, tile_);
   if (parities_ == 1) return RunProduct(run, args);
   const int64_t plane_bytes =
       args.weight_depth / parities_ * tile_.lanes * DTypeBytes(args.weight_dtype);

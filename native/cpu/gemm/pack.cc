@@ -8,7 +8,10 @@
 namespace irodori::cpu {
 
 int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile) {
-  return dtype == DType::kBF16 ? (k + tile.bf16_unit - 1) / tile.bf16_unit * tile.bf16_unit : k;
+  const int64_t unit = dtype == DType::kBF16 ? tile.bf16_unit
+                       : dtype == DType::kI8 ? 2 * tile.bf16_unit
+                                             : 1;
+  return (k + unit - 1) / unit * unit;
 }
 
 int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, const GemmTile& tile) {

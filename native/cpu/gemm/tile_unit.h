@@ -1,8 +1,9 @@
-// The AMX tile unit: eight tiles of 16 rows of 64 bytes, and the bf16 product of tiles.
+// The AMX tile unit: eight tiles of 16 rows of 64 bytes, and products of tiles of bf16 and int8.
 //
 //   C[m][n] += sum over pairs p: A[m][2p] B[p][2n] + A[m][2p + 1] B[p][2n + 1]        m, n, p < 16
 //
-// C is float32 [16, 16], A is bf16 [16, 32] row-major, B is bf16 [16 pairs, 16, 2].
+// C is float32 [16, 16], A is bf16 [16, 32] row-major, B is bf16 [16 pairs, 16, 2]. Of int8, signed
+// both, likewise with fours in place of pairs and C int32: TDPBSSD, whose sums wrap around.
 //
 // Natively this is inline assembly (tile numbers are part of an instruction). In the emulated build
 // the same interface is plain C++ that rounds as the manual describes TDPBF16PS: even and odd
@@ -57,6 +58,10 @@ class TileUnit {
   IRODORI_INLINE void DotProductBf16() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
   }
+  template <int C, int A, int B>
+  IRODORI_INLINE void DotProductInt8() {
+    asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
+  }
 };
 
 #else
@@ -101,8 +106,26 @@ class TileUnit {
       }
     }
   }
+  template <int C, int A, int B>
+  void DotProductInt8() {
+    for (int m = 0; m < 16; ++m) {
+      for (int n = 0; n < 16; ++n) {
+        uint32_t c;
+        __builtin_memcpy(&c, tiles_[C][m] + n * 4, 4);
+        for (int four = 0; four < 16; ++four) {
+          for (int j = 0; j < 4; ++j) {
+            c += static_cast<uint32_t>(Byte(A, m, 4 * four + j) * Byte(B, four, 4 * n + j));
+          }
+        }
+        __builtin_memcpy(tiles_[C][m] + n * 4, &c, 4);
+      }
+    }
+  }
 
  private:
+  int32_t Byte(int tile, int row, int column) const {
+    return static_cast<int8_t>(tiles_[tile][row][column]);
+  }
   static float Flushed(float x) { return __builtin_fabsf(x) < 0x1p-126f ? x * 0.0f : x; }
   float Half(int tile, int row, int column) const {
     uint16_t half;

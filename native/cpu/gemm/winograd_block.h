@@ -221,6 +221,7 @@ static inline void TilesOfBlock(const WinogradArgs& args, int64_t block, std::by
                                                        : &TransformInput<kTile, kTaps, float>;
   const auto multiply = args.weight_dtype == DType::kBF16  ? &MultiplyPlanes<kTile, kTaps, Bf16>
                         : args.weight_dtype == DType::kF16 ? &MultiplyPlanes<kTile, kTaps, F16>
+                        : args.weight_dtype == DType::kI8  ? &MultiplyPlanes<kTile, kTaps, Int8>
                                                            : &MultiplyPlanes<kTile, kTaps, float>;
   FindTiles(args, first, tiles, places);
   for (int64_t c0 = 0; c0 < args.channels; c0 += args.depth) {

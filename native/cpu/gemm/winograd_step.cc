@@ -33,6 +33,7 @@ WinogradStep::WinogradStep(const PlanContext& context, const Step& step)
   args_.weight_dtype = weight_dtype;
   args_.weight_depth = GemmDepth(9 * args_.channels, weight_dtype, context.kernels.tile);
   parities_ = upsample == 2 ? kParities : 1;
+  if (weight_dtype == DType::kI8) finish_.PrependScales(pack.scales());
   if (step.operands[2] >= 0) finish_.Prepend(context, Epilogue::kAdd, step.operands[2]);
   zeros_.resize(static_cast<size_t>(args_.channels * DTypeBytes(x.dtype)));
 }

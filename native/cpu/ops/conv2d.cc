@@ -2,11 +2,17 @@
 // pixel, as its form says (conv_form.h), or by lanes of channels where outputs are few.
 #include "native/core/conv_form.h"
 #include "native/cpu/gemm/gemm_step.h"
+#include "native/cpu/gemm/int8_step.h"
 #include "native/cpu/gemm/narrow_conv_step.h"
 #include "native/cpu/gemm/winograd_step.h"
 
 namespace irodori::cpu {
 namespace {
+
+StepPlan Product(const PlanContext& context, const Step& step, const GemmArgs& args) {
+  if (step.attrs[12] != 0) return std::make_unique<Int8Step>(context, step, args);
+  return std::make_unique<GemmStep>(context, step, args);
+}
 
 StepPlan PlanProduct(const PlanContext& context, const Step& step) {
   const BufferSpec& x = context.buffer(step.operands[0]);
@@ -23,7 +29,7 @@ StepPlan PlanProduct(const PlanContext& context, const Step& step) {
     args.kernel_w = 2;
     args.rows = args.in_h * args.in_w;
     args.k = args.k_block = args.taps * args.channels;
-    return std::make_unique<GemmStep>(context, step, args);
+    return Product(context, step, args);
   }
   args.out_w = out.shape[1];
   args.taps = attr(0) * attr(1);
@@ -35,14 +41,15 @@ StepPlan PlanProduct(const PlanContext& context, const Step& step) {
   args.rows = out.vectors();
   args.k = args.taps * args.channels;
   args.k_block = GemmKBlock(args.k, attr(8), attr(9));
-  return std::make_unique<GemmStep>(context, step, args);
+  return Product(context, step, args);
 }
 
 }  // namespace
 
 Result<StepPlan> PlanConv2d(const PlanContext& context, const Step& step) {
   if (step.attrs[11] != 0) return StepPlan(std::make_unique<WinogradStep>(context, step));
-  if (NarrowConvStep::Takes(context, step)) {
+  const bool int8 = context.buffer(step.operands[1]).dtype == DType::kI8;
+  if (!int8 && NarrowConvStep::Takes(context, step)) {
     return StepPlan(std::make_unique<NarrowConvStep>(context, step));
   }
   return PlanProduct(context, step);

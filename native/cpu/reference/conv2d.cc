@@ -1,13 +1,18 @@
 // y[h, w, o] = Σ_{i, j, c} x[(h·strideH + i - padTop) / up, (w·strideW + j - padLeft) / up, c] ·
-// weight[o, i, j, c] + bias[o], zero outside of x, up = upsample; whatever the tile.
+// weight[o, i, j, c] + bias[o], zero outside of x, up = upsample; whatever the
+// tile. Of x quantised as a whole where asked.
 #include "native/cpu/reference/kernels.h"
+#include "native/cpu/reference/quantized.h"
 
 namespace irodori::reference {
 
 Status Conv2d(const KernelArgs& args, Values& y) {
-  const Values& x = *args.operands[0];       // [H, W, C]
-  const Values& weight = *args.operands[1];  // [O, kh, kw, C]
-  const Values* bias = args.operands[2];     // [O]
+  const bool quantize = args.integer(12) != 0;
+  const Values quantized =
+      quantize ? Quantized(*args.operands[0], Elements(args.operands[0]->shape)) : Values{};
+  const Values& x = quantize ? quantized : *args.operands[0];  // [H, W, C]
+  const Values& weight = *args.operands[1];                    // [O, kh, kw, C]
+  const Values* bias = args.operands[2];                       // [O]
   const int64_t H = x.shape[0], W = x.shape[1], C = x.shape[2];
   const int64_t kernel_h = args.integer(0), kernel_w = args.integer(1);
   const int64_t stride_h = args.integer(2), stride_w = args.integer(3);

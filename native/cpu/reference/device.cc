@@ -12,13 +12,15 @@
 #include "native/core/step_clock.h"
 #include "native/core/usable_memory.h"
 #include "native/cpu/reference/kernels.h"
+#include "native/cpu/reference/quantized.h"
 #include "native/cpu/reference/values.h"
 
 namespace irodori {
 namespace reference {
 namespace {
 
-// Elements rounded to the parameter's type, row-major, whatever packing was asked for.
+// Elements rounded to the parameter's type, row-major, whatever packing was asked for; i8 as
+// quantized.h says.
 class PlainPack final : public Pack {
  public:
   PlainPack(ParamSpec spec, HostMemory memory)
@@ -74,7 +76,11 @@ constexpr KernelFunction kKernels[] = {
 static_assert(std::size(kKernels) == static_cast<size_t>(Kernel::kTimestepEmbedding) + 1);
 
 Values LoadBuffer(const Program& program, const Operands& operands, int32_t buffer, int64_t row) {
-  return Load(operands.Row(static_cast<uint32_t>(buffer), row), program.buffers[buffer].shape);
+  const BufferSpec& spec = program.buffers[buffer];
+  if (spec.dtype == DType::kI8) {
+    return LoadQuantized(operands.Data(static_cast<uint32_t>(buffer), row), spec.shape);
+  }
+  return Load(operands.Row(static_cast<uint32_t>(buffer), row), spec.shape);
 }
 
 Status RunStepRow(const Program& program, const Operands& operands, const Step& step, int64_t row,
@@ -152,10 +158,14 @@ class ReferenceDevice final : public Device {
                     Message("pack: expected ", std::span<const int64_t>(spec.shape), ", got ",
                             std::span<const int64_t>(tensor.shape), " with ", size, " values"));
     }
-    const int64_t bytes = size * DTypeBytes(spec.dtype);
+    const bool quantized = spec.dtype == DType::kI8 && !spec.shape.empty();
+    const int64_t n = quantized ? spec.shape[0] : 0;
+    const int64_t bytes =
+        quantized ? QuantizedBytes(n, n == 0 ? 0 : size / n) : size * DTypeBytes(spec.dtype);
     HostMemory memory(bytes);
     if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
-    IRODORI_RETURN_IF_ERROR(Round(tensor.data, spec.dtype, memory.data(), abort));
+    IRODORI_RETURN_IF_ERROR(quantized ? QuantizeWeights(tensor.data, n, memory.data(), abort)
+                                      : Round(tensor.data, spec.dtype, memory.data(), abort));
     return std::shared_ptr<Pack>(std::make_shared<PlainPack>(spec, std::move(memory)));
   } catch (const std::bad_alloc&) {
     return NoMemory("pack");

@@ -46,6 +46,8 @@ double LoadElement(const std::byte* at, DType dtype) {
       return static_cast<double>(Peek<int64_t>(at));
     case DType::kU8:
       return Peek<uint8_t>(at);
+    case DType::kI8:
+      return Peek<int8_t>(at);
   }
   return 0;
 }
@@ -64,6 +66,8 @@ void StoreElement(std::byte* at, DType dtype, double value) {
       return Poke(at, Saturated<int64_t>(value));
     case DType::kU8:
       return Poke(at, Saturated<uint8_t>(value));
+    case DType::kI8:
+      return Poke(at, Saturated<int8_t>(value));
   }
 }
 

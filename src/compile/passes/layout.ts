@@ -8,7 +8,7 @@ import type { Graph } from '../../graph/graph'
 import { type Pieces, whole } from '../../graph/pieces'
 import { useCounts } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
-import { type DType, isFloat } from '../../tensor/dtype'
+import { type DType, isFloat, type StorageType } from '../../tensor/dtype'
 import { elements, type Shape } from '../../tensor/shape'
 import { BufferTable } from '../bufferTable'
 import { recipeOf } from '../constants'
@@ -53,7 +53,7 @@ export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutO
     return constant(value, recipe.shape)
   }
 
-  function constant(value: Value, shape: Shape, packing: Packing = 'plain', type: DType = 'f32'): Place {
+  function constant(value: Value, shape: Shape, packing: Packing = 'plain', type: StorageType = 'f32'): Place {
     const recipe = recipeOf(value)
     if (!recipe) throw new EngineError('internal', `${g.name}: ${value.at} is no parameter`)
     const place = table.param(value.at, recipe, packing, type)
@@ -61,8 +61,8 @@ export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutO
   }
 
   /** The buffer an operand is read through, cast first when a gemm needs it. */
-  const operandIndex = ({ value, role, packing = 'gemm' }: LaunchOperand): number => {
-    if (role === 'gemm-weight') return table.indexOf(constant(value, value.shape, packing, dtype))
+  const operandIndex = ({ value, role, packing = 'gemm', int8 = false }: LaunchOperand): number => {
+    if (role === 'gemm-weight') return table.indexOf(constant(value, value.shape, packing, int8 ? 'i8' : dtype))
     if (role === 'table' && recipeOf(value)) return table.indexOf(constant(value, value.shape, 'plain', dtype))
     const place = known(value)
     if (role !== 'gemm-x' || place.dtype === dtype) return table.indexOf(place)

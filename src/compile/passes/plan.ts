@@ -7,7 +7,7 @@
  */
 
 import { type Pieces, whole } from '../../graph/pieces'
-import { DTYPE_BYTES } from '../../tensor/dtype'
+import { STORAGE_BYTES } from '../../tensor/dtype'
 import { elements } from '../../tensor/shape'
 import type { BufferSpec, Program, Step } from '../program'
 import type { Scheduled } from './schedule'
@@ -61,7 +61,7 @@ export function rootOf(buffers: readonly BufferSpec[], index: number): number {
 
 /** Bytes of one row. */
 export function rowBytes(buffer: BufferSpec | undefined): number {
-  return buffer ? elements(buffer.shape) * DTYPE_BYTES[buffer.dtype] : 0
+  return buffer ? elements(buffer.shape) * STORAGE_BYTES[buffer.dtype] : 0
 }
 
 /** Every buffer index a step reads. */

@@ -41,7 +41,7 @@ async function formOf(
   const { parts } = await compile(graph('g', { y }), capabilities, { dtype, optimise })
   const program = parts.at(-1)?.payload.program
   const step = program?.steps.find(({ kernel }) => kernel === 'conv2d')
-  const [upsample = 0, tile = 0] = step?.attrs.slice(-2) ?? []
+  const [upsample = 0, tile = 0] = step?.attrs.slice(-3, -1) ?? []
   const packing = program?.params[0]?.packing ?? 'none'
   return { upsample, tile, packing, kernels: program?.steps.map(({ kernel }) => kernel) ?? [] }
 }
@@ -125,7 +125,7 @@ describe('doubled pictures', () => {
       input x b0
       output y b1
       group_norm b2 = (b0, -, -) {groups 4, eps 0.00001, rowBlock 256} at norm
-      conv2d b1 = (b2, b3, -) {kernelH 3, kernelW 3, strideH 1, strideW 1, padTop 1, padLeft 1, padBottom 1, padRight 1, splits 1, kBlock 288, upsample 2, tile 2} silu at conv
+      conv2d b1 = (b2, b3, -) {kernelH 3, kernelW 3, strideH 1, strideW 1, padTop 1, padLeft 1, padBottom 1, padRight 1, splits 1, kBlock 288, upsample 2, tile 2, quantizeX 0} silu at conv
       "
     `)
   })

@@ -80,6 +80,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
       hash: 'none',
       device: { backend: 'host', arithmetic: 'float32' },
       dtype: 'f32',
+      quantize: 'none',
       threads: 1,
       unused: [],
       defaults: { steps: 4, guidance: 2, size: 64 },

@@ -20,7 +20,7 @@ describe('ComponentNetworks', () => {
   const settled = () => new Promise((resolve) => setTimeout(resolve, 20))
 
   it('tells the call that loads how far it is, and nobody else', async () => {
-    const networks = new ComponentNetworks(device, model, 'f32')
+    const networks = new ComponentNetworks(device, model, { dtype: 'f32' })
     let told = 0
     const first = await networks.lease(at(4), { onProgress: () => told++ })
     expect(told).toBeGreaterThan(0)
@@ -33,7 +33,7 @@ describe('ComponentNetworks', () => {
   })
 
   it('keeps networks in use beyond its bound, and one network per size', async () => {
-    const networks = new ComponentNetworks(device, model, 'f32')
+    const networks = new ComponentNetworks(device, model, { dtype: 'f32' })
     const first = await networks.lease(at(2))
     const held = [first]
     for (let side = 4; side <= 24; side += 2) held.push(await networks.lease(at(side)))
@@ -49,7 +49,7 @@ describe('ComponentNetworks', () => {
   })
 
   it('refuses a form that the network does not have, and counts no user for it', async () => {
-    const networks = new ComponentNetworks(device, model, 'f32')
+    const networks = new ComponentNetworks(device, model, { dtype: 'f32' })
     await expect(networks.lease({ ...at(4), form: 'controlled' })).rejects.toMatchObject({
       code: 'invalid-argument',
       message:
@@ -63,7 +63,7 @@ describe('ComponentNetworks', () => {
   })
 
   it('frees everything when the last lease is given back', async () => {
-    const networks = new ComponentNetworks(device, model, 'f32')
+    const networks = new ComponentNetworks(device, model, { dtype: 'f32' })
     const lease = await networks.lease(at(4))
     let free = false
     networks.dispose(() => {
@@ -79,7 +79,7 @@ describe('ComponentNetworks', () => {
   })
 
   it('forgets a network whose loading nobody waited for', async () => {
-    const networks = new ComponentNetworks(device, model, 'f32')
+    const networks = new ComponentNetworks(device, model, { dtype: 'f32' })
     const controller = new AbortController()
     const pending = networks.lease(at(4), { signal: controller.signal })
     controller.abort()

@@ -1,0 +1,12 @@
+// Products of int8 of the `portable` family: widened bytes, tiles of 2 rows by 8 outputs.
+#define IRODORI_FAMILY portable
+#define IRODORI_LANES 4
+#define IRODORI_TILE_ROWS 4
+#include "native/cpu/gemm/int8_block.h"
+
+namespace irodori::cpu::portable {
+
+extern const Int8Table kInt8Table;
+const Int8Table kInt8Table = MakeInt8Table<WideUnit, 2>({kLanes, 2, 2, 64, 128, 512});
+
+}  // namespace irodori::cpu::portable

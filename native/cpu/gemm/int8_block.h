@@ -1,0 +1,238 @@
+// One block of the product of int8 of a kernel family, and the blocks that quantise its x.
+//
+// The loop nest is that of gemm_block.h, over bytes that are always read in place: k in passes of
+// `depth`, a group of panels that stays in L1, tiles of rows read from L2. Sums are exact, so there
+// is one partial sum however long k is.
+#pragma once
+
+#include "native/cpu/gemm/gemm_block.h"
+#include "native/cpu/gemm/int8_table.h"
+#include "native/cpu/gemm/int8_tile.h"
+
+namespace irodori::cpu::IRODORI_FAMILY {
+
+typedef int8_t Bytes __attribute__((vector_size(IRODORI_LANES)));
+
+// Places of the parts of a thread's scratch: sums, places, stretches.
+struct Int8Scratch {
+  int64_t places, stretches, bytes;
+};
+template <int Rows>
+IRODORI_INLINE Int8Scratch LayOutInt8(const GemmArgs& args) {
+  const int64_t tiles = (args.row_block + Rows - 1) / Rows;
+  const int64_t per_tile = args.depth / args.channels + 2;
+  Int8Scratch scratch;
+  scratch.places = RoundUp(args.row_block * RoundUp(args.column_block, kLanes) * 4, 64);
+  scratch.stretches =
+      scratch.places + RoundUp(args.row_block * static_cast<int64_t>(sizeof(RowPlace)), 64);
+  scratch.bytes =
+      scratch.stretches + tiles * per_tile * static_cast<int64_t>(sizeof(Int8Stretch<Rows>));
+  return scratch;
+}
+
+// Rows in tiles of equal height, but for one row: the first `tall` have `height`.
+template <int Rows>
+IRODORI_INLINE RowTiles SplitInt8Rows(int64_t rows) {
+  const int64_t tiles = (rows + Rows - 1) / Rows;
+  const int64_t height = (rows + tiles - 1) / tiles;
+  return {tiles, height, rows - tiles * (height - 1)};
+}
+
+// Fills the stretches of every tile for k0 .. k1; returns stretches per tile.
+template <int Rows>
+static inline int64_t Int8Stretches(const GemmArgs& args, const RowPlace* places,
+                                    const RowTiles& split, int64_t k0, int64_t k1,
+                                    Int8Stretch<Rows>* stretches) {
+  const int64_t first_tap = k0 / args.channels;
+  const int64_t count = (k1 - 1) / args.channels - first_tap + 1;
+  int64_t k = k0;
+  for (int64_t s = 0; s < count; ++s) {
+    const Tap tap = TapOf(args, first_tap + s);
+    const int64_t c = k - (first_tap + s) * args.channels;
+    const int64_t length = MinOf(args.channels - c, k1 - k);
+    const RowPlace* place = places;
+    for (int64_t t = 0; t < split.tiles; ++t) {
+      Int8Stretch<Rows>& stretch = stretches[t * count + s];
+      stretch.length = length;
+      for (int64_t i = 0; i < HeightOf(split, t); ++i, ++place) {
+        const std::byte* at = TapAddress(args, *place, tap, 1);
+        stretch.rows[i] = (at == nullptr ? args.zeros : at) + c;
+      }
+    }
+    k += length;
+  }
+  return count;
+}
+
+// values[0 .. n) = what sums of a vector with that scale are, outputs from n0 on; in place. Writes
+// whole vectors.
+static inline void ScaleSums(const Int8Args& args, float x_scale, int32_t offset, int64_t n0,
+                             int64_t n, int32_t* sums) {
+  const F scale = Splat(x_scale);
+  float* values = reinterpret_cast<float*>(sums);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const I exact = LoadI(sums + i) - offset * LoadI(args.sums + n0 + i);
+    Store(values + i, __builtin_convertvector(exact, F) * (scale * Load(args.scales + n0 + i)));
+  }
+}
+
+// Scales, finishes and stores the rows of a block of sums.
+static inline void FinishInt8(const Int8Args& args, int32_t offset, int64_t m0, int64_t rows,
+                              int64_t n0, int64_t n, int32_t* c, int64_t c_pitch) {
+  const GemmArgs& product = args.product;
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t row = (m0 + i) / product.rows;
+    const int64_t m = (m0 + i) % product.rows;
+    int32_t* sums = c + i * c_pitch;
+    ScaleSums(args, args.x_scales[row * args.scale_rows + m * args.scale_step], offset, n0, n,
+              sums);
+    FinishRun(product.finish, reinterpret_cast<float*>(sums), row, VectorOf(product, m), n0, n);
+  }
+}
+
+template <typename Unit, int Rows>
+static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scratch) {
+  const GemmArgs& args = int8.product;
+  const int64_t m0 = block % args.row_blocks * args.row_block;
+  const int64_t rows = MinOf(args.row_block, args.batch * args.rows - m0);
+  const int64_t n0 = block / args.row_blocks * args.column_block;
+  const int64_t n1 = MinOf(n0 + args.column_block, args.n);
+  const int64_t panels = (n1 - n0 + kLanes - 1) / kLanes;
+  const int64_t c_pitch = panels * kLanes;
+  const Int8Scratch layout = LayOutInt8<Rows>(args);
+  int32_t* c = reinterpret_cast<int32_t*>(scratch);
+  RowPlace* places = reinterpret_cast<RowPlace*>(scratch + layout.places);
+  auto* stretches = reinterpret_cast<Int8Stretch<Rows>*>(scratch + layout.stretches);
+  const RowTiles split = SplitInt8Rows<Rows>(rows);
+  const auto& tiles = kInt8Tiles<Unit, Rows>.tiles;
+
+  FindRows(args, m0, rows, places);
+  Int8TileArgs<Rows> tile;
+  tile.panel_stride = args.weight_depth * kLanes;
+  tile.c_pitch = c_pitch;
+  for (int64_t k0 = 0; k0 < args.k; k0 += args.depth) {
+    const int64_t k1 = MinOf(k0 + args.depth, args.k);
+    tile.count = Int8Stretches<Rows>(args, places, split, k0, k1, stretches);
+    tile.resume = k0 > 0;
+    int64_t width = 0;
+    for (int64_t p = 0; p < panels; p += width) {
+      width = MinOf(panels - p, Int8VectorsFor<Unit>(static_cast<int>(split.height)));
+      tile.panel = args.weights + n0 * args.weight_depth + p * tile.panel_stride + k0 * kLanes;
+      int32_t* out = c + p * kLanes;
+      for (int64_t t = 0; t < split.tiles; ++t) {
+        const int64_t height = HeightOf(split, t);
+        tile.stretches = stretches + t * tile.count;
+        tile.c = out;
+        tiles[height][width](tile);
+        out += height * c_pitch;
+      }
+    }
+  }
+  FinishInt8(int8, Unit::kOffset, m0, rows, n0, n1 - n0, c, c_pitch);
+}
+
+// The largest magnitude of n values, a NaN being larger than all; reads whole vectors, of which
+// those behind n are zero.
+static inline float MostOf(const float* values, int64_t n) {
+  I most{};
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const I bits = AsI(Load(values + i)) & 0x7fffffff;
+    most = bits > most ? bits : most;
+  }
+  int32_t lanes[kLanes];
+  __builtin_memcpy(lanes, &most, sizeof(most));
+  int32_t largest = 0;
+  for (int i = 0; i < kLanes; ++i) largest = lanes[i] > largest ? lanes[i] : largest;
+  float value;
+  __builtin_memcpy(&value, &largest, sizeof(value));
+  return value;
+}
+
+// n values to bytes; writes whole vectors.
+static inline void ToInt8(const float* values, int64_t n, float to_int8, int32_t offset,
+                          std::byte* out) {
+  const F factor = Splat(to_int8);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const I q = to_int8 == 0 ? I{} : __builtin_convertvector(Round(Load(values + i) * factor), I);
+    const Bytes bytes = __builtin_convertvector(q + offset, Bytes);
+    __builtin_memcpy(out + i, &bytes, sizeof(bytes));
+  }
+}
+
+// A thread's scratch: one vector of x widened, and as bytes.
+IRODORI_INLINE int64_t QuantizeRun(const QuantizeArgs& args) {
+  return RoundUp(args.depth, 64) + kRunSlack;
+}
+static inline int64_t QuantizeScratchBytes(const QuantizeArgs& args) {
+  return RoundUp(QuantizeRun(args) * 4, 64) + QuantizeRun(args);
+}
+
+// Vector m of a batch row, widened, with zeros up to the depth and a whole vector.
+static inline void WidenVector(const QuantizeArgs& args, const std::byte* x, int64_t m,
+                               float* values) {
+  LoadRun(values, x, args.x_dtype, m * args.x_pitch, args.k);
+  for (int64_t i = args.k; i < QuantizeRun(args); ++i) values[i] = 0;
+}
+
+struct QuantizeBlock {
+  int64_t row, begin, end;
+};
+IRODORI_INLINE QuantizeBlock VectorsOf(const QuantizeArgs& args, int64_t block) {
+  const int64_t begin = block % args.row_blocks * args.row_block;
+  return {block / args.row_blocks, begin, MinOf(begin + args.row_block, args.vectors)};
+}
+
+// per_row: the largest magnitude of a block.
+static inline void MostOfBlock(const QuantizeArgs& args, int64_t block, std::byte* scratch) {
+  const QuantizeBlock vectors = VectorsOf(args, block);
+  const std::byte* x = RowAt(args.x, vectors.row);
+  float* values = reinterpret_cast<float*>(scratch);
+  float peaks[kLanes] = {};
+  for (int64_t m = vectors.begin; m < vectors.end; ++m) {
+    WidenVector(args, x, m, values);
+    peaks[1] = MostOf(values, args.k);
+    peaks[0] = MostOf(peaks, 2);
+  }
+  args.most[block] = peaks[0];
+}
+
+static inline void QuantizeVectors(const QuantizeArgs& args, int64_t block, std::byte* scratch) {
+  const QuantizeBlock vectors = VectorsOf(args, block);
+  const std::byte* x = RowAt(args.x, vectors.row);
+  float* values = reinterpret_cast<float*>(scratch);
+  std::byte* bytes = scratch + RoundUp(QuantizeRun(args) * 4, 64);
+  Int8Scale scale{};
+  if (args.per_row) {
+    float peaks[kLanes] = {};
+    for (int64_t i = 0; i < args.row_blocks; ++i) {
+      peaks[1] = args.most[vectors.row * args.row_blocks + i];
+      peaks[0] = MostOf(peaks, 2);
+    }
+    scale = Int8ScaleOf(peaks[0]);
+    if (vectors.begin == 0) args.scales[vectors.row] = scale.scale;
+  }
+  for (int64_t m = vectors.begin; m < vectors.end; ++m) {
+    WidenVector(args, x, m, values);
+    const int64_t at = vectors.row * args.vectors + m;
+    if (!args.per_row) {
+      scale = Int8ScaleOf(MostOf(values, args.k));
+      args.scales[at] = scale.scale;
+    }
+    ToInt8(values, args.depth, scale.to_int8, args.offset, bytes);
+    __builtin_memcpy(args.out + at * args.out_pitch, bytes, static_cast<size_t>(args.depth));
+  }
+}
+
+// The table of a family; `tile` with lanes and units of its other products.
+template <typename Unit, int Rows>
+constexpr Int8Table MakeInt8Table(const GemmTile& tile) {
+  return {tile,
+          Unit::kOffset,
+          &Int8Block<Unit, Rows>,
+          [](const Int8Args& args) { return LayOutInt8<Rows>(args.product).bytes; },
+          &MostOfBlock,
+          &QuantizeVectors,
+          &QuantizeScratchBytes};
+}
+
+}  // namespace irodori::cpu::IRODORI_FAMILY

@@ -1,0 +1,96 @@
+// Plans and runs products of int8: scratch for the quantised x and its scales, then the phases.
+#include "native/cpu/gemm/int8_step.h"
+
+#include <algorithm>
+
+namespace irodori::cpu {
+namespace {
+
+constexpr int64_t kQuantizeBlocksPerThread = 4;
+// Vectors this many bytes apart fall into few sets of the first cache, those of a register tile
+// into one.
+constexpr int64_t kAliasedPitch = 2048;
+constexpr int64_t kLine = 64;
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+Int8Step::Int8Step(const PlanContext& context, const Step& step, const GemmArgs& args)
+    : x_(static_cast<uint32_t>(step.operands[0])), finish_(context, step) {
+  const BufferSpec& x = context.buffer(step.operands[0]);
+  const CpuPack& pack = context.pack(step.operands[1]);
+  const Int8Table& int8 = *context.kernels.int8;
+  const bool picture = args.in_w > 0;
+  quantize_.x_dtype = x.dtype;
+  quantize_.x_pitch = x.pitch;
+  quantize_.vectors = x.vectors();
+  quantize_.k = x.columns();
+  quantize_.per_row = picture;
+  quantize_.offset = int8.offset;
+  // A whole number of groups, of a matmul of units: tiles then need no other rows.
+  quantize_.depth = picture ? x.columns() : GemmDepth(x.columns(), DType::kI8, int8.tile);
+  quantize_.out_pitch =
+      quantize_.depth + (quantize_.depth % kAliasedPitch == 0 ? kLine : int64_t{0});
+
+  GemmArgs& product = args_.product;
+  product = args;
+  product.k = product.k_block = args.taps * quantize_.depth;
+  product.channels = quantize_.depth;
+  product.x_pitch = quantize_.out_pitch;
+  product.weights = pack.data();
+  product.weight_dtype = DType::kI8;
+  product.weight_depth = GemmDepth(args.k, DType::kI8, int8.tile);
+  args_.scales = pack.scales();
+  args_.sums = pack.sums();
+  args_.scale_rows = picture ? 1 : quantize_.vectors;
+  args_.scale_step = picture ? 0 : 1;
+  if (step.operands[2] >= 0) finish_.Prepend(context, Epilogue::kAdd, step.operands[2]);
+  zeros_.assign(static_cast<size_t>(product.channels), static_cast<std::byte>(int8.offset));
+}
+
+Status Int8Step::Execute(Run& run) const {
+  const Int8Table& int8 = *run.kernels().int8;
+  QuantizeArgs quantize = quantize_;
+  IRODORI_RETURN_IF_ERROR(Quantize(run, quantize));
+
+  Int8Args args = args_;
+  GemmArgs& product = args.product;
+  args.x_scales = quantize.scales;
+  product.x = {quantize.out, quantize.vectors * quantize.out_pitch};
+  product.batch = run.rows();
+  product.zeros = zeros_.data();
+  product.finish = finish_.Resolve(run);
+  PlanGemmBlocks(int8.tile, run.threads(), product);
+  product.depth = GemmDepth(product.depth, DType::kI8, int8.tile);
+  return run.ForBlocks(product.row_blocks * product.column_blocks,
+                       product.batch * product.rows * product.n * (product.k + finish_.work()),
+                       int8.product_scratch(args), int8.product, args);
+}
+
+// x of all rows into memory shared by the threads: its values, its scales, and what finds them.
+Status Int8Step::Quantize(Run& run, QuantizeArgs& args) const {
+  const Int8Table& int8 = *run.kernels().int8;
+  args.x = run.source(x_);
+  args.batch = run.rows();
+  const int64_t wanted = kQuantizeBlocksPerThread * run.threads();
+  args.row_block = CeilDiv(args.vectors, std::min(args.vectors, CeilDiv(wanted, args.batch)));
+  args.row_blocks = CeilDiv(args.vectors, args.row_block);
+  const int64_t blocks = args.batch * args.row_blocks;
+  const int64_t vectors = args.batch * args.vectors;
+  const int64_t value_bytes = CeilDiv(vectors * args.out_pitch, kLine) * kLine;
+  const int64_t scale_bytes = (args.per_row ? args.batch : vectors) * int64_t{sizeof(float)};
+  const int64_t most_bytes = args.per_row ? blocks * int64_t{sizeof(float)} : 0;
+  const Result<std::byte*> memory = run.Shared(value_bytes + scale_bytes + most_bytes);
+  IRODORI_RETURN_IF_ERROR(memory.status());
+  args.out = memory.value();
+  args.scales = reinterpret_cast<float*>(args.out + value_bytes);
+  args.most = reinterpret_cast<float*>(args.out + value_bytes + scale_bytes);
+  const int64_t scratch = int8.quantize_scratch(args);
+  if (args.per_row) {
+    IRODORI_RETURN_IF_ERROR(run.ForBlocks(blocks, vectors * args.k, scratch, int8.most, args));
+  }
+  return run.ForBlocks(blocks, vectors * args.k, scratch, int8.quantize, args);
+}
+
+}  // namespace irodori::cpu

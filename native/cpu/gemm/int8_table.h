@@ -1,0 +1,19 @@
+// The kernels of int8 products of one family.
+#pragma once
+
+#include "native/cpu/gemm/int8.h"
+
+namespace irodori::cpu {
+
+struct Int8Table {
+  GemmTile tile;   // lanes and bf16_unit are those of the family's other products: packs are shared
+  int32_t offset;  // that the product wants on x
+  void (*product)(const Int8Args& args, int64_t block, std::byte* scratch);
+  int64_t (*product_scratch)(const Int8Args& args);
+  // Blocks of QuantizeArgs: the largest magnitudes where a scale is of a whole row, then all.
+  void (*most)(const QuantizeArgs& args, int64_t block, std::byte* scratch);
+  void (*quantize)(const QuantizeArgs& args, int64_t block, std::byte* scratch);
+  int64_t (*quantize_scratch)(const QuantizeArgs& args);
+};
+
+}  // namespace irodori::cpu

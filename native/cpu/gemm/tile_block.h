@@ -1,0 +1,218 @@
+// Blocks of products through matrix tiles, for families with a tile unit: 2 x 2 tiles, that is 32
+// rows by 32 outputs, 64 bytes of k per instruction.
+//
+// Loads per product are 1, the least that eight tiles allow (four of C, two of A, two of B). Rows
+// of x are loaded in place where 16 of them are equally far apart and whole in k; else they are
+// gathered into tiles of their own, filled up with zeros, once per pass and block. Weights are
+// panels of 16 outputs in groups of k that fill 32 bits, padded to 64 bytes: tiles as they lie.
+//
+// An Element says what the 64 bytes are: its kBytes, and Product<C, A, B>(unit).
+#pragma once
+
+#include "native/cpu/gemm/gemm_block.h"
+#include "native/cpu/gemm/tile_unit.h"
+
+namespace irodori::cpu::IRODORI_FAMILY {
+
+struct Bf16Element {
+  static constexpr int64_t kBytes = 2;
+  template <int C, int A, int B>
+  IRODORI_INLINE void Product(TileUnit& unit) {
+    unit.DotProductBf16<C, A, B>();
+  }
+};
+struct Int8Element {
+  static constexpr int64_t kBytes = 1;
+  template <int C, int A, int B>
+  IRODORI_INLINE void Product(TileUnit& unit) {
+    unit.DotProductInt8<C, A, B>();
+  }
+};
+
+inline constexpr int64_t kTile = 16;        // rows and outputs of a tile
+inline constexpr int64_t kChunkBytes = 64;  // of k in a tile
+inline constexpr int64_t kTileBytes = kTile * kChunkBytes;
+template <typename Element>
+inline constexpr int64_t kChunk = kChunkBytes / Element::kBytes;  // terms of k in a tile
+
+// Sixteen rows: chunk c of k begins at data + c step, rows are `stride` bytes apart.
+struct TileRowsPlace {
+  const std::byte* data;
+  int64_t stride, step;
+};
+
+// Row `lane` of gathered tiles = x(m)[k0 .. k1), zeros behind.
+template <typename Element>
+static inline void GatherTileRow(const GemmArgs& args, const RowPlace& place, int64_t k0,
+                                 int64_t k1, int64_t lane, std::byte* tiles) {
+  constexpr int64_t kBytes = Element::kBytes;
+  int64_t k = k0;
+  while (k < k1) {
+    const int64_t tap = k / args.channels;
+    const int64_t tap_end = MinOf((tap + 1) * args.channels, k1);
+    const std::byte* source = TapAddress(args, place, TapOf(args, tap), kBytes);
+    while (k < tap_end) {
+      const int64_t at = k - k0;
+      const int64_t length = MinOf(kChunk<Element> - at % kChunk<Element>, tap_end - k);
+      std::byte* out = tiles + at / kChunk<Element> * kTileBytes + lane * kChunkBytes +
+                       at % kChunk<Element> * kBytes;
+      if (source == nullptr) {
+        __builtin_memset(out, 0, static_cast<size_t>(length * kBytes));
+      } else if (length == kChunk<Element>) {
+        __builtin_memcpy(out, source + (k - tap * args.channels) * kBytes, 64);
+      } else {
+        __builtin_memcpy(out, source + (k - tap * args.channels) * kBytes,
+                         static_cast<size_t>(length * kBytes));
+      }
+      k += length;
+    }
+  }
+  const int64_t used = (k1 - k0) % kChunk<Element>;
+  if (used == 0) return;
+  std::byte* out =
+      tiles + (k1 - k0) / kChunk<Element> * kTileBytes + lane * kChunkBytes + used * kBytes;
+  __builtin_memset(out, 0, static_cast<size_t>((kChunk<Element> - used) * kBytes));
+}
+
+// Whether the sixteen rows from `places` on can be loaded where they are.
+template <typename Element>
+IRODORI_INLINE bool EquallyFar(const GemmArgs& args, const RowPlace* places, int64_t count) {
+  constexpr int64_t kBytes = Element::kBytes;
+  if (args.taps > 1 || args.in_w > 0 || count < kTile) return false;
+  const std::byte* first = TapAddress(args, places[0], Tap{0, 0}, kBytes);
+  for (int64_t i = 1; i < kTile; ++i) {
+    if (TapAddress(args, places[i], Tap{0, 0}, kBytes) != first + i * args.x_pitch * kBytes)
+      return false;
+  }
+  return true;
+}
+
+template <typename Element>
+static inline void PlaceRows(const GemmArgs& args, const RowPlace* places, int64_t rows, int64_t k0,
+                             int64_t k1, std::byte* gathered, TileRowsPlace* out) {
+  constexpr int64_t kBytes = Element::kBytes;
+  const int64_t chunks = (k1 - k0 + kChunk<Element> - 1) / kChunk<Element>;
+  for (int64_t t = 0; t * kTile < rows; ++t) {
+    const int64_t count = MinOf(kTile, rows - t * kTile);
+    const RowPlace* first = places + t * kTile;
+    if ((k1 - k0) % kChunk<Element> == 0 && EquallyFar<Element>(args, first, count)) {
+      out[t] = {TapAddress(args, first[0], Tap{0, 0}, kBytes) + k0 * kBytes, args.x_pitch * kBytes,
+                kChunkBytes};
+      continue;
+    }
+    std::byte* tiles = gathered + t * RoundUp(args.depth, kChunk<Element>) * kTile * kBytes;
+    for (int64_t lane = 0; lane < count; ++lane)
+      GatherTileRow<Element>(args, first[lane], k0, k1, lane, tiles);
+    for (int64_t lane = count; lane < kTile; ++lane) {
+      for (int64_t c = 0; c < chunks; ++c)
+        __builtin_memset(tiles + c * kTileBytes + lane * kChunkBytes, 0, kChunkBytes);
+    }
+    out[t] = {tiles, kChunkBytes, kTileBytes};
+  }
+}
+
+// MT x NT tiles of results over `chunks` chunks. Tiles 0 .. 3: C, 4 and 5: A, 6 and 7: B.
+template <typename Element, int MT, int NT>
+static void TileProduct(TileUnit& unit, const TileRowsPlace* rows, const std::byte* panel,
+                        int64_t panel_stride, int64_t chunks, std::byte* c, int64_t c_pitch,
+                        bool resume) {
+  const int64_t stride = c_pitch * 4;
+  std::byte* right = c + kTile * 4;
+  std::byte* low = c + kTile * stride;
+  std::byte* low_right = low + kTile * 4;
+  if (resume) {
+    unit.Load<0>(c, stride);
+    if constexpr (NT == 2) unit.Load<1>(right, stride);
+    if constexpr (MT == 2) unit.Load<2>(low, stride);
+    if constexpr (MT == 2 && NT == 2) unit.Load<3>(low_right, stride);
+  } else {
+    unit.Zero<0>();
+    if constexpr (NT == 2) unit.Zero<1>();
+    if constexpr (MT == 2) unit.Zero<2>();
+    if constexpr (MT == 2 && NT == 2) unit.Zero<3>();
+  }
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    unit.Load<6>(panel + chunk * kTileBytes, kChunkBytes);
+    unit.Load<4>(rows[0].data + chunk * rows[0].step, rows[0].stride);
+    Element::template Product<0, 4, 6>(unit);
+    if constexpr (NT == 2) {
+      unit.Load<7>(panel + panel_stride + chunk * kTileBytes, kChunkBytes);
+      Element::template Product<1, 4, 7>(unit);
+    }
+    if constexpr (MT == 2) {
+      unit.Load<5>(rows[1].data + chunk * rows[1].step, rows[1].stride);
+      Element::template Product<2, 5, 6>(unit);
+      if constexpr (NT == 2) Element::template Product<3, 5, 7>(unit);
+    }
+  }
+  unit.Store<0>(c, stride);
+  if constexpr (NT == 2) unit.Store<1>(right, stride);
+  if constexpr (MT == 2) unit.Store<2>(low, stride);
+  if constexpr (MT == 2 && NT == 2) unit.Store<3>(low_right, stride);
+}
+
+// Byte offsets of the parts of a thread's scratch behind results and partial sums: gathered rows,
+// places, rows of tiles.
+struct TileScratch {
+  int64_t sums, gathered, places, rows, bytes;
+};
+template <typename Element>
+IRODORI_INLINE TileScratch LayOutTiles(const GemmArgs& args) {
+  const int64_t rows = RoundUp(args.row_block, kTile);
+  const int64_t results = rows * RoundUp(args.column_block, kTile) * 4;
+  TileScratch scratch;
+  scratch.sums = results;
+  scratch.gathered = scratch.sums + (args.k_block < args.k ? results : 0);
+  scratch.places = scratch.gathered + rows * RoundUp(args.depth, kChunk<Element>) * Element::kBytes;
+  scratch.rows =
+      scratch.places + RoundUp(args.row_block * static_cast<int64_t>(sizeof(RowPlace)), 64);
+  scratch.bytes = scratch.rows + rows / kTile * static_cast<int64_t>(sizeof(TileRowsPlace));
+  return scratch;
+}
+
+// A block of rows x outputs, and the chains of its results.
+struct TileBlock {
+  int64_t m0, rows, n0, n1;
+  int64_t c_pitch;
+};
+IRODORI_INLINE TileBlock TileBlockOf(const GemmArgs& args, int64_t block) {
+  TileBlock at;
+  at.m0 = block % args.row_blocks * args.row_block;
+  at.rows = MinOf(args.row_block, args.batch * args.rows - at.m0);
+  at.n0 = block / args.row_blocks * args.column_block;
+  at.n1 = MinOf(at.n0 + args.column_block, args.n);
+  at.c_pitch = RoundUp(at.n1 - at.n0, kTile);
+  return at;
+}
+
+// c = the block's sums over k in [begin, end), in passes of `depth`.
+template <typename Element>
+static inline void SumThroughTiles(const GemmArgs& args, const TileBlock& at, int64_t begin,
+                                   int64_t end, TileUnit& unit, std::byte* scratch) {
+  const TileScratch layout = LayOutTiles<Element>(args);
+  const RowPlace* places = reinterpret_cast<const RowPlace*>(scratch + layout.places);
+  TileRowsPlace* tiles = reinterpret_cast<TileRowsPlace*>(scratch + layout.rows);
+  const int64_t panels = at.c_pitch / kTile;
+  const int64_t row_tiles = (at.rows + kTile - 1) / kTile;
+  const int64_t panel_stride = args.weight_depth * kTile * Element::kBytes;
+  const std::byte* weights = args.weights + at.n0 / kTile * panel_stride;
+  for (int64_t k0 = begin; k0 < end; k0 += args.depth) {
+    const int64_t k1 = MinOf(k0 + args.depth, end);
+    const int64_t chunks = (k1 - k0 + kChunk<Element> - 1) / kChunk<Element>;
+    PlaceRows<Element>(args, places, at.rows, k0, k1, scratch + layout.gathered, tiles);
+    for (int64_t p = 0; p < panels; p += 2) {
+      const std::byte* panel = weights + p * panel_stride + k0 * kTile * Element::kBytes;
+      const bool pair = p + 1 < panels;
+      for (int64_t t = 0; t < row_tiles; t += 2) {
+        std::byte* out = scratch + (t * kTile * at.c_pitch + p * kTile) * 4;
+        const bool two = t + 1 < row_tiles;
+        const auto product =
+            two ? (pair ? &TileProduct<Element, 2, 2> : &TileProduct<Element, 2, 1>)
+                : (pair ? &TileProduct<Element, 1, 2> : &TileProduct<Element, 1, 1>);
+        product(unit, tiles + t, panel, panel_stride, chunks, out, at.c_pitch, k0 > begin);
+      }
+    }
+  }
+}
+
+}  // namespace irodori::cpu::IRODORI_FAMILY

@@ -1,0 +1,74 @@
+// Scales by stretches of values, integers by rounding, and back to real numbers.
+#include "native/cpu/reference/quantized.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "native/core/quantize.h"
+
+namespace irodori::reference {
+namespace {
+
+template <typename T>
+Int8Scale ScaleOf(std::span<const T> values) {
+  float most = 0;
+  for (const T value : values) {
+    const float magnitude = std::fabs(static_cast<float>(value));
+    if (!(magnitude <= most)) most = magnitude;
+    if (std::isnan(most)) break;
+  }
+  return Int8ScaleOf(most);
+}
+
+// 0 where an infinity or a NaN is among the values: to_int8 is 0 then, and 0 times it no number.
+float IntegerOf(float value, const Int8Scale& scale) {
+  return scale.to_int8 == 0 ? 0 : std::nearbyintf(value * scale.to_int8);
+}
+
+}  // namespace
+
+int64_t QuantizedBytes(int64_t n, int64_t k) {
+  return n * (static_cast<int64_t>(sizeof(float)) + k);
+}
+
+Status QuantizeWeights(std::span<const float> weights, int64_t n, std::byte* out, AbortFlag abort) {
+  const size_t k = n == 0 ? 0 : weights.size() / static_cast<size_t>(n);
+  auto* scales = reinterpret_cast<float*>(out);
+  auto* integers = reinterpret_cast<int8_t*>(scales + n);
+  for (int64_t row = 0; row < n; ++row) {
+    IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
+    const std::span<const float> values = weights.subspan(static_cast<size_t>(row) * k, k);
+    const Int8Scale scale = ScaleOf(values);
+    scales[row] = scale.scale;
+    for (const float value : values) *integers++ = static_cast<int8_t>(IntegerOf(value, scale));
+  }
+  return Status::Ok();
+}
+
+Values LoadQuantized(const std::byte* pack, const Shape& shape) {
+  const int64_t elements = Elements(shape);
+  const int64_t n = shape[0];
+  const auto* scales = reinterpret_cast<const float*>(pack);
+  const auto* integers = reinterpret_cast<const int8_t*>(scales + n);
+  Values values{shape, {}};
+  values.data.reserve(static_cast<size_t>(elements));
+  for (int64_t i = 0; i < elements; ++i) {
+    values.data.push_back(static_cast<double>(scales[i / (elements / n)]) * integers[i]);
+  }
+  return values;
+}
+
+Values Quantized(const Values& x, int64_t length) {
+  Values quantized = x;
+  const auto stretch = static_cast<size_t>(length);
+  for (size_t first = 0; first < x.data.size(); first += stretch) {
+    const Int8Scale scale = ScaleOf(std::span(x.data).subspan(first, stretch));
+    for (size_t i = first; i < first + stretch; ++i) {
+      quantized.data[i] = static_cast<double>(scale.scale) *
+                          static_cast<double>(IntegerOf(static_cast<float>(x.data[i]), scale));
+    }
+  }
+  return quantized;
+}
+
+}  // namespace irodori::reference
