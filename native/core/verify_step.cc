@@ -294,8 +294,11 @@ class StepRule {
 
   // Quantised x: over weights in i8, in its plain form, in sums that 32 bits hold.
   Status QuantizeX(size_t attr, const BufferSpec& weight, const ConvForm& form) const {
-    IRODORI_RETURN_IF_ERROR(Flag(attr));
     if (step_.attrs[attr] == 0) return Status::Ok();
+    if (!IsInteger(step_.attrs[attr], 0, kMaxInteger) ||
+        !IsInt8Bits(static_cast<int64_t>(step_.attrs[attr]))) {
+      return Fail(Message("0, 7 or 8 as attribute ", attr), Message(step_.attrs[attr]));
+    }
     IRODORI_RETURN_IF_ERROR(Require(weight.dtype == DType::kI8, "weights in i8", weight));
     const int64_t terms = Elements(weight.shape) / weight.shape[0];
     const int64_t channels = Operand(0).columns();

@@ -5,6 +5,7 @@ import type { Device, DeviceOptions } from '../bindings'
 import { onAbort } from '../bindings/abortFanOut'
 import type { Quantization } from '../compile/passes/quantize'
 import { throwIfAborted } from '../errors'
+import { relativeL2 } from '../pipelines/measureQuantized'
 import type { OwnLoad } from './child'
 import { type Call, Contender, type ContenderCommand, type Loaded } from './contender'
 import { peaksFor, sampleProducts } from './peaks'
@@ -239,15 +240,4 @@ async function standingOf(entrant: Entrant, own: Entrant | undefined, flops: num
     ratio: median(blocks.map((block, round) => median(block) / median(own.blocks[round] ?? []))),
     distance: relativeL2(output, own.output),
   }
-}
-
-function relativeL2(got: Float32Array, want: Float32Array): number {
-  if (got.length !== want.length) return Number.NaN
-  let difference = 0
-  let norm = 0
-  for (const [i, value] of want.entries()) {
-    difference += ((got[i] ?? 0) - value) ** 2
-    norm += value ** 2
-  }
-  return Math.sqrt(difference / norm)
 }

@@ -250,7 +250,7 @@ function costedSteps(
       kernel: step.kernel,
       shape: shapeOf(program, step),
       product: isProduct(step.kernel),
-      int8: attrOf(step, 'quantizeX') === 1,
+      int8: attrOf(step, 'quantizeX') > 0,
       flops: rows * flops,
       bytes: rows * rowBytes + paramBytes,
     }
@@ -271,7 +271,7 @@ export function shapeOf(program: Program, step: Step): string {
   const y = shape(output)
   const tail = epilogue.length > 0 ? ` +${epilogue.map(({ op }) => op).join('+')}` : ''
   const attr = (name: string) => attrOf(step, name)
-  const type = attr('quantizeX') === 1 ? ' int8' : ''
+  const type = attr('quantizeX') > 0 ? ' int8' : ''
   switch (kernel) {
     case 'matmul': {
       const columns = y.at(-1) ?? 1

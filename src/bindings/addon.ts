@@ -36,6 +36,7 @@ export interface NativeDeviceInfo {
   readonly widenedDtypes: readonly number[]
   /** Codes of kernels. */
   readonly int8Products: readonly number[]
+  readonly int8Bits: 7 | 8
   readonly peaks: readonly string[]
 }
 

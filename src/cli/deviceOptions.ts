@@ -10,8 +10,9 @@ export function dtypeOption(): Option {
 }
 
 /** `--quantize`. */
-export function quantizeOption(): Option {
-  const description = 'products over int8: weights and activations, or weights alone (default: none)'
+export function quantizeOption(
+  description = 'products over int8: weights and activations, or weights alone (default: none)',
+): Option {
   return new Option('--quantize <how>', description).choices(QUANTIZATIONS)
 }
 

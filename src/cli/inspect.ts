@@ -3,20 +3,26 @@
 import { Command } from 'commander'
 import { openDevice } from '../bindings/device'
 import type { Capabilities } from '../compile/capabilities'
+import type { Quantization } from '../compile/passes/quantize'
 import { EngineError } from '../errors'
 import { resolveModel } from '../pipelines/bundled'
 import { type ComponentReport, inspectModel, type ModelReport, type NetworkReport } from '../pipelines/inspect'
 import { describeProvenance } from './describeProvenance'
-import { formatBytes, formatCount, formatTable, printJson, unusedLine } from './output'
+import { quantizeOption } from './deviceOptions'
+import { formatBytes, formatCount, formatMs, formatTable, printJson, unusedLine } from './output'
 
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('what is in a model: components, parameters, arithmetic, memory, licences, where it comes from')
     .argument('<model>', 'a bundled model, a diffusers folder, a component’s folder or a safetensors file')
+    .addOption(quantizeOption('run every network as it is and quantised: error and speed'))
     .option('--json', 'print one JSON document and nothing else')
-    .action(async (model: string, flags: { json?: boolean }) => {
+    .action(async (model: string, flags: { json?: boolean; quantize?: Quantization }) => {
+      const { quantize: how = 'none' } = flags
       const device = describeDevice()
-      const report = await inspectModel(resolveModel(model).folder, device.capabilities)
+      using runs = how === 'none' ? undefined : openDevice()
+      const quantize = runs && { device: runs, how }
+      const report = await inspectModel(resolveModel(model).folder, device.capabilities, { quantize })
       if (flags.json) printJson({ ...report, plannedFor: device.name })
       else process.stdout.write(`${describe(report, device.name)}\n`)
     })
@@ -72,7 +78,7 @@ function row({ name, className, network }: ComponentReport): string[] {
 /** What need not run for every row of every step, and the bytes of what does. */
 function partLines({ name, network }: ComponentReport): string[] {
   if (network === undefined) return []
-  const lines = [...cutLine(name, network), ...trafficLine(name, network)]
+  const lines = [...cutLine(name, network), ...trafficLine(name, network), ...quantizedLines(name, network)]
   return lines.length > 0 ? [...lines, ''] : []
 }
 
@@ -97,6 +103,14 @@ function trafficLine(name: string, network: NetworkReport): string[] {
   const whose = isCut(network) ? 'a row of a step' : 'a row'
   const share = moved > 0 ? ((100 * fused) / moved).toFixed(1) : '100'
   return [`${name}: ${whose} reads and writes ${formatBytes(moved)}, perfectly fused ${share} % of them`]
+}
+
+function quantizedLines(name: string, { quantized = [] }: NetworkReport): string[] {
+  return quantized.map(({ part, quantize, products, error, ms: [plain, faster], speedup }) => {
+    const whose = part === undefined ? name : `${name}.${part}`
+    const speed = `${speedup.toFixed(2)} times as fast, ${formatMs(faster)} instead of ${formatMs(plain)}`
+    return `${whose}: ${quantize}, ${products.int8} of ${products.all} products: error ${(100 * error).toFixed(2)} %, ${speed}`
+  })
 }
 
 function isCut(network: NetworkReport): boolean {

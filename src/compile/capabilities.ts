@@ -25,4 +25,6 @@ export interface Capabilities {
   readonly widenedDtypes: readonly DType[]
   /** Products that are quicker over int8, weights and x, than in the types of networks. */
   readonly int8Products: readonly KernelName[]
+  /** Bits of their x. */
+  readonly int8Bits: 7 | 8
 }

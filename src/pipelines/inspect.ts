@@ -2,12 +2,13 @@
 
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { readSafetensorsIndex } from '../bindings'
+import { type Device, readSafetensorsIndex } from '../bindings'
 import { storedType } from '../bindings/storedType'
 import { portBytes } from '../compile/artifact'
 import type { Capabilities } from '../compile/capabilities'
 import { type CompiledGraph, compile, type NetworkDType } from '../compile/compile'
 import { type CutSet, cut } from '../compile/passes/cut'
+import type { Quantization } from '../compile/passes/quantize'
 import { programBytes, type StoredTypes } from '../compile/stepCost'
 import { EngineError } from '../errors'
 import { graphFlops } from '../graph/graph'
@@ -18,6 +19,7 @@ import { type JsonObject, jsonFields, readJson } from '../weights/jsonFields'
 import type { ModelFolder } from '../weights/modelFolder'
 import { openModel } from '../weights/openModel'
 import { type ComponentModel, openHalves } from './componentModel'
+import { measureQuantized, type QuantizedReport } from './measureQuantized'
 import { type ModelProvenance, readModelProvenance } from './modelProvenance'
 
 /** How often part of a network runs: once per prompt, per step of the schedule, or for every row of every step. */
@@ -58,6 +60,8 @@ export interface NetworkReport {
   readonly parts: readonly PartCost[]
   /** Left out without a device. */
   readonly memory?: MemoryPlan
+  /** What quantising it costs and gives, of each half; where that was asked for, and something would be quantised. */
+  readonly quantized?: readonly QuantizedReport[]
   readonly unused: readonly string[]
 }
 
@@ -82,6 +86,11 @@ export interface ModelReport {
   readonly licences: readonly { readonly file: string; readonly title: string }[]
 }
 
+export interface InspectOptions {
+  /** Runs every network on the device as it is and quantised: reads and packs all weights, unlike the rest. */
+  readonly quantize?: { readonly device: Device; readonly how: Quantization } | undefined
+}
+
 /**
  * Looks at a model.
  *
@@ -90,7 +99,11 @@ export interface ModelReport {
  * @throws {@link EngineError} `missing-file`, `unsupported-format` or `invalid-config` when there is no model
  * or its `irodori.json` has another form.
  */
-export async function inspectModel(folder: string, capabilities: Capabilities | undefined): Promise<ModelReport> {
+export async function inspectModel(
+  folder: string,
+  capabilities: Capabilities | undefined,
+  { quantize }: InspectOptions = {},
+): Promise<ModelReport> {
   const model = await openModel(folder, { readIndex: (file) => readSafetensorsIndex(file) })
   const names = await componentNames(model)
   const usual = await pipelineSizes(
@@ -99,7 +112,7 @@ export async function inspectModel(folder: string, capabilities: Capabilities | 
   )
   const components: ComponentReport[] = []
   for (const { name, className } of names) {
-    components.push(await inspectComponent(folder, name, className, { capabilities, usual }))
+    components.push(await inspectComponent(folder, name, className, { capabilities, usual, quantize }))
   }
   const [licences, provenance] = [await readLicences(folder), await provenanceOf(folder)]
   return {
@@ -138,7 +151,7 @@ async function componentNames(model: ModelFolder): Promise<{ name: string; class
 }
 
 /** What is known besides the component itself. */
-interface Surroundings {
+interface Surroundings extends InspectOptions {
   readonly capabilities: Capabilities | undefined
   readonly usual: PipelineSizes
 }
@@ -178,7 +191,8 @@ async function inspectComponent(
     const models = await openHalves(folder, name)
     const [first] = models
     if (first === undefined) throw new EngineError('internal', `${name}: expected a network, got none`)
-    const reports = await Promise.all(models.map((model) => inspectNetwork(model, surroundings)))
+    const reports: NetworkReport[] = []
+    for (const model of models) reports.push(await inspectNetwork(model, surroundings))
     return { name, className: first.definition.className, network: joinHalves(reports, models) }
   } catch (error) {
     if (!(error instanceof EngineError) || error.code === 'unavailable-binding') throw error
@@ -186,7 +200,10 @@ async function inspectComponent(
   }
 }
 
-async function inspectNetwork(model: ComponentModel, { capabilities, usual }: Surroundings): Promise<NetworkReport> {
+async function inspectNetwork(
+  model: ComponentModel,
+  { capabilities, usual, quantize }: Surroundings,
+): Promise<NetworkReport> {
   const sizes = usualSizes(model, usual)
   const { graph } = model.definition.build(model.config, model.place, sizes)
   const needed = neededTensors(graph)
@@ -195,6 +212,8 @@ async function inspectNetwork(model: ComponentModel, { capabilities, usual }: Su
   const stored: StoredTypes = (param) =>
     capabilities ? storedType(param, capabilities, (tensor) => model.checkpoint.tensors.get(tensor)) : param.dtype
   const traffic = compiled && trafficOf(compiled, stored)
+  const quantized =
+    quantize && (await measureQuantized(quantize.device, graph, model.checkpoint, { quantize: quantize.how }))
   return {
     parameters: needed.reduce((sum, { shape }) => sum + elements(shape), 0),
     ...files,
@@ -205,6 +224,7 @@ async function inspectNetwork(model: ComponentModel, { capabilities, usual }: Su
       return { runs: set, flops: graphFlops(graph), ...(bytes ? { traffic: bytes } : {}) }
     }),
     ...(compiled ? { memory: memoryPlan(compiled, stored) } : {}),
+    ...(quantized ? { quantized: [{ ...(model.place.part ? { part: model.place.part } : {}), ...quantized }] } : {}),
     unused: model.report.unused,
   }
 }
@@ -279,6 +299,9 @@ function joinHalves(reports: readonly NetworkReport[], models: readonly Componen
     stored: [...new Set(reports.map(({ stored }) => stored))].join('+'),
     flops: sum(({ flops }) => flops),
     parts: reports.flatMap(({ parts }) => parts),
+    ...(reports.some(({ quantized }) => quantized)
+      ? { quantized: reports.flatMap(({ quantized }) => quantized ?? []) }
+      : {}),
     ...(first.memory
       ? {
           memory: {

@@ -98,6 +98,12 @@ describe('errors', () => {
     ['steps out of range', ['generate', 'x', '--steps', '0'], 1, /^irodori: invalid-option: steps: .*got 0\n$/],
     ['a size that does not divide', ['generate', 'x', '--size', '100'], 1, /^irodori: invalid-option: size: .*\n$/],
     ['an unknown model', ['generate', 'x', '--model', 'emojy'], 1, /^irodori: missing-file: .*did you mean emoji\?\n$/],
+    [
+      'an unknown quantisation',
+      ['generate', 'x', '--quantize', 'int4'],
+      1,
+      /^irodori: invalid-option: quantize: .*\n$/,
+    ],
     ['an unknown format', ['generate', 'x', '-o', 'x.gif'], 1, /^irodori: unsupported-format: x\.gif: .*\n$/],
     ['a missing folder', ['generate', 'x', '-o', 'none/x.png', ...quick], 1, /^irodori: missing-file: .*\n$/],
     // These are told before a model is loaded, so before anything is drawn.

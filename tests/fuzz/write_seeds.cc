@@ -81,10 +81,10 @@ void Steps(const std::filesystem::path& folder) {
   Step(folder / "matmul", Kernel::kMatmul, {{kF32, {5, 19}}, {kBF16, {9, 19}, true}, {kF32, {9}}},
        {kF32, {5, 9}}, {2, 32, 0}, {{Epilogue::kGeluTanh, -1, 0}});
   Step(folder / "matmul_int8", Kernel::kMatmul, {{kBF16, {5, 19}}, {DType::kI8, {9, 19}, true}},
-       {kF32, {5, 9}}, {1, 32, 1}, {{Epilogue::kSilu, -1, 0}});
+       {kF32, {5, 9}}, {1, 32, 8}, {{Epilogue::kSilu, -1, 0}});
   Step(folder / "conv2d_int8", Kernel::kConv2d,
        {{kF32, {5, 4, 12}}, {DType::kI8, {6, 3, 3, 12}, true}}, {kF32, {5, 4, 6}},
-       {3, 3, 1, 1, 1, 1, 1, 1, 1, 108, 1, 0, 1});
+       {3, 3, 1, 1, 1, 1, 1, 1, 1, 108, 1, 0, 7});
   Step(folder / "conv2d", Kernel::kConv2d, {{kF32, {5, 4, 17}}, {kF32, {6, 1, 1, 17}, true}},
        {kF16, {6, 5, 6}}, {1, 1, 1, 1, 0, 0, 1, 1, 1, 64, 1, 0, 0});
   Step(folder / "conv2d_winograd", Kernel::kConv2d, {{kF32, {5, 6, 5}}, {kF16, {6, 3, 3, 5}, true}},

@@ -245,17 +245,17 @@ TEST(CpuConv2dForms) {
 // The step over weights in i8, whose x is quantised too or not. Sums of integers are exact: what is
 // left are a few roundings of the result; of weights alone, whose integers are up to 127, the sums
 // of float32 before their scale is on them.
-StepCase Int8(StepCase step, bool quantize_x) {
-  step.name += quantize_x ? " int8" : " int8 weights";
+StepCase Int8(StepCase step, int bits) {
+  step.name += bits > 0 ? Message(" int8 in ", bits, " bits") : " int8 weights";
   step.operands[1]->dtype = DType::kI8;
   if (step.operands[2]) step.operands[2]->dtype = DType::kF32;
-  step.attrs.back() = quantize_x ? 1 : 0;
+  step.attrs.back() = bits;
   return step;
 }
 
 TEST(CpuInt8Matmul) {
   std::vector<StepCase> cases;
-  for (const bool quantize_x : {true, false}) {
+  for (const int bits : {8, 7, 0}) {
     for (const auto& [m, n, k] : std::vector<std::array<int64_t, 3>>{{1, 1, 1},
                                                                      {1, 131, 67},
                                                                      {2, 64, 96},
@@ -269,16 +269,16 @@ TEST(CpuInt8Matmul) {
                                                                      {61, 33, 700},
                                                                      {101, 203, 47}}) {
       for (const DType dtype : kReals) {
-        cases.push_back(Int8(Matmul(m, n, k, dtype, DType::kF32, dtype), quantize_x));
+        cases.push_back(Int8(Matmul(m, n, k, dtype, DType::kF32, dtype), bits));
       }
     }
-    StepCase view = Int8(Matmul(19, 53, 71, DType::kF32, DType::kF32, DType::kF32), quantize_x);
+    StepCase view = Int8(Matmul(19, 53, 71, DType::kF32, DType::kF32, DType::kF32), bits);
     view.name += " views";
     view.operands[0]->gap = 5;
     view.out.gap = 3;
     view.epilogue = {{Epilogue::kGelu, {}, 0}, {Epilogue::kAdd, TensorSpec{view.out.shape}, 0}};
     cases.push_back(view);
-    StepCase without = Int8(Matmul(9, 20, 32, DType::kF32, DType::kF32, DType::kF32), quantize_x);
+    StepCase without = Int8(Matmul(9, 20, 32, DType::kF32, DType::kF32, DType::kF32), bits);
     without.operands[2].reset();
     cases.push_back(without);
     // One scale for every vector: values of very different size beside each other.
@@ -303,11 +303,11 @@ TEST(CpuInt8Conv2d) {
   };
   std::vector<StepCase> cases;
   for (const ConvShape& shape : shapes) {
-    for (const bool quantize_x : {true, false}) {
+    for (const int bits : {8, 7, 0}) {
       for (const DType dtype : kReals) {
-        cases.push_back(Int8(Conv2d(shape, dtype, DType::kF32, dtype), quantize_x));
+        cases.push_back(Int8(Conv2d(shape, dtype, DType::kF32, dtype), bits));
       }
-      StepCase view = Int8(Conv2d(shape, DType::kF32, DType::kF32, DType::kF32), quantize_x);
+      StepCase view = Int8(Conv2d(shape, DType::kF32, DType::kF32, DType::kF32), bits);
       view.name += " views";
       view.operands[0]->gap = 2;
       view.out.gap = 1;
@@ -318,10 +318,8 @@ TEST(CpuInt8Conv2d) {
   // Weights alone in any form that takes plain ones, of any number of channels.
   for (const auto& [upsample, tile] :
        std::vector<std::array<double, 2>>{{1, 0}, {1, 2}, {1, 4}, {2, 2}}) {
-    cases.push_back(
-        Int8(FormedConv2d(9, 7, 33, 21, upsample, tile, DType::kF32, DType::kF32), false));
-    cases.push_back(
-        Int8(FormedConv2d(6, 9, 70, 32, upsample, tile, DType::kBF16, DType::kF32), false));
+    cases.push_back(Int8(FormedConv2d(9, 7, 33, 21, upsample, tile, DType::kF32, DType::kF32), 0));
+    cases.push_back(Int8(FormedConv2d(6, 9, 70, 32, upsample, tile, DType::kBF16, DType::kF32), 0));
   }
   CheckAll(cases);
 }

@@ -125,23 +125,24 @@ TEST(ReferenceMatmul) {
 }
 
 TEST(ReferenceInt8) {
-  // Weights of both outputs are multiples of their scale, 4 / 127 and 1 / 127; so is x, of 127 /
-  // 127 in the first vector and of 2 in the second, but for one value that is rounded.
+  // Weights of both outputs are multiples of their scale, 4 / 127 and 1 / 127; so is x, in steps of
+  // 1 over [-127, 127] in the first vector and of 2 over [0, 508] in the second, but for one value
+  // that is rounded.
   const Floats weights = {4, 0, -4, 1, 1, -1};
   Session session;
-  const uint32_t x = session.Input({2, 3}, {127, 3, -100, 254, 4, 1.5f});
+  const uint32_t x = session.Input({2, 3}, {127, 3, -127, 508, 4, 1.5f});
   const uint32_t weight = session.Param(Packing::kGemm, DType::kI8, {2, 3}, weights);
-  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}), {1, 64, 1});
+  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}), {1, 64, 8});
   CHECK_OK(session.Run());
-  CHECK_NEAR(session.outputs[0], (Doubles{908, 230, 1008, 256}), 1e-3);
-  // Of a picture one scale for all of it.
+  CHECK_NEAR(session.outputs[0], (Doubles{1016, 257, 2024, 510}), 1e-3);
+  // Of a picture one range for all of it: [-100, 154] in steps of 1.
   Session picture;
-  const uint32_t pixels = picture.Input({1, 2, 4}, {127, 3, -100, 0, 0.4f, 4, 1.5f, 1});
+  const uint32_t pixels = picture.Input({1, 2, 4}, {154, 3, -100, 0, 0.4f, 4, 1.5f, 1});
   const uint32_t taps = picture.Param(Packing::kGemm, DType::kI8, {1, 1, 1, 4}, {1, 1, 1, 1});
   picture.writer.AddStep(Kernel::kConv2d, {I(pixels), I(taps)}, picture.Output({1, 2, 1}),
-                         {1, 1, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0, 1});
+                         {1, 1, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0, 8});
   CHECK_OK(picture.Run());
-  CHECK_NEAR(picture.outputs[0], (Doubles{30, 7}), 1e-4);
+  CHECK_NEAR(picture.outputs[0], (Doubles{57, 7}), 1e-4);
 }
 
 TEST(ReferenceConv2d) {

@@ -15,4 +15,5 @@ export const ORACLE: Capabilities = {
   upsampledConv2d: false,
   widenedDtypes: [],
   int8Products: [],
+  int8Bits: 8,
 }

@@ -34,8 +34,9 @@ extern const Int8Table kInt8Table;
 const Int8Table kInt8Table = {{kTile, 32, 32, 128, 256, 2048},
                               kOffset,
                               &Int8Tiles,
+                              &Int8Tiles,
                               &Int8TilesScratch,
-                              &MostOfBlock,
+                              &RangeOfBlock,
                               &QuantizeVectors,
                               &QuantizeScratchBytes};
 

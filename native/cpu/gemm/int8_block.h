@@ -56,7 +56,7 @@ static inline int64_t Int8Stretches(const GemmArgs& args, const RowPlace* places
       stretch.length = length;
       for (int64_t i = 0; i < HeightOf(split, t); ++i, ++place) {
         const std::byte* at = TapAddress(args, *place, tap, 1);
-        stretch.rows[i] = (at == nullptr ? args.zeros : at) + c;
+        stretch.rows[i] = (at == nullptr ? Int8Padding(args, place->x) : at) + c;
       }
     }
     k += length;
@@ -64,14 +64,15 @@ static inline int64_t Int8Stretches(const GemmArgs& args, const RowPlace* places
   return count;
 }
 
-// values[0 .. n) = what sums of a vector with that scale are, outputs from n0 on; in place. Writes
-// whole vectors.
-static inline void ScaleSums(const Int8Args& args, float x_scale, int32_t offset, int64_t n0,
+// values[0 .. n) = what sums over a vector with that scale are worth, outputs from n0 on; in place.
+// Writes whole vectors.
+static inline void ScaleSums(const Int8Args& args, const Int8Scale& x, int32_t offset, int64_t n0,
                              int64_t n, int32_t* sums) {
-  const F scale = Splat(x_scale);
+  const F scale = Splat(x.scale);
+  const int32_t zero = x.zero + offset;
   float* values = reinterpret_cast<float*>(sums);
   for (int64_t i = 0; i < n; i += kLanes) {
-    const I exact = LoadI(sums + i) - offset * LoadI(args.sums + n0 + i);
+    const I exact = LoadI(sums + i) - zero * LoadI(args.sums + n0 + i);
     Store(values + i, __builtin_convertvector(exact, F) * (scale * Load(args.scales + n0 + i)));
   }
 }
@@ -131,30 +132,52 @@ static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scr
   FinishInt8(int8, Unit::kOffset, m0, rows, n0, n1 - n0, c, c_pitch);
 }
 
-// The largest magnitude of n values, a NaN being larger than all; reads whole vectors, of which
-// those behind n are zero.
-static inline float MostOf(const float* values, int64_t n) {
+// The range of n values; reads whole vectors, of which those behind n are zero.
+static inline Int8Range RangeOf(const float* values, int64_t n) {
+  F low{}, high{};
   I most{};
   for (int64_t i = 0; i < n; i += kLanes) {
-    const I bits = AsI(Load(values + i)) & 0x7fffffff;
-    most = bits > most ? bits : most;
+    const F x = Load(values + i);
+    const I magnitude = AsI(x) & 0x7fffffff;
+    low = x < low ? x : low;
+    high = x > high ? x : high;
+    most = magnitude > most ? magnitude : most;  // bits in the order of what they mean, NaN last
   }
   int32_t lanes[kLanes];
   __builtin_memcpy(lanes, &most, sizeof(most));
   int32_t largest = 0;
   for (int i = 0; i < kLanes; ++i) largest = lanes[i] > largest ? lanes[i] : largest;
-  float value;
-  __builtin_memcpy(&value, &largest, sizeof(value));
-  return value;
+  Int8Range range{-ReduceMax(-low), ReduceMax(high), 0};
+  __builtin_memcpy(&range.most, &largest, sizeof(largest));
+  return range;
 }
 
-// n values to bytes; writes whole vectors.
-static inline void ToInt8(const float* values, int64_t n, float to_int8, int32_t offset,
+IRODORI_INLINE Int8Range Union(const Int8Range& a, const Int8Range& b) {
+  return {b.low < a.low ? b.low : a.low, b.high > a.high ? b.high : a.high,
+          a.most >= b.most   ? a.most
+          : b.most != b.most ? b.most
+          : a.most != a.most ? a.most
+                             : b.most};
+}
+
+IRODORI_INLINE Int8Scale ScaleOf(const Int8Range& range, int64_t bits) {
+  return range.most <= 0x1.fffffep127f ? Int8ScaleOfRange(range.low, range.high, bits)
+                                       : Int8ScaleOfRange(0, range.most, bits);
+}
+
+// Values up to the depth to bytes; writes whole vectors.
+static inline void ToInt8(const QuantizeArgs& args, const Int8Scale& scale, const float* values,
                           std::byte* out) {
-  const F factor = Splat(to_int8);
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const I q = to_int8 == 0 ? I{} : __builtin_convertvector(Round(Load(values + i) * factor), I);
-    const Bytes bytes = __builtin_convertvector(q + offset, Bytes);
+  const F factor = Splat(scale.to_int8);
+  const int32_t least = Int8Least(args.bits);
+  for (int64_t i = 0; i < args.depth; i += kLanes) {
+    I p{};
+    if (scale.to_int8 > 0) {
+      p = __builtin_convertvector(Round(Load(values + i) * factor), I) + scale.zero;
+      p = p > kInt8Most ? I{} + kInt8Most : p;
+      p = p < least ? I{} + least : p;
+    }
+    const Bytes bytes = __builtin_convertvector(p + args.offset, Bytes);
     __builtin_memcpy(out + i, &bytes, sizeof(bytes));
   }
 }
@@ -182,18 +205,31 @@ IRODORI_INLINE QuantizeBlock VectorsOf(const QuantizeArgs& args, int64_t block) 
   return {block / args.row_blocks, begin, MinOf(begin + args.row_block, args.vectors)};
 }
 
-// per_row: the largest magnitude of a block.
-static inline void MostOfBlock(const QuantizeArgs& args, int64_t block, std::byte* scratch) {
+// per_row: the range of a block.
+static inline void RangeOfBlock(const QuantizeArgs& args, int64_t block, std::byte* scratch) {
   const QuantizeBlock vectors = VectorsOf(args, block);
   const std::byte* x = RowAt(args.x, vectors.row);
   float* values = reinterpret_cast<float*>(scratch);
-  float peaks[kLanes] = {};
+  Int8Range range;
   for (int64_t m = vectors.begin; m < vectors.end; ++m) {
     WidenVector(args, x, m, values);
-    peaks[1] = MostOf(values, args.k);
-    peaks[0] = MostOf(peaks, 2);
+    range = Union(range, RangeOf(values, args.k));
   }
-  args.most[block] = peaks[0];
+  args.ranges[block] = range;
+}
+
+// per_row: the scale of a batch row; its first block leaves it there, and the vector of zeros.
+static inline Int8Scale ScaleOfRow(const QuantizeArgs& args, const QuantizeBlock& vectors) {
+  Int8Range range;
+  for (int64_t i = 0; i < args.row_blocks; ++i) {
+    range = Union(range, args.ranges[vectors.row * args.row_blocks + i]);
+  }
+  const Int8Scale scale = ScaleOf(range, args.bits);
+  if (vectors.begin > 0) return scale;
+  args.scales[vectors.row] = scale;
+  __builtin_memset(args.out + ((vectors.row + 1) * (args.vectors + 1) - 1) * args.out_pitch,
+                   scale.zero + args.offset, static_cast<size_t>(args.depth));
+  return scale;
 }
 
 static inline void QuantizeVectors(const QuantizeArgs& args, int64_t block, std::byte* scratch) {
@@ -201,36 +237,30 @@ static inline void QuantizeVectors(const QuantizeArgs& args, int64_t block, std:
   const std::byte* x = RowAt(args.x, vectors.row);
   float* values = reinterpret_cast<float*>(scratch);
   std::byte* bytes = scratch + RoundUp(QuantizeRun(args) * 4, 64);
-  Int8Scale scale{};
-  if (args.per_row) {
-    float peaks[kLanes] = {};
-    for (int64_t i = 0; i < args.row_blocks; ++i) {
-      peaks[1] = args.most[vectors.row * args.row_blocks + i];
-      peaks[0] = MostOf(peaks, 2);
-    }
-    scale = Int8ScaleOf(peaks[0]);
-    if (vectors.begin == 0) args.scales[vectors.row] = scale.scale;
-  }
+  Int8Scale scale = args.per_row ? ScaleOfRow(args, vectors) : Int8Scale{};
   for (int64_t m = vectors.begin; m < vectors.end; ++m) {
     WidenVector(args, x, m, values);
-    const int64_t at = vectors.row * args.vectors + m;
     if (!args.per_row) {
-      scale = Int8ScaleOf(MostOf(values, args.k));
-      args.scales[at] = scale.scale;
+      scale = ScaleOf(RangeOf(values, args.k), args.bits);
+      args.scales[vectors.row * args.vectors + m] = scale;
     }
-    ToInt8(values, args.depth, scale.to_int8, args.offset, bytes);
-    __builtin_memcpy(args.out + at * args.out_pitch, bytes, static_cast<size_t>(args.depth));
+    ToInt8(args, scale, values, bytes);
+    __builtin_memcpy(args.out + (vectors.row * (args.vectors + 1) + m) * args.out_pitch, bytes,
+                     static_cast<size_t>(args.depth));
   }
 }
 
-// The table of a family; `tile` with lanes and units of its other products.
-template <typename Unit, int Rows>
+// The table of a family, whose unit may be another one for x in 7 bits; `tile` with lanes and units
+// of its other products.
+template <typename Unit, int Rows, typename Unit7 = Unit>
 constexpr Int8Table MakeInt8Table(const GemmTile& tile) {
+  static_assert(Unit::kOffset == Unit7::kOffset);
   return {tile,
           Unit::kOffset,
           &Int8Block<Unit, Rows>,
+          &Int8Block<Unit7, Rows>,
           [](const Int8Args& args) { return LayOutInt8<Rows>(args.product).bytes; },
-          &MostOfBlock,
+          &RangeOfBlock,
           &QuantizeVectors,
           &QuantizeScratchBytes};
 }

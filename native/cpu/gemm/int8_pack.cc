@@ -12,7 +12,7 @@ namespace {
 int32_t PutRow(const float* row, int64_t k, float to_int8, int64_t lanes, int8_t* lane) {
   int32_t sum = 0;
   for (int64_t i = 0; i < k; ++i) {
-    const auto q = static_cast<int8_t>(std::nearbyintf(row[i] * to_int8));
+    const auto q = static_cast<int8_t>(Int8Nearest(row[i] * to_int8));
     lane[i / kInt8Group * lanes * kInt8Group + i % kInt8Group] = q;
     sum += q;
   }
@@ -39,7 +39,7 @@ Status PackInt8(const float* weights, int64_t n, int64_t k, const GemmTile& tile
         most = magnitude <= most ? most : magnitude;  // a NaN stays
         if (std::isnan(most)) break;
       }
-      const Int8Scale scale = Int8ScaleOf(most);
+      const Int8Scale scale = Int8ScaleOfWeights(most);
       *scales = scale.scale;
       if (scale.to_int8 == 0) continue;
       *sums = PutRow(row, k, scale.to_int8, lanes, reinterpret_cast<int8_t*>(out) + j * kInt8Group);

@@ -27,6 +27,7 @@ Int8Step::Int8Step(const PlanContext& context, const Step& step, const GemmArgs&
   quantize_.vectors = x.vectors();
   quantize_.k = x.columns();
   quantize_.per_row = picture;
+  quantize_.bits = static_cast<int64_t>(step.attrs.back());
   quantize_.offset = int8.offset;
   // A whole number of groups, of a matmul of units: tiles then need no other rows.
   quantize_.depth = picture ? x.columns() : GemmDepth(x.columns(), DType::kI8, int8.tile);
@@ -46,7 +47,6 @@ Int8Step::Int8Step(const PlanContext& context, const Step& step, const GemmArgs&
   args_.scale_rows = picture ? 1 : quantize_.vectors;
   args_.scale_step = picture ? 0 : 1;
   if (step.operands[2] >= 0) finish_.Prepend(context, Epilogue::kAdd, step.operands[2]);
-  zeros_.assign(static_cast<size_t>(product.channels), static_cast<std::byte>(int8.offset));
 }
 
 Status Int8Step::Execute(Run& run) const {
@@ -57,15 +57,16 @@ Status Int8Step::Execute(Run& run) const {
   Int8Args args = args_;
   GemmArgs& product = args.product;
   args.x_scales = quantize.scales;
-  product.x = {quantize.out, quantize.vectors * quantize.out_pitch};
+  product.x.base = quantize.out;
+  product.x.stride = (quantize.vectors + 1) * quantize.out_pitch;
   product.batch = run.rows();
-  product.zeros = zeros_.data();
   product.finish = finish_.Resolve(run);
   PlanGemmBlocks(int8.tile, run.threads(), product);
   product.depth = GemmDepth(product.depth, DType::kI8, int8.tile);
   return run.ForBlocks(product.row_blocks * product.column_blocks,
                        product.batch * product.rows * product.n * (product.k + finish_.work()),
-                       int8.product_scratch(args), int8.product, args);
+                       int8.product_scratch(args),
+                       quantize.bits == 7 ? int8.product7 : int8.product, args);
 }
 
 // x of all rows into memory shared by the threads: its values, its scales, and what finds them.
@@ -78,17 +79,18 @@ Status Int8Step::Quantize(Run& run, QuantizeArgs& args) const {
   args.row_blocks = CeilDiv(args.vectors, args.row_block);
   const int64_t blocks = args.batch * args.row_blocks;
   const int64_t vectors = args.batch * args.vectors;
-  const int64_t value_bytes = CeilDiv(vectors * args.out_pitch, kLine) * kLine;
-  const int64_t scale_bytes = (args.per_row ? args.batch : vectors) * int64_t{sizeof(float)};
-  const int64_t most_bytes = args.per_row ? blocks * int64_t{sizeof(float)} : 0;
-  const Result<std::byte*> memory = run.Shared(value_bytes + scale_bytes + most_bytes);
+  const int64_t value_bytes = CeilDiv((vectors + args.batch) * args.out_pitch, kLine) * kLine;
+  const int64_t scale_bytes =
+      (args.per_row ? args.batch : vectors) * static_cast<int64_t>(sizeof(Int8Scale));
+  const int64_t range_bytes = args.per_row ? blocks * static_cast<int64_t>(sizeof(Int8Range)) : 0;
+  const Result<std::byte*> memory = run.Shared(value_bytes + scale_bytes + range_bytes);
   IRODORI_RETURN_IF_ERROR(memory.status());
   args.out = memory.value();
-  args.scales = reinterpret_cast<float*>(args.out + value_bytes);
-  args.most = reinterpret_cast<float*>(args.out + value_bytes + scale_bytes);
+  args.scales = reinterpret_cast<Int8Scale*>(args.out + value_bytes);
+  args.ranges = reinterpret_cast<Int8Range*>(args.out + value_bytes + scale_bytes);
   const int64_t scratch = int8.quantize_scratch(args);
   if (args.per_row) {
-    IRODORI_RETURN_IF_ERROR(run.ForBlocks(blocks, vectors * args.k, scratch, int8.most, args));
+    IRODORI_RETURN_IF_ERROR(run.ForBlocks(blocks, vectors * args.k, scratch, int8.range, args));
   }
   return run.ForBlocks(blocks, vectors * args.k, scratch, int8.quantize, args);
 }

@@ -18,7 +18,6 @@ class Int8Step final : public PlannedStep {
   QuantizeArgs quantize_;
   uint32_t x_;
   FinishPlan finish_;
-  std::vector<std::byte> zeros_;
 };
 
 }  // namespace irodori::cpu

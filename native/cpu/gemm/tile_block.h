@@ -6,10 +6,12 @@
 // gathered into tiles of their own, filled up with zeros, once per pass and block. Weights are
 // panels of 16 outputs in groups of k that fill 32 bits, padded to 64 bytes: tiles as they lie.
 //
-// An Element says what the 64 bytes are: its kBytes, and Product<C, A, B>(unit).
+// An Element says what the 64 bytes are: its kBytes, Product<C, A, B>(unit), and the vector that
+// taps in the padding read.
 #pragma once
 
 #include "native/cpu/gemm/gemm_block.h"
+#include "native/cpu/gemm/int8.h"
 #include "native/cpu/gemm/tile_unit.h"
 
 namespace irodori::cpu::IRODORI_FAMILY {
@@ -20,12 +22,18 @@ struct Bf16Element {
   IRODORI_INLINE void Product(TileUnit& unit) {
     unit.DotProductBf16<C, A, B>();
   }
+  IRODORI_INLINE const std::byte* Padding(const GemmArgs& args, const RowPlace&) {
+    return args.zeros;
+  }
 };
 struct Int8Element {
   static constexpr int64_t kBytes = 1;
   template <int C, int A, int B>
   IRODORI_INLINE void Product(TileUnit& unit) {
     unit.DotProductInt8<C, A, B>();
+  }
+  IRODORI_INLINE const std::byte* Padding(const GemmArgs& args, const RowPlace& place) {
+    return Int8Padding(args, place.x);
   }
 };
 
@@ -51,18 +59,17 @@ static inline void GatherTileRow(const GemmArgs& args, const RowPlace& place, in
     const int64_t tap = k / args.channels;
     const int64_t tap_end = MinOf((tap + 1) * args.channels, k1);
     const std::byte* source = TapAddress(args, place, TapOf(args, tap), kBytes);
+    if (source == nullptr) source = Element::Padding(args, place);
     while (k < tap_end) {
       const int64_t at = k - k0;
       const int64_t length = MinOf(kChunk<Element> - at % kChunk<Element>, tap_end - k);
+      const std::byte* from = source + (k - tap * args.channels) * kBytes;
       std::byte* out = tiles + at / kChunk<Element> * kTileBytes + lane * kChunkBytes +
                        at % kChunk<Element> * kBytes;
-      if (source == nullptr) {
-        __builtin_memset(out, 0, static_cast<size_t>(length * kBytes));
-      } else if (length == kChunk<Element>) {
-        __builtin_memcpy(out, source + (k - tap * args.channels) * kBytes, 64);
+      if (length == kChunk<Element>) {
+        __builtin_memcpy(out, from, kChunkBytes);
       } else {
-        __builtin_memcpy(out, source + (k - tap * args.channels) * kBytes,
-                         static_cast<size_t>(length * kBytes));
+        __builtin_memcpy(out, from, static_cast<size_t>(length * kBytes));
       }
       k += length;
     }

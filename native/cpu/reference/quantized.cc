@@ -1,6 +1,7 @@
 // Scales by stretches of values, integers by rounding, and back to real numbers.
 #include "native/cpu/reference/quantized.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -9,20 +10,10 @@
 namespace irodori::reference {
 namespace {
 
-template <typename T>
-Int8Scale ScaleOf(std::span<const T> values) {
-  float most = 0;
-  for (const T value : values) {
-    const float magnitude = std::fabs(static_cast<float>(value));
-    if (!(magnitude <= most)) most = magnitude;
-    if (std::isnan(most)) break;
-  }
-  return Int8ScaleOf(most);
-}
-
-// 0 where an infinity or a NaN is among the values: to_int8 is 0 then, and 0 times it no number.
-float IntegerOf(float value, const Int8Scale& scale) {
-  return scale.to_int8 == 0 ? 0 : std::nearbyintf(value * scale.to_int8);
+// The nearest integer of a value times to_int8; 0 where an infinity or a NaN is among the values:
+// to_int8 is 0 then, and 0 times it no number.
+int32_t IntegerOf(float value, const Int8Scale& scale) {
+  return scale.to_int8 == 0 ? 0 : static_cast<int32_t>(std::nearbyintf(value * scale.to_int8));
 }
 
 }  // namespace
@@ -38,7 +29,12 @@ Status QuantizeWeights(std::span<const float> weights, int64_t n, std::byte* out
   for (int64_t row = 0; row < n; ++row) {
     IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     const std::span<const float> values = weights.subspan(static_cast<size_t>(row) * k, k);
-    const Int8Scale scale = ScaleOf(values);
+    float most = 0;
+    for (const float value : values) {
+      if (!(std::fabs(value) <= most)) most = std::fabs(value);
+      if (std::isnan(most)) break;
+    }
+    const Int8Scale scale = Int8ScaleOfWeights(most);
     scales[row] = scale.scale;
     for (const float value : values) *integers++ = static_cast<int8_t>(IntegerOf(value, scale));
   }
@@ -58,14 +54,24 @@ Values LoadQuantized(const std::byte* pack, const Shape& shape) {
   return values;
 }
 
-Values Quantized(const Values& x, int64_t length) {
+Values Quantized(const Values& x, int64_t length, int64_t bits) {
   Values quantized = x;
   const auto stretch = static_cast<size_t>(length);
   for (size_t first = 0; first < x.data.size(); first += stretch) {
-    const Int8Scale scale = ScaleOf(std::span(x.data).subspan(first, stretch));
+    float low = 0;
+    float high = 0;
+    bool finite = true;
     for (size_t i = first; i < first + stretch; ++i) {
+      const auto value = static_cast<float>(x.data[i]);
+      finite = finite && std::isfinite(value);
+      low = std::min(low, value);
+      high = std::max(high, value);
+    }
+    const Int8Scale scale = Int8ScaleOfRange(finite ? low : 0, finite ? high : INFINITY, bits);
+    for (size_t i = first; i < first + stretch; ++i) {
+      const int32_t p = IntegerOf(static_cast<float>(x.data[i]), scale) + scale.zero;
       quantized.data[i] = static_cast<double>(scale.scale) *
-                          static_cast<double>(IntegerOf(static_cast<float>(x.data[i]), scale));
+                          (std::clamp(p, Int8Least(bits), kInt8Most) - scale.zero);
     }
   }
   return quantized;

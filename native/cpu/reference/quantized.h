@@ -15,7 +15,8 @@ Status QuantizeWeights(std::span<const float> weights, int64_t n, std::byte* out
 // scale[n] q[n, k] of such a pack, exact in float64.
 Values LoadQuantized(const std::byte* pack, const Shape& shape);
 
-// x with every element replaced by s p[k], one s for each stretch of `length` elements.
-Values Quantized(const Values& x, int64_t length);
+// x with every element replaced by s (p - zero), one s and zero for each stretch of `length`
+// elements.
+Values Quantized(const Values& x, int64_t length, int64_t bits);
 
 }  // namespace irodori::reference

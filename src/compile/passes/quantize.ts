@@ -5,16 +5,21 @@
  * quantises x, as it is at the moment, where the device multiplies bytes more quickly than numbers; what stays as it is
  * keeps weights of the network's type, for nothing would be won.
  *
- * Kept as they are: the first and the last product on every way from an input to an output, which see or make what the
- * network is about; what depends on the prompt or the timestep alone, which is cut out of the row part anyway; and
- * products with few channels, outputs or rows, which have little work to save. It follows from the graph and one row's
- * shape alone.
+ * Kept as they are:
+ * - the first and the last product on every way from an input to an output, which see or make what the network is about;
+ * - products of sums of branches that no norm stands behind: they read the whole of what later layers add to, so their
+ *   error is that of the network, not of one branch (of SD1.5's UNet shortcuts and proj_out, 5 % of the arithmetic and
+ *   two thirds of the squared error: docs/performance.md);
+ * - what depends on the prompt or the timestep alone, which is cut out of the row part anyway;
+ * - products with few channels, outputs or rows, which have little work to save.
+ *
+ * All of it follows from the graph and one row's shape.
  */
 
 import { type Graph, operandsOf } from '../../graph/graph'
 import { type Pieces, whole } from '../../graph/pieces'
 import type { Value } from '../../graph/value'
-import type { Shape } from '../../tensor/shape'
+import { type Shape, sameShape } from '../../tensor/shape'
 import type { Capabilities } from '../capabilities'
 import { kernelCallOf, type LaunchOperand } from '../kernelOf'
 import { columnsOf, vectorsOf } from '../place'
@@ -67,10 +72,22 @@ function* innerProducts(g: Graph): Pieces<Set<Value>> {
   for (const value of g.values.toReversed()) {
     yield
     const weight = weightOf(value)
-    if (weight && before.has(value) && operandsOf(value).some((operand) => after.has(operand))) inner.add(weight)
+    const [x] = operandsOf(value)
+    if (weight && x && before.has(value) && after.has(x) && !isSumOfBranches(x)) inner.add(weight)
     if (weight || before.has(value)) for (const operand of operandsOf(value)) before.add(operand)
   }
   return inner
+}
+
+/** Rearrangements of a value keep what it is. */
+const TRANSPARENT: ReadonlySet<string> = new Set(['reshape', 'slice', 'permute', 'concat', 'resize_nearest'])
+
+/** Whether the value is a residual sum: of two that depend on the row's latent. */
+function isSumOfBranches(value: Value): boolean {
+  if (value.origin.kind !== 'op') return false
+  const { op, inputs } = value.origin
+  if (op === 'add') return inputs.filter((input) => isOfLatent(input) && sameShape(input.shape, value.shape)).length > 1
+  return TRANSPARENT.has(op) && inputs.some(isSumOfBranches)
 }
 
 function isOfLatent(value: Value): boolean {
@@ -100,7 +117,7 @@ function quantized(launch: Launch, weight: LaunchOperand, { quantize: how, capab
   const attrs = { ...launch.attrs }
   if (how === 'int8') {
     if (!capabilities.int8Products.includes(launch.kernel) || attrs.upsample === 2) return launch
-    attrs.quantizeX = 1
+    attrs.quantizeX = capabilities.int8Bits
     if (launch.kernel === 'conv2d') attrs.tile = 0
   }
   return { ...launch, operands: [x ?? null, { ...weight, int8: true }, ...others], attrs }

@@ -7,7 +7,7 @@ import type { Quantization } from '../../../src/compile/passes/quantize'
 import { printProgram } from '../../../src/compile/print'
 import { isProduct } from '../../../src/compile/stepCost'
 import { graph } from '../../../src/graph/graph'
-import { add, conv2d, gelu, resizeNearest, silu, timestepEmbedding } from '../../../src/graph/ops'
+import { add, conv2d, gelu, layerNorm, reshape, resizeNearest, silu, timestepEmbedding } from '../../../src/graph/ops'
 import { input, type Value } from '../../../src/graph/value'
 import type { Shape } from '../../../src/tensor/shape'
 import { ORACLE } from '../../oracle/capabilities'
@@ -37,7 +37,7 @@ async function productsOf(
         .filter(({ kernel }) => isProduct(kernel))
         .map(({ at, attrs, operands }) => {
           const { dtype = '' } = program.buffers[operands[1] ?? -1] ?? {}
-          return [at, attrs.at(-1) === 1 ? 'int8' : dtype === 'i8' ? 'weights' : dtype]
+          return [at, attrs.at(-1) === 8 ? 'int8' : dtype === 'i8' ? 'weights' : dtype]
         }),
     ),
   )
@@ -89,6 +89,20 @@ describe('matmuls', () => {
       inner: 'int8',
       last: 'f32',
     })
+  })
+  test('not what reads a sum of branches, unless a norm stands between', async () => {
+    const first = dense('first', tokens(64, 16), 128)
+    const sum = add('sum', first, dense('branch', gelu('act', first), 128))
+    const read = dense('read', layerNorm('norm', sum, { eps: 1e-6 }), 128)
+    const {
+      branch,
+      raw,
+      read: normed,
+    } = await productsOf(
+      { y: dense('last', add('both', read, dense('raw', reshape('same', sum, [64, 128]), 128)), 16) },
+      'int8',
+    )
+    expect({ branch, raw, normed }).toEqual({ branch: 'int8', raw: 'f32', normed: 'int8' })
   })
   test('x is quantised only where the device gains by it, weights alone always', async () => {
     const able = { ...DEVICE, int8Products: [] }
@@ -166,8 +180,8 @@ test('the program reads as it should', async () => {
     input x b0
     output y b1
     matmul b4 = (b0, b2, b3) {splits 1, kBlock 8, quantizeX 0} at first
-    matmul b7 = (b4, b5, b6) {splits 1, kBlock 64, quantizeX 1} gelu at a
-    matmul b10 = (b7, b8, b9) {splits 1, kBlock 64, quantizeX 1} add b4 at b
+    matmul b7 = (b4, b5, b6) {splits 1, kBlock 64, quantizeX 8} gelu at a
+    matmul b10 = (b7, b8, b9) {splits 1, kBlock 64, quantizeX 8} add b4 at b
     matmul b1 = (b10, b11, b12) {splits 1, kBlock 64, quantizeX 0} at last
     "
   `)

@@ -128,6 +128,7 @@ describe('files', () => {
     ['a file of nobody', pixart.file, 'transformer', {}, 'unsupported-model'],
     ['an unknown option', pixart.folder, 'transformer', { dtyp: 'f32' }, 'unknown-option'],
     ['an unknown dtype', pixart.folder, 'transformer', { dtype: 'int8' }, 'invalid-option'],
+    ['an unknown quantisation', pixart.folder, 'transformer', { quantize: 'int4' }, 'invalid-option'],
     ['an unknown device', pixart.folder, 'transformer', { device: 'cuda:0' }, 'invalid-option'],
     ['an object as device', pixart.folder, 'transformer', { device: {} }, 'invalid-option'],
     [
