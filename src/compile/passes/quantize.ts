@@ -7,9 +7,9 @@
  *
  * Kept as they are:
  * - the first and the last product on every way from an input to an output, which see or make what the network is about;
- * - products of sums of branches that no norm stands behind: they read the whole of what later layers add to, so their
- *   error is that of the network, not of one branch (of SD1.5's UNet shortcuts and proj_out, 5 % of the arithmetic and
- *   two thirds of the squared error: docs/performance.md);
+ * - products in the way of a residual stream: of sums of branches that no norm stands behind, and those whose result
+ *   branches are added to. Their error is that of the network, not of one branch (of SD1.5's UNet shortcuts, proj_in and
+ *   proj_out, a twelfth of the arithmetic and two thirds of the squared error: docs/performance.md);
  * - what depends on the prompt or the timestep alone, which is cut out of the row part anyway;
  * - products with few channels, outputs or rows, which have little work to save.
  *
@@ -18,6 +18,7 @@
 
 import { type Graph, operandsOf } from '../../graph/graph'
 import { type Pieces, whole } from '../../graph/pieces'
+import { useCounts } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
 import { type Shape, sameShape } from '../../tensor/shape'
 import type { Capabilities } from '../capabilities'
@@ -67,13 +68,14 @@ function* innerProducts(g: Graph): Pieces<Set<Value>> {
     if (isOfLatent(value) && operandsOf(value).some((operand) => after.has(operand))) after.add(value)
     if (isOfLatent(value) && weightOf(value)) after.add(value)
   }
+  const bases = streamBases(g)
   const inner = new Set<Value>()
   const before = new Set<Value>() // values that a product is made of
   for (const value of g.values.toReversed()) {
     yield
     const weight = weightOf(value)
     const [x] = operandsOf(value)
-    if (weight && x && before.has(value) && after.has(x) && !isSumOfBranches(x)) inner.add(weight)
+    if (weight && x && before.has(value) && after.has(x) && !isSumOfBranches(x) && !bases.has(value)) inner.add(weight)
     if (weight || before.has(value)) for (const operand of operandsOf(value)) before.add(operand)
   }
   return inner
@@ -85,9 +87,29 @@ const TRANSPARENT: ReadonlySet<string> = new Set(['reshape', 'slice', 'permute',
 /** Whether the value is a residual sum: of two that depend on the row's latent. */
 function isSumOfBranches(value: Value): boolean {
   if (value.origin.kind !== 'op') return false
-  const { op, inputs } = value.origin
-  if (op === 'add') return inputs.filter((input) => isOfLatent(input) && sameShape(input.shape, value.shape)).length > 1
-  return TRANSPARENT.has(op) && inputs.some(isSumOfBranches)
+  if (summandsOf(value).length > 1) return true
+  return TRANSPARENT.has(value.origin.op) && value.origin.inputs.some(isSumOfBranches)
+}
+
+/** What a sum adds up that depends on the row's latent, element by element. */
+function summandsOf(value: Value): readonly Value[] {
+  if (value.origin.kind !== 'op' || value.origin.op !== 'add') return []
+  return value.origin.inputs.filter((input) => isOfLatent(input) && sameShape(input.shape, value.shape))
+}
+
+/** Values that branches start from and are added to, through rearrangements. */
+function streamBases(g: Graph): ReadonlySet<Value> {
+  const uses = useCounts(g)
+  const bases = new Set<Value>()
+  const mark = (value: Value): void => {
+    bases.add(value)
+    if (value.origin.kind === 'op' && TRANSPARENT.has(value.origin.op)) value.origin.inputs.forEach(mark)
+  }
+  for (const value of g.values) {
+    const summands = summandsOf(value)
+    if (summands.length > 1) for (const one of summands) if ((uses.get(one) ?? 0) > 1) mark(one)
+  }
+  return bases
 }
 
 function isOfLatent(value: Value): boolean {

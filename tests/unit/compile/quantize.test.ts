@@ -90,11 +90,13 @@ describe('matmuls', () => {
       last: 'f32',
     })
   })
-  test('not what reads a sum of branches, unless a norm stands between', async () => {
+  test('not what reads a sum of branches, unless a norm stands between, nor what branches are added to', async () => {
     const first = dense('first', tokens(64, 16), 128)
-    const sum = add('sum', first, dense('branch', gelu('act', first), 128))
+    const base = dense('base', gelu('act', first), 128)
+    const sum = add('sum', base, dense('branch', layerNorm('inner', base, { eps: 1e-6 }), 128))
     const read = dense('read', layerNorm('norm', sum, { eps: 1e-6 }), 128)
     const {
+      base: begun,
       branch,
       raw,
       read: normed,
@@ -102,7 +104,7 @@ describe('matmuls', () => {
       { y: dense('last', add('both', read, dense('raw', reshape('same', sum, [64, 128]), 128)), 16) },
       'int8',
     )
-    expect({ branch, raw, normed }).toEqual({ branch: 'int8', raw: 'f32', normed: 'int8' })
+    expect({ begun, branch, raw, normed }).toEqual({ begun: 'f32', branch: 'int8', raw: 'f32', normed: 'int8' })
   })
   test('x is quantised only where the device gains by it, weights alone always', async () => {
     const able = { ...DEVICE, int8Products: [] }
