@@ -8,8 +8,8 @@
 #pragma once
 
 #include "native/cpu/gemm/gemm.h"
-#include "native/cpu/gemm/narrow_conv.h"
 #include "native/cpu/gemm/int8_table.h"
+#include "native/cpu/gemm/narrow_conv.h"
 #include "native/cpu/gemm/winograd.h"
 #include "native/cpu/ops/attention.h"
 #include "native/cpu/ops/group_norm.h"
