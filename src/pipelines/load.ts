@@ -36,8 +36,8 @@ export interface LoadPipelineOptions {
   readonly dtype?: (typeof DTYPES)[number]
   /**
    * Products over int8 in all networks but text encoders. `int8`: weights with a scale per output, and activations as
-   * they come, where the device gains by it; `int8-weights`: only the weights are kept as int8, a quarter of their
-   * memory. Pictures change a little. @defaultValue `'none'`
+   * they come, where the device gains by it; `int8-weights`: only the weights are kept as int8, in half the memory
+   * of 16 bits. Pictures change a little. @defaultValue `'none'`
    */
   readonly quantize?: Quantization
   /** Kernel family of the cpu device. @defaultValue `'auto'`, the widest this machine runs */
