@@ -243,7 +243,9 @@ int64_t TileAttentionBytes(const AttentionArgs& args) {
   return args.batch * args.heads * tiles.key_chunks * tiles.chunk_bytes;
 }
 
-int64_t TileAttentionScratchSize(const AttentionArgs& args) { return LayOutTileScratch(args).bytes; }
+int64_t TileAttentionScratchSize(const AttentionArgs& args) {
+  return LayOutTileScratch(args).bytes;
+}
 
 // Block: 32 keys of (row, head), keys fastest.
 void TileAttentionPack(const AttentionArgs& args, int64_t block, std::byte* scratch) {
