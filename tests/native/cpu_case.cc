@@ -161,14 +161,14 @@ double StorageStep(DType dtype) {
   return dtype == DType::kBF16 ? 0x1p-7 : dtype == DType::kF16 ? 0x1p-10 : 0x1p-22;
 }
 
-void Compare(const std::string& what, const StepCase& step, const std::vector<double>& got,
-             const std::vector<double>& want) {
+void Compare(const std::string& what, const StepCase& step, double absolute,
+             const std::vector<double>& got, const std::vector<double>& want) {
   size_t wrong = 0;
   size_t first = 0;
   double largest = 0;
   for (size_t i = 0; i < want.size(); ++i) {
     const double difference = std::fabs(got[i] - want[i]);
-    const double tolerance = step.tolerance + StorageStep(step.out.dtype) * std::fabs(want[i]);
+    const double tolerance = absolute + StorageStep(step.out.dtype) * std::fabs(want[i]);
     if (difference <= tolerance || got[i] == want[i]) continue;
     if (wrong++ == 0) first = i;
     largest = std::max(largest, difference);
@@ -297,6 +297,7 @@ const std::vector<std::string>& RunningFamilies() {
 void CheckCase(const std::string& instructions, const StepCase& step) {
   constexpr int64_t kRows = 3;
   const std::string what = Message(instructions, " ", step.name);
+  const double absolute = step.tolerance + (instructions == "amx" ? step.tile_tolerance : 0);
   Result<std::unique_ptr<Device>> reference = OpenReferenceDevice();
   CHECK_OK(reference.status());
   const CaseRun want = RunCase(*reference.value(), step, 0, kRows);
@@ -316,7 +317,7 @@ void CheckCase(const std::string& instructions, const StepCase& step) {
       together = got.rows;
       for (int64_t r = 0; r < kRows; ++r) {
         const auto row = static_cast<size_t>(r);
-        Compare(Message(what, " row ", r), step, Widen(got.rows[row], step.out.dtype),
+        Compare(Message(what, " row ", r), step, absolute, Widen(got.rows[row], step.out.dtype),
                 Widen(want.rows[row], step.out.dtype));
         const CaseRun alone = RunCase(*device.value(), step, r, 1);
         if (!alone.status.ok() || alone.rows[0] != got.rows[row]) {

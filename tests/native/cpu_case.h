@@ -34,6 +34,8 @@ struct StepCase {
   std::vector<double> attrs;
   std::vector<LinkSpec> epilogue;
   double tolerance = 0;  // absolute, for float32 arithmetic; storage rounding is added
+  // Added where matrix tiles take bf16: what they round inside.
+  double tile_tolerance = 0;
 };
 
 // The outputs of rows `first` .. `first + rows`, each as stored bytes. Operands of row r depend on

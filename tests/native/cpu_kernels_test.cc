@@ -331,7 +331,8 @@ StepCase Attention(int64_t queries, int64_t keys, int64_t heads, int64_t dim, bo
   const TensorSpec k{{keys, heads * dim}, dtype, Place::kRow, 0, -2, 2};
   const TensorSpec v{{keys, heads * dim}, dtype};
   // Scores up to 4 K scale carry an error of epsilon K each, which the exponential makes relative
-  // to values below 1.
+  // to values below 1. Tiles take probabilities in bf16: half a unit in the last place of each,
+  // of values of at most 1.
   return {Message("attention ", queries, "x", keys, " heads ", heads, "x", dim,
                   causal ? " causal " : " ", Text(dtype)),
           Kernel::kAttention,
@@ -339,7 +340,8 @@ StepCase Attention(int64_t queries, int64_t keys, int64_t heads, int64_t dim, bo
           {{queries, heads * dim}, dtype},
           {static_cast<double>(heads), causal ? 1.0 : 0.0, scale, 64},
           {},
-          kEpsilon * (8 * std::sqrt(static_cast<double>(dim)) + static_cast<double>(keys) + 16)};
+          kEpsilon * (8 * std::sqrt(static_cast<double>(dim)) + static_cast<double>(keys) + 16),
+          dtype == DType::kBF16 ? 0x1p-9 : 0};
 }
 
 TEST(CpuAttention) {
