@@ -212,8 +212,11 @@ async function inspectNetwork(
   const stored: StoredTypes = (param) =>
     capabilities ? storedType(param, capabilities, (tensor) => model.checkpoint.tensors.get(tensor)) : param.dtype
   const traffic = compiled && trafficOf(compiled, stored)
+  // Pipelines leave upscalers as they are.
   const quantized =
-    quantize && (await measureQuantized(quantize.device, graph, model.checkpoint, { quantize: quantize.how }))
+    quantize &&
+    model.definition.className !== 'SRVGGNetCompact' &&
+    (await measureQuantized(quantize.device, graph, model.checkpoint, { quantize: quantize.how }))
   return {
     parameters: needed.reduce((sum, { shape }) => sum + elements(shape), 0),
     ...files,

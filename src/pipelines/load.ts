@@ -35,7 +35,7 @@ export interface LoadPipelineOptions {
   /** Number type of the networks; latents and guidance are always f32. @defaultValue the device's best */
   readonly dtype?: (typeof DTYPES)[number]
   /**
-   * Products over int8 in all networks but text encoders. `int8`: weights with a scale per output, and activations as
+   * Products over int8 in all networks but text encoders and upscalers. `int8`: weights with a scale per output, and activations as
    * they come, where the device gains by it; `int8-weights`: only the weights are kept as int8, in half the memory
    * of 16 bits. Pictures change a little. @defaultValue `'none'`
    */
