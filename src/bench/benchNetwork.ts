@@ -2,7 +2,7 @@
 
 import path from 'node:path'
 import type { Device, PartTimes } from '../bindings'
-import { storedType } from '../bindings/storedType'
+import { storedTypes } from '../bindings/storedType'
 import { type CompiledGraph, compile, type NetworkDType } from '../compile/compile'
 import type { Quantization } from '../compile/passes/quantize'
 import type { StoredTypes } from '../compile/stepCost'
@@ -86,7 +86,7 @@ export class BenchNetwork {
 
   /** The types its parameters are kept in. */
   storedTypes(): StoredTypes {
-    return (param) => storedType(param, this.device.capabilities, (name) => this.model.checkpoint.tensors.get(name))
+    return storedTypes(this.device.capabilities, this.model.checkpoint)
   }
 
   /**

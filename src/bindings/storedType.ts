@@ -2,9 +2,10 @@
 
 import type { Capabilities } from '../compile/capabilities'
 import type { ParamSpec } from '../compile/program'
+import type { StoredTypes } from '../compile/stepCost'
 import { exactType } from '../graph/recipe'
 import type { StorageType } from '../tensor/dtype'
-import type { TensorEntry } from '../weights/checkpoint'
+import type { Checkpoint, TensorEntry } from '../weights/checkpoint'
 
 /**
  * The parameter's own type; for a matrix of a float32 network the 16-bit type it has in the files, where the device
@@ -20,4 +21,9 @@ export function storedType(
   if (packing !== 'gemm' || dtype !== 'f32' || widenedDtypes.length === 0) return dtype
   const exact = exactType(recipe, (name) => widenedDtypes.find((type) => type === find(name)?.dtype))
   return widenedDtypes.includes(exact) ? exact : dtype
+}
+
+/** {@link storedType} of parameters that come from a checkpoint. */
+export function storedTypes(capabilities: Capabilities, { tensors }: Checkpoint): StoredTypes {
+  return (param) => storedType(param, capabilities, (name) => tensors.get(name))
 }

@@ -44,6 +44,9 @@ export async function nameControlNet(
   return { network, name: `${path.parse(where).name} ${await hashOf(network, signal)}` }
 }
 
+/** Networks that enlarge pictures. */
+export const UPSCALER_CLASSES: readonly string[] = ['SRVGGNetCompact']
+
 /** What an upscaler does to a picture. */
 export interface UpscalerFacts {
   /** How many times larger it makes it. */

@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { type Device, readSafetensorsIndex } from '../bindings'
-import { storedType } from '../bindings/storedType'
+import { storedTypes } from '../bindings/storedType'
 import { portBytes } from '../compile/artifact'
 import type { Capabilities } from '../compile/capabilities'
 import { type CompiledGraph, compile, type NetworkDType } from '../compile/compile'
@@ -19,6 +19,7 @@ import { type JsonObject, jsonFields, readJson } from '../weights/jsonFields'
 import type { ModelFolder } from '../weights/modelFolder'
 import { openModel } from '../weights/openModel'
 import { type ComponentModel, openHalves } from './componentModel'
+import { UPSCALER_CLASSES } from './extras'
 import { measureQuantized, type QuantizedReport } from './measureQuantized'
 import { type ModelProvenance, readModelProvenance } from './modelProvenance'
 
@@ -207,15 +208,16 @@ async function inspectNetwork(
   const sizes = usualSizes(model, usual)
   const { graph } = model.definition.build(model.config, model.place, sizes)
   const needed = neededTensors(graph)
-  const files = storedTypes(model, new Set(needed.map(({ name }) => name)))
-  const compiled = capabilities && (await compile(graph, capabilities))
-  const stored: StoredTypes = (param) =>
-    capabilities ? storedType(param, capabilities, (tensor) => model.checkpoint.tensors.get(tensor)) : param.dtype
-  const traffic = compiled && trafficOf(compiled, stored)
+  const files = fileTypes(model, new Set(needed.map(({ name }) => name)))
+  const planned = capabilities && {
+    compiled: await compile(graph, capabilities),
+    stored: storedTypes(capabilities, model.checkpoint),
+  }
+  const traffic = planned && trafficOf(planned)
   // Pipelines leave upscalers as they are.
   const quantized =
     quantize &&
-    model.definition.className !== 'SRVGGNetCompact' &&
+    !UPSCALER_CLASSES.includes(model.definition.className) &&
     (await measureQuantized(quantize.device, graph, model.checkpoint, { quantize: quantize.how }))
   return {
     parameters: needed.reduce((sum, { shape }) => sum + elements(shape), 0),
@@ -226,7 +228,7 @@ async function inspectNetwork(
       const bytes = traffic?.get(set)
       return { runs: set, flops: graphFlops(graph), ...(bytes ? { traffic: bytes } : {}) }
     }),
-    ...(compiled ? { memory: memoryPlan(compiled, stored) } : {}),
+    ...(planned ? { memory: memoryPlan(planned) } : {}),
     ...(quantized ? { quantized: [{ ...(model.place.part ? { part: model.place.part } : {}), ...quantized }] } : {}),
     unused: model.report.unused,
   }
@@ -252,7 +254,7 @@ function usualSizes({ config, ports, place }: ComponentModel, { cells, textLengt
   return Object.fromEntries(Object.entries(usual).filter(([axis]) => axes.has(axis as keyof typeof usual)))
 }
 
-function storedTypes(model: ComponentModel, needed: ReadonlySet<string>): { stored: string; fileBytes: number } {
+function fileTypes(model: ComponentModel, needed: ReadonlySet<string>): { stored: string; fileBytes: number } {
   const used = [...model.checkpoint.tensors.values()].filter(({ name }) => needed.has(name))
   return {
     stored: [...new Set(used.map(({ dtype }) => dtype))].sort().join('+'),
@@ -260,7 +262,13 @@ function storedTypes(model: ComponentModel, needed: ReadonlySet<string>): { stor
   }
 }
 
-function trafficOf({ parts }: CompiledGraph, stored: StoredTypes): ReadonlyMap<CutSet, PartTraffic> {
+/** A network as a device would run it and keep it. */
+interface Planned {
+  readonly compiled: CompiledGraph
+  readonly stored: StoredTypes
+}
+
+function trafficOf({ compiled: { parts }, stored }: Planned): ReadonlyMap<CutSet, PartTraffic> {
   return new Map(
     parts.map(({ set, payload: { program } }) => {
       const { moved, products } = programBytes(program, 1, stored)
@@ -269,7 +277,7 @@ function trafficOf({ parts }: CompiledGraph, stored: StoredTypes): ReadonlyMap<C
   )
 }
 
-function memoryPlan({ parts, dtype }: CompiledGraph, stored: StoredTypes): MemoryPlan {
+function memoryPlan({ compiled: { parts, dtype }, stored }: Planned): MemoryPlan {
   const signatures = parts.map(({ signature }) => signature)
   const bytes = (ports: readonly Parameters<typeof portBytes>[0][]) =>
     ports.reduce((sum, port) => sum + portBytes(port), 0)

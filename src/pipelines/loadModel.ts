@@ -17,6 +17,7 @@ import {
   hashOf,
   type NamedControlNet,
   nameControlNet,
+  UPSCALER_CLASSES,
   type UpscalerFacts,
   upscalerFacts,
 } from './extras'
@@ -186,8 +187,8 @@ async function openUpscaler(
   { upscaler }: FolderSettings,
   given: ExtraPaths,
 ): Promise<PipelineNetwork | undefined> {
-  if (given.upscaler !== undefined) return open(given.upscaler, 'upscaler', ['SRVGGNetCompact'], UPSCALER)
-  return upscaler === undefined ? undefined : open(modelPath, upscaler, ['SRVGGNetCompact'], UPSCALER)
+  if (given.upscaler !== undefined) return open(given.upscaler, 'upscaler', UPSCALER_CLASSES, UPSCALER)
+  return upscaler === undefined ? undefined : open(modelPath, upscaler, UPSCALER_CLASSES, UPSCALER)
 }
 
 /** ControlNets of the folder itself, and then those given. */
