@@ -30,6 +30,11 @@ struct PlanContext {
     return program.buffers[static_cast<size_t>(index)];
   }
   const CpuPack& pack(int32_t buffer_index) const { return *packs[buffer(buffer_index).index]; }
+  // Whether the product of x and a pack goes through matrix tiles.
+  bool takes_tiles(const BufferSpec& x, const CpuPack& weights) const {
+    return kernels.gemm_bf16 != nullptr && x.dtype == DType::kBF16 &&
+           weights.spec().dtype == DType::kBF16;
+  }
 };
 
 // The end of every step: its output, bias or affine weights, epilogue.

@@ -14,6 +14,7 @@
 
 #include "native/core/backend.h"
 #include "native/core/message.h"
+#include "tests/native/bench.h"
 #include "tests/native/program_writer.h"
 
 namespace irodori::test {
@@ -118,11 +119,6 @@ class Contender {
   std::vector<RowBinding> bindings_;
 };
 
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 void RunShape(Device& device, const AttentionShape& shape, DType dtype, int rounds) {
   Contender contender(device, shape, dtype);
   const double flops =
@@ -155,20 +151,18 @@ void RunShape(Device& device, const AttentionShape& shape, DType dtype, int roun
 int main(int count, char** arguments) {
   using namespace irodori;
   using namespace irodori::test;
-  const Result<std::unique_ptr<Device>> device =
-      OpenCpuDevice({count > 1 ? arguments[1] : "auto", count > 2 ? std::atoi(arguments[2]) : 0});
-  if (!device.ok()) return std::printf("%s\n", device.status().message().c_str()), 1;
+  const std::unique_ptr<Device> device = OpenBenchDevice(count, arguments);
   const int rounds = count > 3 ? std::atoi(arguments[3]) : 9;
   const std::string type = count > 4 ? arguments[4] : "f32";
   const DType dtype = type == "bf16" ? DType::kBF16 : type == "f16" ? DType::kF16 : DType::kF32;
-  const DeviceInfo& info = device.value()->info();
+  const DeviceInfo& info = device->info();
   std::printf("%s, %s, %d threads, %s\n", info.name.c_str(), info.arithmetic.c_str(), info.threads,
               type.c_str());
   for (const AttentionShape& shape : kShapes) {
     bool wanted = count <= 5;
     const std::string name = Message(shape.where, shape.keys, "d", shape.dim);
     for (int i = 5; i < count; ++i) wanted = wanted || name.find(arguments[i]) != std::string::npos;
-    if (wanted) RunShape(*device.value(), shape, dtype, rounds);
+    if (wanted) RunShape(*device, shape, dtype, rounds);
   }
   return 0;
 }

@@ -1,13 +1,13 @@
 // One-step Programs that benches run in turns with each other.
 #pragma once
 
-#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <memory>
 #include <vector>
 
 #include "native/core/backend.h"
+#include "tests/native/bench.h"
 #include "tests/native/program_writer.h"
 
 namespace irodori::test {
@@ -15,11 +15,6 @@ namespace irodori::test {
 // Milliseconds of the process's own work: other processes do not decide.
 inline double ProcessMilliseconds() {
   return 1e3 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-}
-
-inline double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // A Program with one output, bound to weights and memory.

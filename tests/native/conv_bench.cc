@@ -59,11 +59,9 @@ void RunShape(Device& device, const Shape3x3& shape, int rounds) {
 int main(int count, char** arguments) {
   using namespace irodori;
   using namespace irodori::test;
-  const Result<std::unique_ptr<Device>> device =
-      OpenCpuDevice({count > 1 ? arguments[1] : "auto", count > 2 ? std::atoi(arguments[2]) : 0});
-  if (!device.ok()) return std::printf("%s\n", device.status().message().c_str()), 1;
+  const std::unique_ptr<Device> device = OpenBenchDevice(count, arguments);
   const int rounds = count > 3 ? std::atoi(arguments[3]) : 9;
-  const DeviceInfo& info = device.value()->info();
+  const DeviceInfo& info = device->info();
   std::printf("%s, %s, %d threads\n", info.name.c_str(), info.arithmetic.c_str(), info.threads);
   const Shape3x3 shapes[] = {
       {"unet", 64, 320, 320},      {"unet", 64, 640, 320},      {"unet", 64, 960, 320},
@@ -80,7 +78,7 @@ int main(int count, char** arguments) {
     bool wanted = count <= 4;
     const std::string name = Message(shape.where, shape.size, "c", shape.in);
     for (int i = 4; i < count; ++i) wanted = wanted || name.find(arguments[i]) != std::string::npos;
-    if (wanted) RunShape(*device.value(), shape, rounds);
+    if (wanted) RunShape(*device, shape, rounds);
   }
   return 0;
 }

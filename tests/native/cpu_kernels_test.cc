@@ -32,19 +32,14 @@ StepCase Matmul(int64_t m, int64_t n, int64_t k, DType x, DType weight, DType ou
           SumTolerance(k)};
 }
 
+// Rows, outputs and terms of products: none, some and all of them multiples of tiles.
+constexpr std::array<int64_t, 3> kProductSizes[] = {
+    {1, 1, 1},     {1, 131, 67},  {2, 64, 96},   {3, 37, 1},    {5, 29, 31},   {7, 17, 333},
+    {13, 200, 64}, {16, 48, 128}, {31, 97, 129}, {61, 33, 700}, {101, 203, 47}};
+
 TEST(CpuMatmulSizes) {
   std::vector<StepCase> cases;
-  for (const auto& [m, n, k] : std::vector<std::array<int64_t, 3>>{{1, 1, 1},
-                                                                   {1, 131, 67},
-                                                                   {2, 64, 96},
-                                                                   {3, 37, 1},
-                                                                   {5, 29, 31},
-                                                                   {7, 17, 333},
-                                                                   {13, 200, 64},
-                                                                   {16, 48, 128},
-                                                                   {31, 97, 129},
-                                                                   {61, 33, 700},
-                                                                   {101, 203, 47}}) {
+  for (const auto& [m, n, k] : kProductSizes) {
     for (const DType dtype : kReals) cases.push_back(Matmul(m, n, k, dtype, dtype, dtype));
     cases.push_back(Matmul(m, n, k, DType::kF32, DType::kBF16, DType::kF32));
     cases.push_back(Matmul(m, n, k, DType::kBF16, DType::kF32, DType::kBF16));
@@ -255,19 +250,10 @@ StepCase Int8(StepCase step, int bits) {
 
 TEST(CpuInt8Matmul) {
   std::vector<StepCase> cases;
+  std::vector<std::array<int64_t, 3>> sizes(std::begin(kProductSizes), std::end(kProductSizes));
+  sizes.push_back({33, 40, 2048});  // vectors that would fall into few sets of a cache
   for (const int bits : {8, 7, 0}) {
-    for (const auto& [m, n, k] : std::vector<std::array<int64_t, 3>>{{1, 1, 1},
-                                                                     {1, 131, 67},
-                                                                     {2, 64, 96},
-                                                                     {3, 37, 1},
-                                                                     {5, 29, 31},
-                                                                     {7, 17, 333},
-                                                                     {13, 200, 64},
-                                                                     {16, 48, 128},
-                                                                     {31, 97, 129},
-                                                                     {33, 40, 2048},
-                                                                     {61, 33, 700},
-                                                                     {101, 203, 47}}) {
+    for (const auto& [m, n, k] : sizes) {
       for (const DType dtype : kReals) {
         cases.push_back(Int8(Matmul(m, n, k, dtype, DType::kF32, dtype), bits));
       }

@@ -22,25 +22,36 @@ std::vector<float> Arguments() {
   return arguments;
 }
 
-std::vector<float> Apply(const std::string& family, Epilogue op, std::vector<float> x) {
-  ProgramWriter w;
-  const auto count = static_cast<int64_t>(x.size());
-  const auto in = static_cast<int32_t>(w.Input("x", DType::kF32, {count}));
-  w.AddStep(Kernel::kElementwise, {in}, w.Output("y", DType::kF32, {count}), {}, {{op, -1, 0}});
+// What the one output of a Program, as long as `count` values, is for those inputs on one thread.
+std::vector<float> RunOn(const std::string& family, const Program& written,
+                         std::vector<std::vector<float>> inputs, size_t count) {
   Result<std::unique_ptr<Device>> device = OpenCpuDevice({family, 1});
   CHECK_OK(device.status());
-  Result<Program> program = DecodeProgram(Encode(w.program));
+  Result<Program> program = DecodeProgram(Encode(written));
   CHECK_OK(program.status());
   const auto executable =
       std::move(
           device.value()->Bind(std::make_shared<const Program>(std::move(program).value()), {}))
           .value();
   const auto lane = std::move(device.value()->OpenLane()).value();
-  std::vector<float> y(x.size(), NAN);
-  const RowBinding input{reinterpret_cast<std::byte*>(x.data()), nullptr, 0, count * 4};
-  const RowBinding output{reinterpret_cast<std::byte*>(y.data()), nullptr, 0, count * 4};
-  CHECK_OK(device.value()->Run(*lane, *executable, {1, {&input, 1}, {&output, 1}, nullptr}));
+  const auto bind = [](std::vector<float>& memory) {
+    return RowBinding{reinterpret_cast<std::byte*>(memory.data()), nullptr, 0,
+                      static_cast<int64_t>(memory.size() * 4)};
+  };
+  std::vector<RowBinding> bound;
+  for (std::vector<float>& input : inputs) bound.push_back(bind(input));
+  std::vector<float> y(count, NAN);
+  const RowBinding output = bind(y);
+  CHECK_OK(device.value()->Run(*lane, *executable, {1, bound, {&output, 1}, nullptr}));
   return y;
+}
+
+std::vector<float> Apply(const std::string& family, Epilogue op, std::vector<float> x) {
+  ProgramWriter w;
+  const auto count = static_cast<int64_t>(x.size());
+  const auto in = static_cast<int32_t>(w.Input("x", DType::kF32, {count}));
+  w.AddStep(Kernel::kElementwise, {in}, w.Output("y", DType::kF32, {count}), {}, {{op, -1, 0}});
+  return RunOn(family, w.program, {std::move(x)}, static_cast<size_t>(count));
 }
 
 // Largest error in units of the last place of the exact value (at least of 2^-100: exp(-x)
@@ -109,29 +120,12 @@ std::vector<float> SoftmaxOfTwo(const std::string& family, const std::vector<flo
   const auto v = static_cast<int32_t>(w.Input("v", DType::kF32, {2, heads}));
   w.AddStep(Kernel::kAttention, {q, k, v, -1}, w.Output("y", DType::kF32, {1, heads}),
             {static_cast<double>(heads), 0, 1, 64});
-  Result<std::unique_ptr<Device>> device = OpenCpuDevice({family, 1});
-  CHECK_OK(device.status());
-  Result<Program> program = DecodeProgram(Encode(w.program));
-  CHECK_OK(program.status());
-  const auto executable =
-      std::move(
-          device.value()->Bind(std::make_shared<const Program>(std::move(program).value()), {}))
-          .value();
-  const auto lane = std::move(device.value()->OpenLane()).value();
-  std::vector<float> ones(x.size(), 1.0f), keys(2 * x.size()), values(2 * x.size()),
-      y(x.size(), NAN);
+  std::vector<float> ones(x.size(), 1.0f), keys(2 * x.size()), values(2 * x.size());
   for (size_t i = 0; i < x.size(); ++i) {
     keys[x.size() + i] = -x[i];
     values[x.size() + i] = 1.0f;
   }
-  const auto bind = [](std::vector<float>& memory) {
-    return RowBinding{reinterpret_cast<std::byte*>(memory.data()), nullptr, 0,
-                      static_cast<int64_t>(memory.size() * 4)};
-  };
-  const RowBinding inputs[] = {bind(ones), bind(keys), bind(values)};
-  const RowBinding output = bind(y);
-  CHECK_OK(device.value()->Run(*lane, *executable, {1, inputs, {&output, 1}, nullptr}));
-  return y;
+  return RunOn(family, w.program, {ones, keys, values}, x.size());
 }
 
 // Exp2 itself 2 ulp, the score x log2(e) half a ulp of its own, and three roundings behind.

@@ -17,6 +17,7 @@
 
 #include "native/core/backend.h"
 #include "native/core/message.h"
+#include "tests/native/bench.h"
 #include "tests/native/program_writer.h"
 
 namespace irodori::test {
@@ -62,11 +63,6 @@ std::shared_ptr<const Program> ProgramOf(const Product& product) {
     w.AddStep(Kernel::kMatmul, {x, weight}, y, {1, static_cast<double>(product.k), 0});
   }
   return std::make_shared<const Program>(DecodeProgram(Encode(w.program)).value());
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 void RunProduct(Device& device, const Product& product, int rounds) {
@@ -122,11 +118,9 @@ void RunProduct(Device& device, const Product& product, int rounds) {
 int main(int count, char** arguments) {
   using namespace irodori;
   using namespace irodori::test;
-  const Result<std::unique_ptr<Device>> device =
-      OpenCpuDevice({count > 1 ? arguments[1] : "auto", count > 2 ? std::atoi(arguments[2]) : 0});
-  if (!device.ok()) return std::printf("%s\n", device.status().message().c_str()), 1;
+  const std::unique_ptr<Device> device = OpenBenchDevice(count, arguments);
   const int rounds = count > 3 ? std::atoi(arguments[3]) : 5;
-  const DeviceInfo& info = device.value()->info();
+  const DeviceInfo& info = device->info();
   std::printf("%s, %s, %d threads\n", info.name.c_str(), info.arithmetic.c_str(), info.threads);
   constexpr DType kBF16 = DType::kBF16;
   const Product products[] = {
@@ -162,7 +156,7 @@ int main(int count, char** arguments) {
     bool wanted = count <= 4;
     const std::string name = Message(product.where, "m", product.m, "k", product.k, "n", product.n);
     for (int i = 4; i < count; ++i) wanted = wanted || name.find(arguments[i]) != std::string::npos;
-    if (wanted) RunProduct(*device.value(), product, rounds);
+    if (wanted) RunProduct(*device, product, rounds);
   }
   return 0;
 }

@@ -46,10 +46,8 @@ void RunShape(Device& device, const Shape2& shape, int rounds) {
 
 int main(int count, char** arguments) {
   using namespace irodori;
-  const Result<std::unique_ptr<Device>> device =
-      OpenCpuDevice({count > 1 ? arguments[1] : "auto", count > 2 ? std::atoi(arguments[2]) : 0});
-  if (!device.ok()) return std::printf("%s\n", device.status().message().c_str()), 1;
-  const DeviceInfo& info = device.value()->info();
+  const std::unique_ptr<Device> device = test::OpenBenchDevice(count, arguments);
+  const DeviceInfo& info = device->info();
   std::printf("%s, %s, %d threads\n", info.name.c_str(), info.arithmetic.c_str(), info.threads);
   for (const test::Shape2& shape : std::initializer_list<test::Shape2>{{4096, 320, 320},
                                                                        {4096, 2560, 320},
@@ -65,7 +63,7 @@ int main(int count, char** arguments) {
                                                                        {64, 1536, 384},
                                                                        {64, 384, 1536},
                                                                        {16, 1280, 1280}}) {
-    test::RunShape(*device.value(), shape, count > 3 ? std::atoi(arguments[3]) : 9);
+    test::RunShape(*device, shape, count > 3 ? std::atoi(arguments[3]) : 9);
   }
   return 0;
 }

@@ -19,8 +19,7 @@ GemmStep::GemmStep(const PlanContext& context, const Step& step, const GemmArgs&
   if (step.operands[2] >= 0) finish_.Prepend(context, Epilogue::kAdd, step.operands[2]);
   // Whatever the kernel and the padding: a convolution's tap may lie outside of x on any side.
   if (args_.in_w > 0) zeros_.resize(static_cast<size_t>(args_.channels * DTypeBytes(x.dtype)));
-  const bool tiles = context.kernels.gemm_bf16 != nullptr && x.dtype == DType::kBF16 &&
-                     pack.spec().dtype == DType::kBF16;
+  const bool tiles = context.takes_tiles(x, pack);
   tile_ = tiles ? context.kernels.tile_bf16 : context.kernels.tile;
   kernel_ = tiles ? context.kernels.gemm_bf16 : context.kernels.gemm;
   scratch_ = tiles ? context.kernels.gemm_bf16_scratch : context.kernels.gemm_scratch;

@@ -27,11 +27,9 @@ bool NarrowConvStep::Takes(const PlanContext& context, const Step& step) {
   const CpuPack& pack = context.pack(step.operands[1]);
   const auto attr = [&](size_t i) { return static_cast<int64_t>(step.attrs[i]); };
   const int64_t k = attr(0) * attr(1) * x.shape[2];
-  const bool tiles = context.kernels.gemm_bf16 != nullptr && x.dtype == DType::kBF16 &&
-                     pack.spec().dtype == DType::kBF16;
   return context.program.buffers[step.output].columns() <= kNarrowOutputs &&
          x.shape[2] >= context.kernels.tile.lanes && GemmKBlock(k, attr(8), attr(9)) == k &&
-         attr(10) != 2 && !tiles;
+         attr(10) != 2 && !context.takes_tiles(x, pack);
 }
 
 NarrowConvStep::NarrowConvStep(const PlanContext& context, const Step& step)
