@@ -11,8 +11,8 @@ export {
   type NetworkOptions,
   type NetworkRow,
   type NetworkRunOptions,
-  type PartTimes,
 } from './network'
 export type { NetworkInputs, NetworkValue } from './networkInputs'
 export type { NetworkState } from './networkState'
+export type { PartTimes } from './partStates'
 export { readSafetensorsIndex } from './safetensorsIndex'

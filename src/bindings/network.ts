@@ -2,24 +2,16 @@
 
 import { portBytes, type SignaturePort } from '../compile/artifact'
 import { type CompileOptions, compile } from '../compile/compile'
-import { EngineError, throwIfAborted } from '../errors'
+import { EngineError } from '../errors'
 import { type Graph, graphInputs } from '../graph/graph'
 import { elements } from '../tensor/shape'
 import type { Device, DeviceBuffer } from './device'
 import type { DeviceWeights, LoadOptions } from './deviceWeights'
-import { type Executable, loadExecutable, type RowValue, type RunRequest } from './executable'
-import {
-  type ArrayOwner,
-  joinInputs,
-  type NetworkInput,
-  type NetworkInputs,
-  type ReadInputs,
-  readInputs,
-} from './networkInputs'
+import { type Executable, loadExecutable } from './executable'
+import { type ArrayOwner, joinInputs, type NetworkInput, type NetworkInputs, readInputs } from './networkInputs'
 import { linkParts, type NetworkPart } from './networkParts'
 import { NetworkState } from './networkState'
-import { SharedWork } from './sharedWork'
-import { type State, StateCache } from './stateCache'
+import { allOf, type PartRow, PartStates, type PartTimes, timesOf } from './partStates'
 
 const DEFAULT_STATE_BYTES = 256 * 2 ** 20
 
@@ -52,15 +44,6 @@ export interface NetworkRunOptions {
   readonly arrays?: ArrayOwner
   /** Called for every part that runs; no step is timed without it. */
   readonly onStepTimes?: (times: PartTimes) => void
-}
-
-/** How long the steps of one part took, for all rows it ran for. */
-export interface PartTimes {
-  /** Index among the compiled parts. */
-  readonly part: number
-  readonly rows: number
-  /** Of every step of its program, in order. */
-  readonly stepMs: readonly number[]
 }
 
 /** Bytes that belong to a network; its weights may be shared with others. */
@@ -105,13 +88,6 @@ export async function loadNetwork(
   }
 }
 
-type AcquireOptions = Pick<NetworkRunOptions, 'signal' | 'onStepTimes'>
-
-/** A row of a call, with the handle it refers to. */
-interface Row extends ReadInputs {
-  readonly state: NetworkState | undefined
-}
-
 export class Network {
   readonly device: Device
   readonly graph: Graph
@@ -125,8 +101,7 @@ export class Network {
   readonly #rowPart: NetworkPart
   readonly #known: ReadonlyMap<string, NetworkInput>
   readonly #weights: DeviceWeights
-  readonly #dtype: string
-  readonly #states: StateCache
+  readonly #states: PartStates
   readonly #handles = new Set<NetworkState>()
   #pending = 0
   #disposed = false
@@ -143,15 +118,11 @@ export class Network {
     this.workBytes = rowPart.executable.signature.arenaBytes
     this.#parts = parts
     this.#rowPart = rowPart
+    this.#states = new PartStates(parts.slice(0, -1), weights, dtype, stateBytes)
     this.#known = new Map(
-      values.map(({ at, dtype, shape }) => {
-        const keyed = parts.some((part) => part !== rowPart && part.dependsOn.includes(at))
-        return [at, { values: elements(shape), dtype, keyed }]
-      }),
+      values.map(({ at, dtype, shape }) => [at, { values: elements(shape), dtype, keyed: this.#states.dependOn(at) }]),
     )
     this.#weights = weights
-    this.#dtype = dtype
-    this.#states = new StateCache(stateBytes)
   }
 
   /**
@@ -167,7 +138,7 @@ export class Network {
     const read = readInputs(`${this.graph.name}: state`, this.#known, inputs, 'copied')
     const handle = new NetworkState(read, (disposed, pinned) => {
       this.#handles.delete(disposed)
-      for (const state of pinned) this.#states.release(state)
+      this.#states.release(pinned)
     })
     this.#handles.add(handle)
     return handle
@@ -188,7 +159,7 @@ export class Network {
         throw new EngineError('invalid-argument', `${this.graph.name}: expected at least one row, got none`)
       const { outputs: placed = {}, arrays = 'copied' } = options
       const read = rows.map((row, index) => this.#readRow(row, index, { complete: true, arrays }))
-      const { states, filled } = this.#acquire(read, options)
+      const { states, filled } = this.#states.acquire(read, options)
       try {
         const made = new Map(
           this.outputs
@@ -197,7 +168,7 @@ export class Network {
         )
         const ran = this.#rowPart.executable.run({
           rows: rows.length,
-          inputs: this.#values(this.#rowPart, read, states),
+          inputs: this.#states.values(this.#rowPart, read, states),
           outputs: { ...placed, ...Object.fromEntries(made) },
           signal: options.signal,
           ...timesOf(this.#rowPart, rows.length, options),
@@ -207,7 +178,7 @@ export class Network {
           Object.fromEntries([...made].map(([name, values]) => [name, values[row] ?? new Float32Array(0)])),
         )
       } finally {
-        this.#release(states)
+        this.#states.release(states.flat())
       }
     })
   }
@@ -221,8 +192,8 @@ export class Network {
   async prepare(rows: readonly NetworkRow[], options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     return this.#whilePending(async () => {
       const read = rows.map((row, index) => this.#readRow(row, index, { complete: false, arrays: 'copied' }))
-      const { states, filled } = this.#acquire(read, options)
-      await filled.finally(() => this.#release(states))
+      const { states, filled } = this.#states.acquire(read, options)
+      await filled.finally(() => this.#states.release(states.flat()))
     })
   }
 
@@ -268,7 +239,7 @@ export class Network {
     { state, inputs }: NetworkRow,
     index: number,
     { complete, arrays }: { readonly complete: boolean; readonly arrays: ArrayOwner },
-  ): Row {
+  ): PartRow {
     const place = `${this.graph.name}: row ${index}`
     const shared = state?.read
     if (state && !this.#handles.has(state))
@@ -276,162 +247,4 @@ export class Network {
     const own = readInputs(place, this.#known, inputs, arrays)
     return { ...joinInputs(place, this.#known, shared, own, complete), state }
   }
-
-  /**
-   * States of every part but the last, per part and row, taken into use. Nobody waits for one part before the next is
-   * sent off: a device runs in the order in which it is asked.
-   */
-  #acquire(rows: readonly Row[], options: AcquireOptions): Acquired {
-    const { signal } = options
-    const states: State[][] = []
-    const filled: Promise<void>[] = []
-    throwIfAborted(signal)
-    try {
-      for (const part of this.#parts) {
-        if (part === this.#rowPart) break
-        const able = rows.every((row) => part.dependsOn.every((name) => row.values.has(name)))
-        const taken = able ? this.#acquirePart(part, rows, states, options) : []
-        states.push(taken)
-        // Joined in the tick that took them: nobody can be the last to leave in between.
-        const joined = [...new Set(taken.map(({ work }) => work))].map((work) => work.join(signal))
-        filled.push(
-          Promise.all(joined).then(() => {
-            for (const [row, state] of taken.entries()) pinFor(rows[row], part, state)
-          }),
-        )
-      }
-      return { states, filled: allOf(filled) }
-    } catch (error) {
-      // Nobody will hear how those that were sent off have ended.
-      allOf(filled).catch(() => undefined)
-      this.#release(states)
-      throw error
-    }
-  }
-
-  /** Takes known states, and starts one run for all that are not. */
-  #acquirePart(part: NetworkPart, rows: readonly Row[], states: readonly State[][], options: AcquireOptions): State[] {
-    const keys = rows.map((row) => this.#key(part, row))
-    const found = new Map<string, State>()
-    const missing: { readonly key: string; readonly row: number }[] = []
-    for (const [row, key] of keys.entries()) {
-      if (found.has(key) || missing.some((one) => one.key === key)) continue
-      const state = this.#states.take(key)
-      if (state) found.set(key, state)
-      else missing.push({ key, row })
-    }
-    try {
-      for (const state of this.#start(part, missing, rows, states, options)) found.set(state.key, state)
-    } catch (error) {
-      this.#release([[...found.values()]])
-      throw error
-    }
-    return keys.flatMap((key, row) => {
-      const state = found.get(key)
-      if (!state) return []
-      if (keys.indexOf(key) !== row) state.users += 1
-      return state
-    })
-  }
-
-  #start(
-    part: NetworkPart,
-    missing: readonly { readonly key: string; readonly row: number }[],
-    rows: readonly Row[],
-    states: readonly State[][],
-    options: AcquireOptions,
-  ): State[] {
-    if (missing.length === 0) return []
-    const buffers = this.#allocate(part, missing.length)
-    const outputs = Object.fromEntries(
-      [...part.outputBytes.keys()].map((name) => [name, buffers.flatMap((row) => row.get(name) ?? [])]),
-    )
-    const inputs = this.#values(
-      part,
-      missing.flatMap(({ row }) => rows[row] ?? []),
-      states.map((ofPart) => missing.flatMap(({ row }) => ofPart[row] ?? [])),
-    )
-    const work = new SharedWork<void>((signal) =>
-      part.executable.run({
-        rows: missing.length,
-        inputs,
-        outputs,
-        signal,
-        ...timesOf(part, missing.length, options),
-      }),
-    )
-    const sizeBytes = [...part.outputBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
-    return missing.map(({ key, row }, index) => {
-      const unique = part.dependsOn.some((name) => rows[row]?.keys.get(name)?.unique)
-      const state: State = { key, buffers: buffers[index] ?? new Map(), sizeBytes, work, unique, users: 1 }
-      this.#states.add(state)
-      return state
-    })
-  }
-
-  /** Buffers for what a part leaves, by name, for some rows. All or none. */
-  #allocate(part: NetworkPart, rows: number): Map<string, DeviceBuffer>[] {
-    const buffers = Array.from({ length: rows }, () => new Map<string, DeviceBuffer>())
-    try {
-      for (const row of buffers) {
-        for (const [name, bytes] of part.outputBytes) row.set(name, this.device.allocate(bytes))
-      }
-      return buffers
-    } catch (error) {
-      for (const row of buffers) for (const buffer of row.values()) buffer.dispose()
-      throw error
-    }
-  }
-
-  #release(states: readonly State[][]): void {
-    for (const state of states.flat()) this.#states.release(state)
-  }
-
-  /** A part's inputs for some rows: graph inputs from their copies, states from their buffers. */
-  #values(part: NetworkPart, rows: readonly Row[], states: readonly State[][]): Record<string, readonly RowValue[]> {
-    const values: Record<string, readonly RowValue[]> = {}
-    for (const name of part.inputs) values[name] = rows.flatMap((row) => row.values.get(name) ?? [])
-    for (const [name, maker] of part.states) {
-      values[name] = (states[maker] ?? []).flatMap((state) => state.buffers.get(name) ?? [])
-    }
-    return values
-  }
-
-  #key(part: NetworkPart, row: Row): string {
-    return [
-      part.index,
-      this.#weights.identity,
-      this.#dtype,
-      ...part.dependsOn.map((name) => row.keys.get(name)?.text),
-    ].join(' ')
-  }
-}
-
-/** States that a call reads. */
-interface Acquired {
-  readonly states: State[][]
-  /** When all of them are there; pinned where a row's handle keeps them. */
-  readonly filled: Promise<void>
-}
-
-/** Waits until all have settled, then fails as the first of them that failed. */
-async function allOf(promises: readonly Promise<void>[]): Promise<void> {
-  for (const outcome of await Promise.allSettled(promises)) {
-    if (outcome.status === 'rejected') throw outcome.reason
-  }
-}
-
-/** What a part's run is told so that the caller hears of its steps. */
-function timesOf(
-  { index: part }: NetworkPart,
-  rows: number,
-  { onStepTimes }: AcquireOptions,
-): Pick<RunRequest, 'onStepTimes'> {
-  return onStepTimes ? { onStepTimes: (stepMs) => onStepTimes({ part, rows, stepMs }) } : {}
-}
-
-/** Leaves a state with the row's handle when it depends on the handle's inputs alone. */
-function pinFor(row: Row | undefined, part: NetworkPart, state: State): void {
-  const handle = row?.state
-  if (handle && part.dependsOn.every((name) => handle.has(name))) handle.pin(state)
 }
