@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from batches import read_lines
+from optim import Muon
 from paths import HERE, RUNS
 
 FILE = os.path.join(HERE, "data", "scorer.safetensors")
@@ -109,9 +110,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=os.path.join(RUNS, "data"))
     parser.add_argument("--run", default=os.path.join(RUNS, "scorer"))
-    parser.add_argument("--pictures", type=int, default=400_000, help="shown in all")
+    parser.add_argument("--pictures", type=int, default=250_000, help="shown in all")
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--lr", type=float, default=2e-3, help="of AdamW: stem, head, items, norms")
+    parser.add_argument("--muon-lr", type=float, default=0.02, help="of the other kernels")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -120,15 +122,18 @@ def main():
     items, rows, labels, weights = training_rows(args.data)
     pixels = np.load(os.path.join(args.data, "pixels.npy"), mmap_mode="r")
     model = Scorer(len(items))
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.05},
-                                   {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0}],
-                                  lr=args.lr, betas=(0.9, 0.98))
+    kernels = [p for p in model.blocks.parameters() if p.ndim == 4]
+    rest = [p for p in model.parameters() if not any(p is k for k in kernels)]
+    muon = Muon([p.data.flatten(1) for p in kernels], lr=args.muon_lr)
+    adamw = torch.optim.AdamW([{"params": [p for p in rest if p.ndim > 1], "weight_decay": 0.05},
+                               {"params": [p for p in rest if p.ndim == 1], "weight_decay": 0}],
+                              lr=args.lr, betas=(0.9, 0.98))
     path, step, seconds = os.path.join(args.run, "checkpoint.pt"), 0, 0.0
     if os.path.exists(path):
         old = torch.load(path)
         model.load_state_dict(old["model"])
-        optimizer.load_state_dict(old["optimizer"])
+        muon.load_state_dict(old["muon"])
+        adamw.load_state_dict(old["adamw"])
         step, seconds = old["step"], old["seconds"]
     rng = np.random.default_rng([1, step])
     steps, right, started = args.pictures // args.batch, [], time.monotonic()
@@ -139,11 +144,14 @@ def main():
         target = labels[torch.from_numpy(chosen[order])]
         logits = SHARPNESS * model(distorted(x, rng))
         loss = F.cross_entropy(logits, target, label_smoothing=0.05)
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        optimizer.zero_grad()
+        factor = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        for group in adamw.param_groups:
+            group["lr"] = args.lr * factor
+        model.zero_grad()
         loss.backward()
-        optimizer.step()
+        adamw.step()
+        gradients = {p.data_ptr(): p.grad.flatten(1) for p in kernels}
+        muon.step(factor, lambda p: gradients[p.data_ptr()])
         step += 1
         right.append((logits.argmax(1) == target).float().mean().item())
         if step % 100 == 0 or step == steps:
@@ -151,8 +159,8 @@ def main():
             print(json.dumps({"step": step, "seconds": round(spent), "loss": round(loss.item(), 3),
                               "top1": round(float(np.mean(right)), 4)}), flush=True)
             right = []
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": spent},
-                       path + ".new")
+            torch.save({"model": model.state_dict(), "muon": muon.state_dict(), "adamw": adamw.state_dict(),
+                        "step": step, "seconds": spent}, path + ".new")
             os.replace(path + ".new", path)
     save_file({k: v.half().contiguous() for k, v in model.state_dict().items()}, FILE)
     with open(FILE, "rb") as f:
