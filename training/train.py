@@ -122,7 +122,8 @@ def work(rank, args, shape, shared, modules, muon, adamw, barrier, old):
             loss = losses.words(ids, ends, vectors)
             return loss, torch.zeros(()), loss.detach()
         x0, ids, ends, mask, taught = batches.next()
-        s = torch.sigmoid(torch.randn(size) + args.noise_mean)
+        s = torch.rand(size)
+        s = args.shift * s / (1 + (args.shift - 1) * s)
         keep = torch.rand(size, losses.cells).argsort(1)[:, : losses.kept] if args.mask else None
         return losses.pictures(x0 * SCALING_FACTOR, torch.randn_like(x0), s, ids, mask, keep, *(taught or (None,) * 3))
 
@@ -250,7 +251,8 @@ def main():
     parser.add_argument("--heads", type=int, default=8)
     parser.add_argument("--text-layers", type=int, default=3)
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--noise-mean", type=float, default=0.3, help="mean of the logit of the noise level")
+    parser.add_argument("--shift", type=float, default=3.0,
+                        help="of uniform noise levels towards noise, as in Esser et al. 2024, equation 23; 1: uniform")
     parser.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     parser.add_argument("--lr", type=float, default=1e-3, help="of AdamW")
     parser.add_argument("--muon-lr", type=float, default=0.02)

@@ -9,18 +9,20 @@ import type { Checkpoint, TensorEntry } from '../weights/checkpoint'
 
 /**
  * The parameter's own type; for a matrix of a float32 network the 16-bit type it has in the files, where the device
- * widens that: half the memory and half the traffic, and no value changes.
+ * widens that: half the memory and half the traffic, and no value changes. Where the Program lets it be rounded, it is
+ * kept in that type whatever the files have.
  *
  * @param find - the tensors that the recipe names.
  */
 export function storedType(
-  { recipe, packing, dtype }: ParamSpec,
+  { recipe, packing, dtype, rounded }: ParamSpec,
   { widenedDtypes }: Capabilities,
   find: (name: string) => TensorEntry | undefined,
 ): StorageType {
   if (packing !== 'gemm' || dtype !== 'f32' || widenedDtypes.length === 0) return dtype
   const exact = exactType(recipe, (name) => widenedDtypes.find((type) => type === find(name)?.dtype))
-  return widenedDtypes.includes(exact) ? exact : dtype
+  if (widenedDtypes.includes(exact)) return exact
+  return rounded && widenedDtypes.includes(rounded) ? rounded : dtype
 }
 
 /** {@link storedType} of parameters that come from a checkpoint. */

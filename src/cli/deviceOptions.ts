@@ -11,7 +11,7 @@ export function dtypeOption(): Option {
 
 /** `--quantize`. */
 export function quantizeOption(
-  description = 'products over int8: weights and activations, or weights alone (default: none)',
+  description = 'products over int8, or only weights of fewer bits (default: none)',
 ): Option {
   return new Option('--quantize <how>', description).choices(QUANTIZATIONS)
 }

@@ -108,7 +108,10 @@ export function generateCommand(): Command {
     .option('--upscaler <path>', 'an upscaler, folder or file')
     .option('--device <name>', 'cpu or reference')
     .option('--dtype <name>', 'f32, bf16 or f16 (default: the device’s best)')
-    .option('--quantize <how>', 'int8 or int8-weights: faster or smaller, and a little less exact (default: none)')
+    .option(
+      '--quantize <how>',
+      'int8, int8-weights or bf16-weights: faster or smaller, and a little less exact (default: none)',
+    )
     .option('--instructions <name>', 'auto, portable, avx2, avx512 or amx')
     .option('--threads <n>', 'auto or a number', parseThreads)
     .option('--quality <n>', '1 to 100, for webp, jpg and avif', parseNumber)

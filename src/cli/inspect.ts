@@ -109,7 +109,7 @@ function quantizedLines(name: string, { quantized = [] }: NetworkReport): string
   return quantized.map(({ part, quantize, products, error, ms: [plain, faster], speedup }) => {
     const whose = part === undefined ? name : `${name}.${part}`
     const speed = `${speedup.toFixed(2)} times as fast, ${formatMs(faster)} instead of ${formatMs(plain)}`
-    return `${whose}: ${quantize}, ${products.int8} of ${products.all} products: error ${(100 * error).toFixed(2)} %, ${speed}`
+    return `${whose}: ${quantize}, ${products.quantized} of ${products.all} products: error ${(100 * error).toFixed(2)} %, ${speed}`
   })
 }
 

@@ -18,7 +18,7 @@ import { joinProjectionsPieces } from './passes/joinProjections'
 import { layoutPieces } from './passes/layout'
 import { planPieces } from './passes/plan'
 import { storageTypes } from './passes/precision'
-import { QUANTIZATIONS, type Quantization, quantizePieces } from './passes/quantize'
+import { QUANTIZATIONS, type Quantization, quantizePieces, roundWeights } from './passes/quantize'
 import { schedule } from './passes/schedule'
 import { simplifyPieces } from './passes/simplify'
 import type { Program } from './program'
@@ -30,7 +30,7 @@ export type NetworkDType = 'f32' | 'bf16' | 'f16'
 export interface CompileOptions {
   /** @defaultValue the capabilities' preferred type */
   readonly dtype?: NetworkDType
-  /** What is computed over int8, and how. @defaultValue `'none'` */
+  /** What is computed over int8, or kept in fewer bits. @defaultValue `'none'` */
   readonly quantize?: Quantization
   /** One part per input set; off: one part for all. @defaultValue true, false when not optimising */
   readonly cut?: boolean
@@ -154,7 +154,8 @@ function* lower(part: CutPart, capabilities: Capabilities, settings: Settings): 
   yield
   const scheduled = schedule(draft, capabilities)
   yield
-  const program = yield* planPieces(scheduled, { inPlace: optimise })
+  const planned = yield* planPieces(scheduled, { inPlace: optimise })
+  const program = quantize === 'bf16-weights' ? roundWeights(planned) : planned
   yield* verifyProgramPieces(program)
   return program
 }

@@ -50,6 +50,8 @@ export interface ParamSpec {
   readonly packing: Packing
   readonly dtype: StorageType
   readonly shape: Shape
+  /** Type it may be kept in although that rounds its values, where products widen it. */
+  readonly rounded?: 'bf16'
 }
 
 /** One element-wise op of an epilogue: over a buffer, over a constant, or unary. */

@@ -92,7 +92,8 @@ function bytesOf({ shape, dtype }: BufferSpec): number {
   return elements(shape) * STORAGE_BYTES[dtype]
 }
 
-function paramOf(program: Program, { storage }: BufferSpec): ParamSpec | undefined {
+/** The parameter that a buffer or view is; none of what steps write. */
+export function paramOf(program: Program, { storage }: BufferSpec): ParamSpec | undefined {
   if (storage.kind === 'view') return paramOf(program, bufferOf(program, storage.base))
   return storage.kind === 'param' ? program.params[storage.index] : undefined
 }

@@ -60,7 +60,7 @@ export interface Provenance {
   readonly device: { readonly backend: string; readonly arithmetic: string }
   readonly dtype: string
   /** Left out when nothing was. */
-  readonly quantize?: 'int8' | 'int8-weights'
+  readonly quantize?: 'int8' | 'int8-weights' | 'bf16-weights'
   /** Layers of the text encoders that were left out; left out when it was none. */
   readonly clipSkip?: number
   /** Left out when it was the model's own. */

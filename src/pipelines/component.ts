@@ -21,7 +21,8 @@ export interface ComponentOptions {
   readonly dtype?: NetworkDType
   /**
    * `int8`: most products over int8, weights with a scale per output and activations as they come, where the device
-   * gains by it; `int8-weights`: only the weights are kept as int8. @defaultValue `'none'`
+   * gains by it; `int8-weights`: only the weights are kept as int8; `bf16-weights`: float32 weights are kept as bfloat16.
+   * @defaultValue `'none'`
    */
   readonly quantize?: Quantization
   /** @see {@link DeviceOptions} */

@@ -35,9 +35,10 @@ export interface LoadPipelineOptions {
   /** Number type of the networks; latents and guidance are always f32. @defaultValue the device's best */
   readonly dtype?: (typeof DTYPES)[number]
   /**
-   * Products over int8 in all networks but text encoders and upscalers. `int8`: weights with a scale per output, and activations as
-   * they come, where the device gains by it; `int8-weights`: only the weights are kept as int8, in half the memory
-   * of 16 bits. Pictures change a little. @defaultValue `'none'`
+   * Fewer bits in all networks but upscalers; pictures change a little. `int8`: products over int8, weights with a scale
+   * per output and activations as they come, where the device gains by it (not in text encoders); `int8-weights`: only
+   * the weights are kept as int8, in half the memory of 16 bits (nor there); `bf16-weights`: float32 weights are kept as
+   * bfloat16, and arithmetic stays float32. @defaultValue `'none'`
    */
   readonly quantize?: Quantization
   /** Kernel family of the cpu device. @defaultValue `'auto'`, the widest this machine runs */

@@ -1,9 +1,11 @@
 /** What quantising a network costs and gives: its error, and its speed beside the network as it is, in the same call. */
 
 import { type Device, DeviceWeights, loadNetwork, type Network, type NetworkRow } from '../bindings'
-import type { CompiledGraph } from '../compile/compile'
-import { compile } from '../compile/compile'
+import { storedTypes } from '../bindings/storedType'
+import { type CompiledGraph, compile } from '../compile/compile'
 import type { Quantization } from '../compile/passes/quantize'
+import type { ParamSpec } from '../compile/program'
+import { paramOf, type StoredTypes } from '../compile/stepCost'
 import { type Graph, graphInputs } from '../graph/graph'
 import { philoxNormals } from '../tensor/philox'
 import { elements } from '../tensor/shape'
@@ -13,8 +15,8 @@ export interface QuantizedReport {
   /** Of an autoencoder, which half. */
   readonly part?: 'encoder' | 'decoder'
   readonly quantize: Quantization
-  /** Products whose weights are int8, and all there are. */
-  readonly products: { readonly int8: number; readonly all: number }
+  /** Products whose weights have fewer bits than without, and all there are. */
+  readonly products: { readonly quantized: number; readonly all: number }
   /** Relative L2 distance of one evaluation of a fixed random row from the network as it is; of outputs the largest. */
   readonly error: number
   /** Medians of runs in turns; the network as it is, and quantised. */
@@ -42,8 +44,9 @@ export async function measureQuantized(
   { quantize, signal }: MeasureOptions,
 ): Promise<QuantizedReport | undefined> {
   const { capabilities } = device
-  const products = countProducts(await compile(graph, capabilities, { quantize, signal }))
-  if (products.int8 === 0) return undefined
+  const compiled = await compile(graph, capabilities, { quantize, signal })
+  const products = countProducts(compiled, storedTypes(capabilities, checkpoint))
+  if (products.quantized === 0) return undefined
   using weights = new DeviceWeights(device, checkpoint)
   using plain = await loadNetwork(device, graph, weights, { signal })
   using quantized = await loadNetwork(device, graph, weights, { quantize, signal })
@@ -68,14 +71,16 @@ export async function measureQuantized(
   }
 }
 
-function countProducts({ parts }: CompiledGraph): QuantizedReport['products'] {
-  const programs = parts.map(({ payload }) => payload.program)
-  const weights = programs.flatMap(({ steps, buffers }) =>
-    steps
+function countProducts({ parts }: CompiledGraph, stored: StoredTypes): QuantizedReport['products'] {
+  const weights = parts.flatMap(({ payload: { program } }) =>
+    program.steps
       .filter(({ kernel }) => kernel === 'matmul' || kernel === 'conv2d')
-      .map(({ operands }) => buffers[operands[1] ?? -1]?.dtype),
+      .flatMap(({ operands }) => program.buffers[operands[1] ?? -1] ?? [])
+      .map((weight) => paramOf(program, weight)),
   )
-  return { int8: weights.filter((dtype) => dtype === 'i8').length, all: weights.length }
+  const isQuantized = (param: ParamSpec) => stored(param) !== stored({ ...param, rounded: undefined })
+  const quantized = weights.filter((param) => param && (param.dtype === 'i8' || isQuantized(param)))
+  return { quantized: quantized.length, all: weights.length }
 }
 
 /** Normal numbers, a timestep in the middle, ids and lengths of 1: the same on every machine. */

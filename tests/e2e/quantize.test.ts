@@ -42,6 +42,12 @@ describe.each(['int8', 'int8-weights'] as const)('%s', (quantize) => {
   })
 })
 
+it('weights of 16 bits already are not rounded again', async () => {
+  const [plain, rounded] = [await draw({}), await draw({ quantize: 'bf16-weights' })]
+  expect(rounded.images.map(({ data }) => data)).toEqual(plain.images.map(({ data }) => data))
+  expect(rounded.info.quantize).toBe('bf16-weights')
+})
+
 it('inspect measures error and speed', async () => {
   using device = openDevice()
   const { components } = await inspectModel(resolveModel('emoji').folder, device.capabilities, {
@@ -49,7 +55,7 @@ it('inspect measures error and speed', async () => {
   })
   const find = (name: string) => components.find((component) => component.name === name)?.network?.quantized
   const [denoiser] = find('transformer') ?? []
-  expect(denoiser?.products.int8).toBeGreaterThan(32)
+  expect(denoiser?.products.quantized).toBeGreaterThan(32)
   expect(denoiser?.error).toBeGreaterThan(1e-3)
   expect(denoiser?.error).toBeLessThan(0.03)
   expect(denoiser?.speedup).toBeGreaterThan(0)

@@ -1,11 +1,12 @@
 /**
- * quantize: which matmuls and convolutions are computed over int8.
+ * quantize: which matmuls and convolutions are computed over int8, or over weights of fewer bits.
  *
  * `int8-weights`: the weights are stored as int8 with a scale per output and widened as they are used. `int8` also
  * quantises x, as it is at the moment, where the device multiplies bytes more quickly than numbers; what stays as it is
- * keeps weights of the network's type, for nothing would be won.
+ * keeps weights of the network's type, for nothing would be won. `bf16-weights`: the weights of all products of a float32
+ * network are kept as bfloat16 and widened as they are used ({@link roundWeights}).
  *
- * Kept as they are:
+ * Kept as they are, where it is int8:
  * - the first and the last product on every way from an input to an output, which see or make what the network is about;
  * - products in the way of a residual stream: of sums of branches that no norm stands behind, and those whose result
  *   branches are added to. Their error is that of the network, not of one branch (of SD1.5's UNet shortcuts, proj_in and
@@ -24,10 +25,11 @@ import { type Shape, sameShape } from '../../tensor/shape'
 import type { Capabilities } from '../capabilities'
 import { kernelCallOf, type LaunchOperand } from '../kernelOf'
 import { columnsOf, vectorsOf } from '../place'
+import type { Program } from '../program'
 import type { Item, Launch } from './fuse'
 
 /** How networks may be quantised; {@link Quantization} without `none`. */
-export const QUANTIZATIONS = ['none', 'int8', 'int8-weights'] as const
+export const QUANTIZATIONS = ['none', 'int8', 'int8-weights', 'bf16-weights'] as const
 
 export type Quantization = (typeof QUANTIZATIONS)[number]
 
@@ -49,13 +51,21 @@ export const quantize = whole(quantizePieces)
 
 /** {@link quantize} in pieces. */
 export function* quantizePieces(g: Graph, items: readonly Item[], options: QuantizeOptions): Pieces<Item[]> {
-  if (options.quantize === 'none') return [...items]
+  if (options.quantize !== 'int8' && options.quantize !== 'int8-weights') return [...items]
   const inner = yield* innerProducts(g)
   return items.map((item) => {
     if (item.kind !== 'launch' || !isWorthwhile(item)) return item
     const [, weight] = item.operands
     return weight && inner.has(weight.value) ? quantized(item, weight, options) : item
   })
+}
+
+/** The Program with every matrix that is in float32 marked as one that may be rounded; nothing else of it changes. */
+export function roundWeights(program: Program): Program {
+  const params = program.params.map((param) =>
+    param.packing === 'gemm' && param.dtype === 'f32' ? { ...param, rounded: 'bf16' as const } : param,
+  )
+  return { ...program, params }
 }
 
 /** Weights of products that have another product before and behind them, on a way that depends on the row's latent. */

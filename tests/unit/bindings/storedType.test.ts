@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { type Device, DeviceWeights, loadNetwork, openDevice, readSafetensorsIndex } from '../../../src/bindings'
 import { storedType } from '../../../src/bindings/storedType'
 import type { ParamSpec } from '../../../src/compile'
+import type { Quantization } from '../../../src/compile/passes/quantize'
 import { type Graph, graph } from '../../../src/graph/graph'
 import * as ops from '../../../src/graph/ops'
 import {
@@ -58,6 +59,10 @@ describe('storedType', () => {
   ] as const)('%s', (_, spec, want) => {
     expect(storedType(spec, widens, find)).toBe(want)
     expect(storedType(spec, ORACLE, find)).toBe(spec.dtype)
+    expect(storedType({ ...spec, rounded: 'bf16' }, ORACLE, find)).toBe(spec.dtype)
+    // What has 16 bits already is not rounded a second time.
+    const rounded = want === 'f32' && spec.packing === 'gemm' ? 'bf16' : want
+    expect(storedType({ ...spec, rounded: 'bf16' }, widens, find)).toBe(rounded)
   })
 })
 
@@ -81,6 +86,17 @@ const halves = new Map(
 
 const SHAPES: Record<string, Shape> = { wide: [48, 3, 3, 32], half: [40, 3, 3, 48], many: [33, 40], few: [24, 528] }
 
+interface Run {
+  readonly quantize?: Quantization
+  readonly from?: (name: string) => Float32Array
+}
+
+/** To the nearest bfloat16, the even one of two. */
+function roundedToBf16(values: Float32Array): Float32Array {
+  const bits = new Uint32Array(values.slice().buffer)
+  return new Float32Array(bits.map((b) => (b + 0x7fff + ((b >>> 16) & 1)) & 0xffff0000).buffer)
+}
+
 describe.each([undefined, 'portable', 'avx2', 'avx512'] as const)('networks in float32 on %s', (instructions) => {
   const folder = scratchFolder()
   const devices: Device[] = []
@@ -96,17 +112,14 @@ describe.each([undefined, 'portable', 'avx2', 'avx512'] as const)('networks in f
     bf16: (v) => Uint16Array.from(new Uint32Array(v.buffer), (bits) => bits >>> 16),
   }
 
-  async function run(device: Device, dtype: 'f32' | 'f16' | 'bf16') {
+  async function run(device: Device, dtype: 'f32' | 'f16' | 'bf16', { quantize = 'none', from = values }: Run = {}) {
     const tensors = Object.fromEntries(
-      Object.entries(SHAPES).map(([name, shape]) => [
-        name,
-        { dtype, shape, data: encode[dtype]?.(values(name)) ?? [] },
-      ]),
+      Object.entries(SHAPES).map(([name, shape]) => [name, { dtype, shape, data: encode[dtype]?.(from(name)) ?? [] }]),
     )
-    const file = folder.write(`${dtype}.safetensors`, encodeSafetensors(tensors as never))
+    const file = folder.write(`${dtype}-${quantize}.safetensors`, encodeSafetensors(tensors as never))
     const checkpoint = await openCheckpoint([file], { readIndex: readSafetensorsIndex })
     using weights = new DeviceWeights(device, checkpoint)
-    using network = await loadNetwork(device, products(), weights, { dtype: 'f32' })
+    using network = await loadNetwork(device, products(), weights, { dtype: 'f32', quantize })
     const [row] = await network.run([{ inputs: { sample: noise(16 * 16 * 32, 9) } }])
     return { sample: [...(row?.sample ?? [])], bytes: weights.memory().packBytes, native: device.memory().packBytes }
   }
@@ -129,5 +142,11 @@ describe.each([undefined, 'portable', 'avx2', 'avx512'] as const)('networks in f
       expect(narrow.bytes / single.bytes).toBe(DTYPE_BYTES[dtype] / DTYPE_BYTES.f32)
       expect(narrow.native).toBeLessThan(0.7 * single.native)
     }
+    // Rounded as it is loaded, or in the file already.
+    const full = (name: string) => noise(elements(SHAPES[name] ?? []), name.length)
+    const rounded = await run(device, 'f32', { quantize: 'bf16-weights', from: full })
+    expect(rounded.sample).toEqual((await run(device, 'bf16', { from: (name) => roundedToBf16(full(name)) })).sample)
+    expect(rounded.sample).not.toEqual((await run(device, 'f32', { from: full })).sample)
+    expect(rounded.bytes / single.bytes).toBe(DTYPE_BYTES.bf16 / DTYPE_BYTES.f32)
   })
 })
