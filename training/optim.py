@@ -1,4 +1,4 @@
-"""Muon for the square-ish weights of the blocks: momentum, made orthogonal by Newton-Schulz over stacks of one shape."""
+"""Muon for the matrices and kernels inside: momentum, made orthogonal by Newton-Schulz over stacks of one shape."""
 
 from collections import defaultdict
 
@@ -49,3 +49,32 @@ class Muon:
     def load_state_dict(self, state):
         for buffer, saved in zip(self.buffers, state["buffers"]):
             buffer.copy_(saved)
+
+
+class MuonWithAdamW:
+    """Muon for some kernels of a module, read as matrices; AdamW for all its other parameters."""
+
+    def __init__(self, model, kernels, muon_lr, lr, muon_decay=0.01, decay=0.0):
+        rest = [p for p in model.parameters() if not any(p is k for k in kernels)]
+        self.model, self.kernels, self.lr = model, kernels, lr
+        self.muon = Muon([p.data.flatten(1) for p in kernels], lr=muon_lr, decay=muon_decay)
+        self.adamw = torch.optim.AdamW([{"params": [p for p in rest if p.ndim > 1], "weight_decay": decay},
+                                        {"params": [p for p in rest if p.ndim == 1], "weight_decay": 0}],
+                                       lr=lr, betas=(0.9, 0.98))
+
+    def step(self, loss, factor):
+        """Goes down the loss, at that share of both learning rates."""
+        self.model.zero_grad()
+        loss.backward()
+        for group in self.adamw.param_groups:
+            group["lr"] = self.lr * factor
+        self.adamw.step()
+        gradients = {p.data_ptr(): p.grad.flatten(1) for p in self.kernels}
+        self.muon.step(factor, lambda p: gradients[p.data_ptr()])
+
+    def state_dict(self):
+        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+
+    def load_state_dict(self, state):
+        self.muon.load_state_dict(state["muon"])
+        self.adamw.load_state_dict(state["adamw"])

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from batches import read_lines
-from optim import Muon
+from optim import MuonWithAdamW
 from paths import HERE, RUNS
 
 FILE = os.path.join(HERE, "data", "scorer.safetensors")
@@ -123,17 +123,12 @@ def main():
     pixels = np.load(os.path.join(args.data, "pixels.npy"), mmap_mode="r")
     model = Scorer(len(items))
     kernels = [p for p in model.blocks.parameters() if p.ndim == 4]
-    rest = [p for p in model.parameters() if not any(p is k for k in kernels)]
-    muon = Muon([p.data.flatten(1) for p in kernels], lr=args.muon_lr)
-    adamw = torch.optim.AdamW([{"params": [p for p in rest if p.ndim > 1], "weight_decay": 0.05},
-                               {"params": [p for p in rest if p.ndim == 1], "weight_decay": 0}],
-                              lr=args.lr, betas=(0.9, 0.98))
+    optimizer = MuonWithAdamW(model, kernels, args.muon_lr, args.lr, decay=0.05)
     path, step, seconds = os.path.join(args.run, "checkpoint.pt"), 0, 0.0
     if os.path.exists(path):
         old = torch.load(path)
         model.load_state_dict(old["model"])
-        muon.load_state_dict(old["muon"])
-        adamw.load_state_dict(old["adamw"])
+        optimizer.load_state_dict(old["optimizer"])
         step, seconds = old["step"], old["seconds"]
     rng = np.random.default_rng([1, step])
     steps, right, started = args.pictures // args.batch, [], time.monotonic()
@@ -144,14 +139,7 @@ def main():
         target = labels[torch.from_numpy(chosen[order])]
         logits = SHARPNESS * model(distorted(x, rng))
         loss = F.cross_entropy(logits, target, label_smoothing=0.05)
-        factor = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        for group in adamw.param_groups:
-            group["lr"] = args.lr * factor
-        model.zero_grad()
-        loss.backward()
-        adamw.step()
-        gradients = {p.data_ptr(): p.grad.flatten(1) for p in kernels}
-        muon.step(factor, lambda p: gradients[p.data_ptr()])
+        optimizer.step(loss, min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps)))
         step += 1
         right.append((logits.argmax(1) == target).float().mean().item())
         if step % 100 == 0 or step == steps:
@@ -159,8 +147,8 @@ def main():
             print(json.dumps({"step": step, "seconds": round(spent), "loss": round(loss.item(), 3),
                               "top1": round(float(np.mean(right)), 4)}), flush=True)
             right = []
-            torch.save({"model": model.state_dict(), "muon": muon.state_dict(), "adamw": adamw.state_dict(),
-                        "step": step, "seconds": spent}, path + ".new")
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": spent},
+                       path + ".new")
             os.replace(path + ".new", path)
     save_file({k: v.half().contiguous() for k, v in model.state_dict().items()}, FILE)
     with open(FILE, "rb") as f:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from batches import read_lines
-from optim import Muon
+from optim import MuonWithAdamW
 from paths import MODEL, RUNS
 from taesd import load_taesd
 
@@ -120,16 +120,13 @@ def main():
     wanted = torch.stack([target(args.folder, rows[k]) for k in asked])
     model = SRVGGNetCompact(args.features, args.layers)
     kernels = [p for p in model.parameters() if p.ndim == 4 and p.shape[:2] == (args.features, args.features)]
-    rest = [p for p in model.parameters() if not any(p is k for k in kernels)]
-    muon = Muon([p.data.flatten(1) for p in kernels], lr=0.005, decay=0)
-    adamw = torch.optim.AdamW(rest, lr=1e-3, betas=(0.9, 0.98), weight_decay=0)
+    optimizer = MuonWithAdamW(model, kernels, muon_lr=0.005, lr=1e-3, muon_decay=0)
     average = [p.detach().clone() for p in model.parameters()]
     state, path = {"step": 0, "seconds": 0.0}, os.path.join(args.run, "checkpoint.pt")
     if os.path.exists(path):
         old = torch.load(path)
         model.load_state_dict(old["model"])
-        muon.load_state_dict(old["muon"])
-        adamw.load_state_dict(old["adamw"])
+        optimizer.load_state_dict(old["optimizer"])
         average, state = old["average"], {k: old[k] for k in state}
     stopping = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,8 +134,8 @@ def main():
     rng = np.random.default_rng([9, state["step"]])
 
     def save():
-        torch.save({"model": model.state_dict(), "muon": muon.state_dict(), "adamw": adamw.state_dict(),
-                    "average": average, **state, "options": vars(args)}, path + ".new")
+        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average, **state,
+                    "options": vars(args)}, path + ".new")
         os.replace(path + ".new", path)
 
     last, clock, losses = time.monotonic(), time.monotonic(), []
@@ -157,13 +154,7 @@ def main():
                 inputs.append(small)
                 targets.append(large)
         loss = difference(model(torch.stack(inputs)), torch.stack(targets))
-        loss.backward()
-        for group in adamw.param_groups:
-            group["lr"] = 1e-3 * factor
-        adamw.step()
-        gradients = {p.data_ptr(): p.grad.flatten(1) for p in kernels}
-        muon.step(factor, lambda p: gradients[p.data_ptr()])
-        model.zero_grad()
+        optimizer.step(loss, factor)
         state["step"] += 1
         with torch.no_grad():
             torch._foreach_lerp_(average, [p.detach() for p in model.parameters()],
