@@ -3,8 +3,9 @@
 // A root is a buffer that is no view. A root counts as written once a step wrote all of it, or once
 // steps wrote disjoint views whose elements add up to it. A view may be read when its root may, or
 // when one written view contains it. An arena root lives from its first write to its last read (or
-// write); two roots whose bytes overlap may not both be alive, except that an elementwise step may
-// write over an operand that dies there, element for element.
+// write); two roots whose bytes overlap may not both be alive, except that a step whose kernel
+// reads a vector before it writes that one may write over an operand that dies there, element for
+// element.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -55,6 +56,21 @@ bool Contains(const Region& outer, const Region& inner) {
   if (distance < 0 || (inner.vectors > 1 && inner.pitch != outer.pitch)) return false;
   return distance % outer.pitch + inner.columns <= outer.columns &&
          distance / outer.pitch + inner.vectors <= outer.vectors;
+}
+
+// Whether the kernel reads a vector of its operands for the last time before it writes that vector
+// of its output.
+bool ReadsBeforeItWrites(Kernel kernel) {
+  switch (kernel) {
+    case Kernel::kElementwise:
+    case Kernel::kLayerNorm:
+    case Kernel::kGroupNorm:
+    case Kernel::kRmsNorm:
+    case Kernel::kSoftmax:
+      return true;
+    default:
+      return false;
+  }
 }
 
 struct Root {
@@ -151,7 +167,7 @@ class Dataflow {
     const Step& step = program_.steps[index];
     if (root_index != RootOf(step.output)) return Status::Ok();
     const Region output = RegionOf(step.output);
-    const bool in_place = step.kernel == Kernel::kElementwise && Same(region, output);
+    const bool in_place = ReadsBeforeItWrites(step.kernel) && Same(region, output);
     if (in_place || Disjoint(region, output)) return Status::Ok();
     return Fail(index, "an output apart from its operands", Name(buffer));
   }
@@ -203,7 +219,7 @@ class Dataflow {
     return Status::Ok();
   }
 
-  // Whether this elementwise step replaces `dying` by `root` element for element: the same bytes,
+  // Whether this step replaces `dying` by `root` element for element: the same bytes,
   // all of both, and no other part of `dying` read here.
   bool WritesOver(size_t index, uint32_t root, uint32_t dying) const {
     const Step& step = program_.steps[index];
@@ -215,7 +231,7 @@ class Dataflow {
       operand = operand || buffer == dying;
       other_part = other_part || (RootOf(buffer) == dying && buffer != dying);
     });
-    return step.kernel == Kernel::kElementwise && step.output == root && operand && !other_part &&
+    return ReadsBeforeItWrites(step.kernel) && step.output == root && operand && !other_part &&
            roots_[dying].last_use == index && a.offset == b.offset &&
            a.row_bytes() == b.row_bytes() && DTypeBytes(a.dtype) == DTypeBytes(b.dtype);
   }

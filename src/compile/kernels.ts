@@ -63,6 +63,15 @@ export const KERNELS = {
 
 export type KernelName = keyof typeof KERNELS
 
+/** Kernels that have read a vector of x for the last time when they write that vector of the result: it may be x's own. */
+export const IN_PLACE_KERNELS: ReadonlySet<KernelName> = new Set([
+  'elementwise',
+  'layer_norm',
+  'group_norm',
+  'rms_norm',
+  'softmax',
+])
+
 /**
  * Epilogue ops in the order of their codes, applied in float32 to each element v of the kernel's result [M, N] before
  * it is stored. `operand` ones read a buffer with M·N elements (same element), N (per channel) or 1.

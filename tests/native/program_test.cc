@@ -151,20 +151,30 @@ TEST(ProgramRefusesSteps) {
   REFUSES("1 elements", p.steps[4].epilogue[0].operand = kX);
 }
 
+// Its result at one place is what x has at another.
+void MakeStridedCopy(Step& step) {
+  step.kernel = Kernel::kStridedCopy;
+  step.operands.resize(1);
+  step.attrs = {0, 2, 4, 8, 8, 1};
+  step.epilogue.clear();
+}
+
 TEST(ProgramRefusesDataflow) {
   REFUSES("unwritten", p.steps.erase(p.steps.begin()));
-  REFUSES("unwritten", p.steps.erase(p.steps.begin() + 3));    // half of b
-  REFUSES("unwritten", p.buffers[kRight].offset = 0);          // the same half twice
-  REFUSES("apart from its operands", p.steps[4].output = kB);  // layer_norm in place
+  REFUSES("unwritten", p.steps.erase(p.steps.begin() + 3));  // half of b
+  REFUSES("unwritten", p.buffers[kRight].offset = 0);        // the same half twice
+  REFUSES("apart from its operands", (MakeStridedCopy(p.steps[4]), p.steps[4].output = kB));
   REFUSES("output \"y\"", p.steps.pop_back());
   REFUSES("still in use", p.buffers[kA2].offset = 128);          // over b, alive
   REFUSES("still in use", p.steps[4].epilogue[0].operand = kA);  // a read after a2 took its bytes
-  REFUSES("still in use", (p.steps[1].kernel = Kernel::kSoftmax,
-                           p.steps[1].epilogue.clear()));  // not element for element
+  REFUSES("still in use", MakeStridedCopy(p.steps[1]));          // not element for element
   Program good = SmallProgram();
   good.steps[1].operands[0] = static_cast<int32_t>(kA);
   good.steps[1].epilogue.push_back(
       {Epilogue::kAdd, kA, 0});  // the same element of the operand that dies
+  CHECK_OK(Decode(good));
+  good = SmallProgram();
+  good.steps[1].kernel = Kernel::kSoftmax;  // vector for vector
   CHECK_OK(Decode(good));
 }
 

@@ -9,6 +9,7 @@
 import { type Pieces, whole } from '../../graph/pieces'
 import { STORAGE_BYTES } from '../../tensor/dtype'
 import { elements } from '../../tensor/shape'
+import { IN_PLACE_KERNELS } from '../kernels'
 import type { BufferSpec, Program, Step } from '../program'
 import type { Scheduled } from './schedule'
 
@@ -87,7 +88,7 @@ export function lifetimes(
   return { first, last }
 }
 
-/** The whole buffer that an element-wise step may write over: its x, dying here, of the same size, read nowhere else. */
+/** The whole buffer that a step may write over: its x, dying here, of the same size, read nowhere else. */
 export function overwritten(
   buffers: readonly BufferSpec[],
   step: Step,
@@ -95,7 +96,7 @@ export function overwritten(
   last: ReadonlyMap<number, number>,
 ): number | undefined {
   const [x] = step.operands
-  if (step.kernel !== 'elementwise' || x === null || x === undefined) return undefined
+  if (!IN_PLACE_KERNELS.has(step.kernel) || x === null || x === undefined) return undefined
   const from = buffers[x]
   const to = buffers[step.output]
   const whole =

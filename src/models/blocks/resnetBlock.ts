@@ -32,11 +32,12 @@ export function normSilu(scope: Scope, x: Value, options: { readonly groups: num
  * @returns shape [H, W, out].
  */
 export function resnetBlock(scope: Scope, x: Value, { out, time, ...norm }: ResnetOptions): Value {
+  // The sum's first operand is made first: then x may be overwritten as it is normed.
+  const shortcut = x.shape.at(-1) === out ? x : pointwiseLayer(scope.child('conv_shortcut'), x, out)
   let h = convLayer(scope.child('conv1'), normSilu(scope.child('norm1'), x, norm), out, { kernel: 3, padding: 1 })
   if (time) h = add(scope.path, h, linearLayer(scope.child('time_emb_proj'), time, out))
   h = convLayer(scope.child('conv2'), normSilu(scope.child('norm2'), h, norm), out, { kernel: 3, padding: 1 })
-  const shortcut = x.shape.at(-1) === out ? x : pointwiseLayer(scope.child('conv_shortcut'), x, out)
-  return add(scope.path, h, shortcut)
+  return add(scope.path, shortcut, h)
 }
 
 /**

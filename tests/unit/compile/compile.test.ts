@@ -85,7 +85,8 @@ describe('life', () => {
 
 describe('the verifier names the invariant', async () => {
   const x = input('x', 'latent', { shape: [4, 6], dtype: 'f32', axes: ['L', 'D'] })
-  const y = ops.softmax('soft', ops.concat('both', [dense('a', x, 6), ops.relu('b', x)], -1))
+  const both = ops.concat('both', [dense('a', x, 6), ops.relu('b', x)], -1)
+  const y = dense('c', ops.softmax('soft', both), 6)
   const good = (await compile(graph('g', { y: ops.add('y', y, ops.tanh('t', y)) }), ORACLE)).parts[0]?.payload
     .program as Program
   const buffer = (test: (spec: BufferSpec) => boolean, change: (spec: BufferSpec) => Partial<BufferSpec>): Program => {

@@ -357,7 +357,7 @@ describe('programs', () => {
     )
     expect(await programOf({ y: ops.softmax('last', y) })).toMatchInlineSnapshot(`
       "
-      program g/row: arena 384
+      program g/row: arena 320
       p0 gemm f32 [6, 6] proj.weight[6, 6]
       p1 plain f32 [6] proj.bias[6]
       p2 plain f32 [8, 6] table[8, 6]
@@ -366,13 +366,13 @@ describe('programs', () => {
       b2 f32 [8, 6] arena @0 both
       b3 f32 [6, 6] param 0 proj.weight
       b4 f32 [6] param 1 proj.bias
-      b5 f32 [4, 6] arena @0 proj
+      b5 f32 [4, 6] arena @192 proj
       b6 f32 [4, 6] arena @192 a
       b7 f32 [4, 6] view b2 +0 both
       b8 f32 [4, 6] view b2 +96 both
       b9 f32 [8, 6] arena @0 act
       b10 f32 [8, 6] param 2 table
-      b11 f32 [8, 6] arena @192 sum
+      b11 f32 [8, 6] arena @0 sum
       input x b0
       output y b1
       matmul b5 = (b0, b3, b4) {splits 1, kBlock 6, quantizeX 0} at proj
