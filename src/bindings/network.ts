@@ -11,7 +11,7 @@ import { type Executable, loadExecutable } from './executable'
 import { type ArrayOwner, joinInputs, type NetworkInput, type NetworkInputs, readInputs } from './networkInputs'
 import { linkParts, type NetworkPart } from './networkParts'
 import { NetworkState } from './networkState'
-import { allOf, type PartRow, PartStates, type PartTimes, timesOf } from './partStates'
+import { type AcquireOptions, allOf, type PartRow, PartStates, timesOf, valuesOf } from './partStates'
 
 const DEFAULT_STATE_BYTES = 256 * 2 ** 20
 
@@ -30,8 +30,7 @@ export interface NetworkOptions extends LoadOptions, Pick<CompileOptions, 'dtype
   readonly stateBytes?: number
 }
 
-export interface NetworkRunOptions {
-  readonly signal?: AbortSignal
+export interface NetworkRunOptions extends AcquireOptions {
   /**
    * Where outputs go instead of new arrays, one place per row: buffers that later runs read, of this or of another
    * network. What is named here is left out of the result.
@@ -42,8 +41,6 @@ export interface NetworkRunOptions {
    * `given`, never changed again. Lent ones are copied only where states depend on them. @defaultValue 'copied'
    */
   readonly arrays?: ArrayOwner
-  /** Called for every part that runs; no step is timed without it. */
-  readonly onStepTimes?: (times: PartTimes) => void
 }
 
 /** Bytes that belong to a network; its weights may be shared with others. */
@@ -168,7 +165,7 @@ export class Network {
         )
         const ran = this.#rowPart.executable.run({
           rows: rows.length,
-          inputs: this.#states.values(this.#rowPart, read, states),
+          inputs: valuesOf(this.#rowPart, read, states),
           outputs: { ...placed, ...Object.fromEntries(made) },
           signal: options.signal,
           ...timesOf(this.#rowPart, rows.length, options),

@@ -26,7 +26,7 @@ export interface PartRow extends ReadInputs {
 
 export interface AcquireOptions {
   readonly signal?: AbortSignal
-  /** Called for every part that runs. */
+  /** Called for every part that runs; no step is timed without it. */
   readonly onStepTimes?: (times: PartTimes) => void
 }
 
@@ -106,20 +106,6 @@ export class PartStates {
     for (const state of states) this.#cache.release(state)
   }
 
-  /** A part's inputs for some rows: graph inputs from their copies, states from their buffers. */
-  values(
-    part: NetworkPart,
-    rows: readonly PartRow[],
-    states: readonly (readonly State[])[],
-  ): Record<string, readonly RowValue[]> {
-    const values: Record<string, readonly RowValue[]> = {}
-    for (const name of part.inputs) values[name] = rows.flatMap((row) => row.values.get(name) ?? [])
-    for (const [name, maker] of part.states) {
-      values[name] = (states[maker] ?? []).flatMap((state) => state.buffers.get(name) ?? [])
-    }
-    return values
-  }
-
   /** Takes known states, and starts one run for all that are not. */
   #acquirePart(
     part: NetworkPart,
@@ -162,7 +148,7 @@ export class PartStates {
     const outputs = Object.fromEntries(
       [...part.outputBytes.keys()].map((name) => [name, buffers.flatMap((row) => row.get(name) ?? [])]),
     )
-    const inputs = this.values(
+    const inputs = valuesOf(
       part,
       missing.flatMap(({ row }) => rows[row] ?? []),
       states.map((ofPart) => missing.flatMap(({ row }) => ofPart[row] ?? [])),
@@ -207,6 +193,20 @@ export class PartStates {
       ...part.dependsOn.map((name) => row.keys.get(name)?.text),
     ].join(' ')
   }
+}
+
+/** A part's inputs for some rows: graph inputs from their copies, states from their buffers. */
+export function valuesOf(
+  part: NetworkPart,
+  rows: readonly PartRow[],
+  states: readonly (readonly State[])[],
+): Record<string, readonly RowValue[]> {
+  const values: Record<string, readonly RowValue[]> = {}
+  for (const name of part.inputs) values[name] = rows.flatMap((row) => row.values.get(name) ?? [])
+  for (const [name, maker] of part.states) {
+    values[name] = (states[maker] ?? []).flatMap((state) => state.buffers.get(name) ?? [])
+  }
+  return values
 }
 
 /** Waits until all have settled, then fails as the first of them that failed. */

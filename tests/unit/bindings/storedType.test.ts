@@ -23,6 +23,7 @@ import { toFloat32 } from '../../../src/tensor/widen'
 import { openCheckpoint, type TensorEntry } from '../../../src/weights/checkpoint'
 import { encodeSafetensors } from '../../../src/weights/safetensorsWriter'
 import { ORACLE } from '../../oracle/capabilities'
+import { toBf16 } from '../../oracle/toBf16'
 import { noise, scratchFolder } from './fixtures'
 
 describe('storedType', () => {
@@ -91,12 +92,6 @@ interface Run {
   readonly from?: (name: string) => Float32Array
 }
 
-/** To the nearest bfloat16, the even one of two. */
-function roundedToBf16(values: Float32Array): Float32Array {
-  const bits = new Uint32Array(values.slice().buffer)
-  return new Float32Array(bits.map((b) => (b + 0x7fff + ((b >>> 16) & 1)) & 0xffff0000).buffer)
-}
-
 describe.each([undefined, 'portable', 'avx2', 'avx512'] as const)('networks in float32 on %s', (instructions) => {
   const folder = scratchFolder()
   const devices: Device[] = []
@@ -109,7 +104,7 @@ describe.each([undefined, 'portable', 'avx2', 'avx512'] as const)('networks in f
   const encode: Record<string, (v: Float32Array) => Float32Array | Uint16Array> = {
     f32: (v) => v,
     f16: (v) => Uint16Array.from(v, (one) => (halves.get(Math.abs(one)) ?? Number.NaN) | (one < 0 ? 0x8000 : 0)),
-    bf16: (v) => Uint16Array.from(new Uint32Array(v.buffer), (bits) => bits >>> 16),
+    bf16: toBf16,
   }
 
   async function run(device: Device, dtype: 'f32' | 'f16' | 'bf16', { quantize = 'none', from = values }: Run = {}) {
@@ -145,7 +140,7 @@ describe.each([undefined, 'portable', 'avx2', 'avx512'] as const)('networks in f
     // Rounded as it is loaded, or in the file already.
     const full = (name: string) => noise(elements(SHAPES[name] ?? []), name.length)
     const rounded = await run(device, 'f32', { quantize: 'bf16-weights', from: full })
-    expect(rounded.sample).toEqual((await run(device, 'bf16', { from: (name) => roundedToBf16(full(name)) })).sample)
+    expect(rounded.sample).toEqual((await run(device, 'bf16', { from: full })).sample)
     expect(rounded.sample).not.toEqual((await run(device, 'f32', { from: full })).sample)
     expect(rounded.bytes / single.bytes).toBe(DTYPE_BYTES.bf16 / DTYPE_BYTES.f32)
   })

@@ -12,6 +12,7 @@ import type { Tensor } from '../../../src/tensor/tensor'
 import { toFloat32 } from '../../../src/tensor/widen'
 import { readTensors, writeSafetensors } from '../../../src/weights'
 import { goldenCases, numbers, readCase, readHeader, relativeL2 } from '../../golden/cases'
+import { toBf16 } from '../../oracle/toBf16'
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'irodori-component-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -313,10 +314,5 @@ async function latents(side: number): Promise<Record<string, Tensor>> {
 }
 
 function toBfloat16(tensor: Tensor): Tensor {
-  const bits = new Uint32Array(toFloat32(tensor).slice().buffer)
-  return {
-    ...tensor,
-    dtype: 'bf16',
-    data: Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >> 16) & 1)) >>> 16),
-  }
+  return { ...tensor, dtype: 'bf16', data: toBf16(toFloat32(tensor)) }
 }
