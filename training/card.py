@@ -155,7 +155,8 @@ def main():
     spent = cost(args.run, args)
     left = report["leftOut"]
     own = os.path.exists(os.path.join(RUNS, "upscaler", "upscaler")) and read_json(args.model, "upscaler", "config.json")["num_out_ch"] == 4
-    values = {"SIDE": read_json(args.model, "irodori.json")["width"], "MONEY": f"${spent['money']:.2f}",
+    settings = read_json(args.model, "irodori.json")
+    values = {"SIDE": settings["width"], "GUIDANCE": settings["guidance"], "MONEY": f"${spent['money']:.2f}",
               "ITEMS": f"{len(read_json(HERE, 'data', 'scorer.json')['items']):,}"}
     limits = {}
     for language, at in TITLES.items():
@@ -175,7 +176,6 @@ def main():
         limits[language] = limits_of(card)
         with open(os.path.join(args.model, name), "w", encoding="utf-8") as f:
             f.write(card)
-    settings = read_json(args.model, "irodori.json")
     settings["provenance"] = {
         "sources": sources(report, own) + LEARNT_FROM,
         "training": {"hours": round(spent["hours"], 2), "processor": args.processor, "dollars": round(spent["money"], 2),

@@ -1,5 +1,6 @@
 """Draws with an exported folder, as irodori does, and lays drawings out on a page."""
 
+import json
 import os
 
 import numpy as np
@@ -22,14 +23,17 @@ class Model:
         self.vae = AutoencoderTiny.from_pretrained(sub("vae"), torch_dtype=torch.float32)
         self.scheduler = DPMSolverMultistepScheduler.from_pretrained(sub("scheduler"))
         self.latent = self.transformer.config.sample_size
+        with open(sub("irodori.json"), encoding="utf-8") as f:
+            self.guidance = json.load(f)["guidance"]
 
     def encode(self, prompts):
         tokens = self.tokenizer(prompts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
         return encode_text(self.text_encoder, tokens["input_ids"]), tokens["attention_mask"].float()
 
     @torch.inference_mode()
-    def draw(self, prompts, steps, guidance=2.5, seed=0, batch=128, same_noise=False):
+    def draw(self, prompts, steps, guidance=None, seed=0, batch=128, same_noise=False):
         """Pictures as bytes [n, 8 latent, 8 latent, 3]; every prompt has noise of its own from the seed, or all the same."""
+        guidance = self.guidance if guidance is None else guidance
         shape = (1 if same_noise else len(prompts), LATENT_CHANNELS, self.latent, self.latent)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).expand(len(prompts), -1, -1, -1)
         pictures = []

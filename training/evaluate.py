@@ -142,7 +142,7 @@ def main():
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--data", default=os.path.join(RUNS, "data"))
     parser.add_argument("--steps", type=int, nargs="*", default=[4, 8, 20])
-    parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--guidance", type=float, help="the model's own unless given")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th question only")
     parser.add_argument("--groups", nargs="*", help="these groups only, without copies and diversity")
     parser.add_argument("--sheet", help="draw prompts into this PNG instead of scoring")
@@ -153,8 +153,9 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     model = Model(args.model)
+    guidance = model.guidance if args.guidance is None else args.guidance
     if args.sheet:
-        sheet(args.prompts, model.draw(args.prompts, args.steps[0], args.guidance, args.seed), args.sheet)
+        sheet(args.prompts, model.draw(args.prompts, args.steps[0], guidance, args.seed), args.sheet)
         return
 
     def tell(row):
@@ -175,11 +176,11 @@ def main():
         asked = asked if name == "seen" else asked[:: args.every]
         for steps in args.steps:
             started = time.monotonic()
-            drawn = model.draw([text for _, text, _ in asked], steps, args.guidance, args.seed)
+            drawn = model.draw([text for _, text, _ in asked], steps, guidance, args.seed)
             spent = round(time.monotonic() - started, 1)
             for g in sorted({g for g, _, _ in asked}):
                 own = [k for k, (lang, _, _) in enumerate(asked) if lang == g]
-                tell({"group": name, "language": g, "steps": steps, "guidance": args.guidance, "seed": args.seed,
+                tell({"group": name, "language": g, "steps": steps, "guidance": guidance, "seed": args.seed,
                       **judge.score(drawn[own], [asked[k][2] for k in own]), "seconds": spent})
             if name == "pairs" and not args.groups:
                 tell({"group": "copies", "steps": steps, **copies(drawn, data)})

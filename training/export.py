@@ -17,7 +17,7 @@ from paths import HERE, MODEL, RUNS
 from taesd import SCALING_FACTOR, load_taesd
 
 SCHEDULER = {"num_train_timesteps": 1000, "prediction_type": "flow_prediction", "use_flow_sigmas": True,
-             "flow_shift": 1.0, "solver_order": 2, "algorithm_type": "dpmsolver++", "solver_type": "midpoint",
+             "solver_order": 2, "algorithm_type": "dpmsolver++", "solver_type": "midpoint",
              "lower_order_final": True, "final_sigmas_type": "zero"}
 UPSCALER = {"_class_name": "SRVGGNetCompact", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_conv": 16,
             "upscale": 4, "act_type": "prelu"}
@@ -113,6 +113,8 @@ def main():
     parser.add_argument("--upscaler", default=os.path.join(MODEL, "upscaler", "model.safetensors"),
                         help="realesr-animevideov3-x4.safetensors, or what upscaler.py wrote, with its config.json")
     parser.add_argument("--card", default=os.path.join(HERE, "card"), help="folder with notices that go along")
+    parser.add_argument("--guidance", type=float, default=4.0, help="default of the model; evaluate.py tells what is best")
+    parser.add_argument("--flow-shift", type=float, default=2.0, help="of sampling's noise levels; the same")
     parser.add_argument("--out", default=MODEL)
     args = parser.parse_args()
     out = args.out + ".new"
@@ -123,7 +125,7 @@ def main():
     save_tokenizer(os.path.join(args.data, "tokenizer.json"), out)
     load_taesd(args.vae, SCALING_FACTOR).bfloat16().save_pretrained(os.path.join(out, "vae"))
     edit_json(os.path.join(out, "vae", "config.json"), block_out_channels=None)  # the class sets it itself
-    DPMSolverMultistepScheduler(**SCHEDULER).save_pretrained(os.path.join(out, "scheduler"))
+    DPMSolverMultistepScheduler(**SCHEDULER, flow_shift=args.flow_shift).save_pretrained(os.path.join(out, "scheduler"))
     shutil.copyfile(args.upscaler, os.path.join(out, "upscaler", "model.safetensors"))
     beside = os.path.dirname(args.upscaler)
     upscaler = read_json(beside, "config.json") if os.path.exists(os.path.join(beside, "config.json")) else UPSCALER
@@ -132,7 +134,7 @@ def main():
     languages = save_labels(read_lines(os.path.join(args.data, "rows.jsonl")), os.path.join(out, "labels.json"))
     side = 8 * checkpoint["shape"]["latent"]
     write_json(os.path.join(out, "irodori.json"),
-               {"steps": 8, "guidance": 2.5, "width": side, "height": side, "maxSequenceLength": MAX_TOKENS,
+               {"steps": 8, "guidance": args.guidance, "width": side, "height": side, "maxSequenceLength": MAX_TOKENS,
                 "upscaler": "upscaler", "labels": "labels.json", "languages": languages, **read_styles(args.data),
                 "provenance": provenance(args.data, checkpoint, upscaler)})
     shutil.copytree(args.card, out, dirs_exist_ok=True)
