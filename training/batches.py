@@ -1,12 +1,12 @@
 """Endless batches of pictures with captions: balanced, in every language, with and without the style's name."""
 
-import json
 import os
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from files import read_json, read_lines
 from networks import MAX_TOKENS
 from tokens import BOS, EOS, PAD, UNK
 
@@ -17,11 +17,6 @@ BROKEN = 0.15  # share of captions read with merges left out, so that unknown sp
 STRANGE = 0.04  # share of captions with an unknown token put somewhere, so that it means nothing
 STYLED = {True: 0.35, False: 0.95}  # share of captions that name the style, of the style that is meant without a name
 END_ONLY = 0.3  # share of captions of which only the last token is read, so that it comes to say everything
-
-
-def read_lines(path):
-    with open(path, encoding="utf-8") as f:
-        return [json.loads(line) for line in f]
 
 
 class Captioner:
@@ -37,8 +32,7 @@ class Captioner:
         path = os.path.join(folder, "styles.json")
         self.styles = None
         if os.path.exists(path):
-            with open(path, encoding="utf-8") as f:
-                self.styles = json.load(f)
+            self.styles = read_json(path)
 
     def draw(self, index):
         style, languages, names = self.choices[index]
@@ -91,9 +85,8 @@ class Batches:
         """`size` pictures and `lessons` texts a batch."""
         self.rng = np.random.default_rng(seed)
         self.size, self.lessons = size, lessons
-        rows = read_lines(os.path.join(folder, "rows.jsonl"))
-        with open(os.path.join(folder, "split.json"), encoding="utf-8") as f:
-            self.train = np.array(json.load(f)["train"])
+        rows = read_lines(folder, "rows.jsonl")
+        self.train = np.array(read_json(folder, "split.json")["train"])
         self.latents = torch.from_numpy(np.load(latents))
         weights = np.array([rows[k].get("weight", 1.0) for k in self.train])
         self.expected = weights / weights.sum() * len(weights)  # pictures of each row in a pass

@@ -1,11 +1,10 @@
 """Writes the model card in both languages from what prepare.py, train.py and evaluate.py measured."""
 
 import argparse
-import json
 import os
 import re
 
-from batches import read_lines
+from files import read_json, read_lines, write_json
 from paths import HERE, MODEL, RUNS
 
 NAMES = {"seen": ("seen pairs of item and style", "見た品物とスタイルの組"), "pairs": ("held-out pairs", "見ていない組"),
@@ -22,11 +21,6 @@ LEARNT_FROM = [{"kind": "words", "name": "Unicode CLDR", "licence": "Unicode-3.0
                {"kind": "teacher", "name": "all-MiniLM-L6-v2", "licence": "Apache-2.0"}]
 TAKEN_OVER = {"vae": {"kind": "weights", "name": "TAESD for SD3 latents", "licence": "MIT"},
               "upscaler": {"kind": "weights", "name": "realesr-animevideov3", "licence": "BSD-3-Clause"}}
-
-
-def read_json(*path):
-    with open(os.path.join(*path), encoding="utf-8") as f:
-        return json.load(f)
 
 
 def percent(value):
@@ -97,7 +91,7 @@ def parts_table(model, at):
 
 def cost(run, args):
     """Minutes, pictures and money of a run, from the last line of its log."""
-    last = read_lines(os.path.join(run, "log.jsonl"))[-1]
+    last = read_lines(run, "log.jsonl")[-1]
     hours = last["seconds"] / 3600
     return {"hours": hours, "steps": last["step"], "pictures": last["pictures"], "loss": last["loss"],
             "flops": last["flops"], "money": hours * args.price}
@@ -151,7 +145,7 @@ def main():
     parser.add_argument("--processor", required=True, help="what the run was made on, for the card")
     parser.add_argument("--price", type=float, required=True, help="dollars an hour of that machine")
     args = parser.parse_args()
-    report, scores = read_json(args.data, "report.json"), read_lines(os.path.join(args.run, "scores.jsonl"))
+    report, scores = read_json(args.data, "report.json"), read_lines(args.run, "scores.jsonl")
     spent = cost(args.run, args)
     left = report["leftOut"]
     own = os.path.exists(os.path.join(RUNS, "upscaler", "upscaler")) and read_json(args.model, "upscaler", "config.json")["num_out_ch"] == 4
@@ -181,9 +175,7 @@ def main():
         "training": {"hours": round(spent["hours"], 2), "processor": args.processor, "dollars": round(spent["money"], 2),
                      "dollarsPerHour": args.price, **{k: spent[k] for k in ("steps", "pictures", "flops")}},
         "scores": scores_as_data(scores), "limits": limits, "cards": CARDS}
-    with open(os.path.join(args.model, "irodori.json"), "w", encoding="utf-8") as f:
-        json.dump(settings, f, ensure_ascii=False, indent=2)
-        f.write("\n")
+    write_json(os.path.join(args.model, "irodori.json"), settings)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ what is checked.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import tempfile
 
 from PIL import Image, ImageDraw
 
+from files import append_line, read_json
 from paths import HERE
 
 SHAPES = {"red circle": ("赤い丸", "ellipse", "#d03030"), "blue circle": ("青い丸", "ellipse", "#3050d0"),
@@ -22,15 +22,15 @@ SHAPES = {"red circle": ("赤い丸", "ellipse", "#d03030"), "blue circle": ("�
 
 def draw_shapes(folder):
     os.makedirs(folder)
-    with open(os.path.join(folder, "captions.jsonl"), "w", encoding="utf-8") as f:
-        for k, (english, (japanese, shape, colour)) in enumerate(SHAPES.items()):
-            picture = Image.new("RGBA", (160, 160))
-            getattr(ImageDraw.Draw(picture), shape)((16, 16, 144, 144), fill=colour)
-            picture.save(os.path.join(folder, f"{k}.png"))
-            f.write(json.dumps({"file": f"{k}.png", "captions": {"en": [english], "ja": [japanese]}, "licence": "CC0-1.0",
-                                "source": "drawn by check_training.py"}, ensure_ascii=False) + "\n")
-        f.write(json.dumps({"file": "0.png", "captions": {"en": ["twin"]}, "licence": "CC0-1.0", "source": "a duplicate"}) + "\n")
-        f.write(json.dumps({"file": "1.png", "captions": {}, "licence": "CC0-1.0", "source": "without caption"}) + "\n")
+    captions = os.path.join(folder, "captions.jsonl")
+    for k, (english, (japanese, shape, colour)) in enumerate(SHAPES.items()):
+        picture = Image.new("RGBA", (160, 160))
+        getattr(ImageDraw.Draw(picture), shape)((16, 16, 144, 144), fill=colour)
+        picture.save(os.path.join(folder, f"{k}.png"))
+        append_line(captions, {"file": f"{k}.png", "captions": {"en": [english], "ja": [japanese]}, "licence": "CC0-1.0",
+                               "source": "drawn by check_training.py"})
+    append_line(captions, {"file": "0.png", "captions": {"en": ["twin"]}, "licence": "CC0-1.0", "source": "a duplicate"})
+    append_line(captions, {"file": "1.png", "captions": {}, "licence": "CC0-1.0", "source": "without caption"})
 
 
 def main():
@@ -47,16 +47,14 @@ def main():
             draw_shapes(folder)
         run = lambda *command: subprocess.run([str(c) for c in command], check=True, cwd=HERE)
         run(sys.executable, "prepare.py", folder, "--out", sub("data"), "--processes", 1)
-        with open(os.path.join(sub("data"), "report.json"), encoding="utf-8") as f:
-            report = json.load(f)
+        report = read_json(sub("data"), "report.json")
         if not args.folder:
             assert report["pictures"] == 6 and report["leftOut"] == {"no caption": 1, "near-duplicate": 1}, report
         run(sys.executable, "train.py", "--data", sub("data"), "--run", sub("run"), "--steps", args.steps // 2, "--batch", 32)
         run(sys.executable, "train.py", "--data", sub("data"), "--run", sub("run"), "--steps", args.steps, "--batch", 32)
         run(sys.executable, "export.py", "--data", sub("data"), "--run", sub("run"), "--out", sub("model"))
         run(sys.executable, "check_export.py", "--model", sub("model"))
-        with open(os.path.join(sub("model"), "labels.json"), encoding="utf-8") as f:
-            prompt = json.load(f)["items"][0]["en"][0]
+        prompt = read_json(sub("model"), "labels.json")["items"][0]["en"][0]
         cli = os.path.join(os.path.dirname(HERE), "dist", "cli", "main.js")
         run("node", cli, "generate", prompt, "--model", sub("model"), "-o", sub("drawn.png"))
         with Image.open(sub("drawn.png")) as drawn:

@@ -1,7 +1,8 @@
-"""Draws with an exported folder, as irodori does, and lays drawings out on a page."""
+"""Draws with an exported folder, through diffusers or through irodori, and lays drawings out on a page."""
 
 import json
 import os
+import subprocess
 
 import numpy as np
 import torch
@@ -9,12 +10,33 @@ from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, PixArtTransf
 from PIL import Image, ImageDraw, ImageFont
 from transformers import AutoTokenizer, CLIPTextModel
 
+from files import read_json
 from networks import LATENT_CHANNELS, MAX_TOKENS, denoise, encode_text
+from paths import HERE
 
 FONTS = ("/usr/share/fonts/opentype/ipafont-gothic/ipag.ttf", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
 
 
+class Irodori:
+    """The model as irodori runs it, whose noise is its own. `quantize` as its option of that name."""
+
+    def __init__(self, folder, quantize="none"):
+        self.folder, self.quantize = os.path.abspath(folder), quantize
+        settings = read_json(folder, "irodori.json")
+        self.guidance, self.side = settings["guidance"], settings["width"]
+
+    def draw(self, prompts, steps, guidance=None, seed=0):
+        """Pictures as bytes [n, side, side, 3]; every prompt has noise of its own."""
+        request = {"model": self.folder, "quantize": self.quantize, "prompts": prompts, "seed": seed, "steps": steps,
+                   "guidance": self.guidance if guidance is None else guidance, "size": self.side}
+        done = subprocess.run(["node", os.path.join(HERE, "draw.mjs")], input=json.dumps(request).encode(),
+                              stdout=subprocess.PIPE, check=True)
+        return np.frombuffer(done.stdout, np.uint8).reshape(len(prompts), self.side, self.side, 3)
+
+
 class Model:
+    """The model as diffusers runs it, in float32."""
+
     def __init__(self, folder):
         sub = lambda name: os.path.join(folder, name)
         self.tokenizer = AutoTokenizer.from_pretrained(sub("tokenizer"))
@@ -23,8 +45,7 @@ class Model:
         self.vae = AutoencoderTiny.from_pretrained(sub("vae"), torch_dtype=torch.float32)
         self.scheduler = DPMSolverMultistepScheduler.from_pretrained(sub("scheduler"))
         self.latent = self.transformer.config.sample_size
-        with open(sub("irodori.json"), encoding="utf-8") as f:
-            self.guidance = json.load(f)["guidance"]
+        self.guidance = read_json(folder, "irodori.json")["guidance"]
 
     def encode(self, prompts):
         tokens = self.tokenizer(prompts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")

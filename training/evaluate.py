@@ -15,16 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from batches import read_lines
-from draw import Model, sheet
+from draw import Irodori, Model, sheet
+from files import append_line, read_json, read_lines
 from paths import MODEL, RUNS
 from prepare import moved
 from scorer import load_scorer, to_input
-
-
-def read_json(*path):
-    with open(os.path.join(*path), encoding="utf-8") as f:
-        return json.load(f)
 
 
 def labelled(row):
@@ -35,7 +30,7 @@ def labelled(row):
 class Data:
     def __init__(self, folder):
         self.folder = folder
-        self.rows = read_lines(os.path.join(folder, "rows.jsonl"))
+        self.rows = read_lines(folder, "rows.jsonl")
         self.pixels = np.load(os.path.join(folder, "pixels.npy"), mmap_mode="r")
         self.train = read_json(folder, "split.json")["train"]
         path = os.path.join(folder, "styles.json")
@@ -143,6 +138,7 @@ def main():
     parser.add_argument("--data", default=os.path.join(RUNS, "data"))
     parser.add_argument("--steps", type=int, nargs="*", default=[4, 8, 20])
     parser.add_argument("--guidance", type=float, help="the model's own unless given")
+    parser.add_argument("--irodori", metavar="QUANTIZE", help="irodori draws (a build is needed), quantised so: none, int8, int8-weights")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th question only")
     parser.add_argument("--groups", nargs="*", help="these groups only, without copies and diversity")
     parser.add_argument("--sheet", help="draw prompts into this PNG instead of scoring")
@@ -152,18 +148,16 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    model = Model(args.model)
+    model = Irodori(args.model, args.irodori) if args.irodori else Model(args.model)
     guidance = model.guidance if args.guidance is None else args.guidance
     if args.sheet:
         sheet(args.prompts, model.draw(args.prompts, args.steps[0], guidance, args.seed), args.sheet)
         return
 
     def tell(row):
-        line = json.dumps(row, ensure_ascii=False)
-        print(line, flush=True)
+        print(json.dumps(row, ensure_ascii=False), flush=True)
         if args.append:
-            with open(args.append, "a", encoding="utf-8") as f:
-                f.write(line + "\n")
+            append_line(args.append, row)
 
     data, judge = Data(args.data), Judge()
     for name, held_out in (("real seen", False), ("real held out", True)):

@@ -1,7 +1,6 @@
 """Writes the trained model as a plain diffusers folder, with upscaler, labels and styles beside it."""
 
 import argparse
-import json
 import os
 import shutil
 
@@ -9,9 +8,9 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 from transformers import PreTrainedTokenizerFast
 
-from batches import read_lines
-from card import read_json, sources
+from card import sources
 from check_model import compare
+from files import read_json, read_lines, write_json
 from networks import MAX_TOKENS, Shape, make_text_encoder, make_transformer
 from paths import HERE, MODEL, RUNS
 from taesd import SCALING_FACTOR, load_taesd
@@ -28,15 +27,8 @@ INDEX = {"_class_name": "PixArtAlphaPipeline", "_diffusers_version": "0.42.1",
 LABELLED = ("label", "variant", "tag", "synonym", "narrower")  # kinds of caption that name a thing
 
 
-def write_json(path, value, compact=False):
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump(value, f, ensure_ascii=False, **({"separators": (",", ":")} if compact else {"indent": 2}))
-        f.write("\n")
-
-
 def edit_json(path, **changes):
-    with open(path, encoding="utf-8") as f:
-        value = json.load(f)
+    value = read_json(path)
     value.update(changes)
     write_json(path, {k: v for k, v in value.items() if v is not None})
 
@@ -90,8 +82,7 @@ def read_styles(data):
     path = os.path.join(data, "styles.json")
     if not os.path.exists(path):
         return {}
-    with open(path, encoding="utf-8") as f:
-        styles = json.load(f)
+    styles = read_json(path)
     languages = list(styles["forms"])
     return {"styles": {"default": styles["styles"][styles["default"]]["name"],
                        "forms": {g: styles["forms"][g][0].replace("{caption}", "{prompt}") for g in languages},
@@ -131,7 +122,7 @@ def main():
     upscaler = read_json(beside, "config.json") if os.path.exists(os.path.join(beside, "config.json")) else UPSCALER
     write_json(os.path.join(out, "upscaler", "config.json"), upscaler)
     write_json(os.path.join(out, "model_index.json"), INDEX)
-    languages = save_labels(read_lines(os.path.join(args.data, "rows.jsonl")), os.path.join(out, "labels.json"))
+    languages = save_labels(read_lines(args.data, "rows.jsonl"), os.path.join(out, "labels.json"))
     side = 8 * checkpoint["shape"]["latent"]
     write_json(os.path.join(out, "irodori.json"),
                {"steps": 8, "guidance": args.guidance, "width": side, "height": side, "maxSequenceLength": MAX_TOKENS,

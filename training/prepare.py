@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
 
+from files import read_json, read_lines, write_json
 from paths import MODEL, RUNS
 from taesd import load_taesd
 from tokens import encode_lengths, train_tokenizer
@@ -34,10 +35,8 @@ ALIKE = 1.5  # mean difference of 16x16 thumbnails, of 255, below which two pict
 def read_rows(folder):
     captions, manifest = (os.path.join(folder, name) for name in ("captions.jsonl", "manifest.json"))
     if not os.path.exists(captions) and os.path.exists(manifest):
-        with open(manifest, encoding="utf-8") as f:
-            return [row_of(entry) for entry in json.load(f)]
-    with open(captions, encoding="utf-8") as f:
-        return [json.loads(line) for line in f if line.strip()]
+        return [row_of(entry) for entry in read_json(manifest)]
+    return read_lines(captions)
 
 
 def row_of(entry):
@@ -156,12 +155,6 @@ def encode_share(pixels, folder, copies, size, rank, ranks, out):
             print(f"encoded {ranks * done * ENCODED} of {len(store)}", flush=True)
 
 
-def write_json(path, value):
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump(value, f, ensure_ascii=False)
-        f.write("\n")
-
-
 def prepare_pictures(folder, out):
     pixels, rows, reasons = read_pictures(folder, read_rows(folder))
     drop, alike = duplicates(pixels, rows)
@@ -180,9 +173,9 @@ def prepare_pictures(folder, out):
               "captions": {g: len({c for r in rows for c, _, _ in r["captions"].get(g, [])})
                            for g in sorted({g for r in rows for g in r["captions"]})}}
     write_json(os.path.join(out, "report.json"), report)
-    write_json(os.path.join(out, "split.json"),
-               {"train": [k for k, r in enumerate(rows) if not r.get("heldOut")],
-                "heldOut": [k for k, r in enumerate(rows) if r.get("heldOut")]})
+    split = {"train": [k for k, r in enumerate(rows) if not r.get("heldOut")],
+             "heldOut": [k for k, r in enumerate(rows) if r.get("heldOut")]}
+    write_json(os.path.join(out, "split.json"), split, compact=True)
     with open(os.path.join(out, "rows.jsonl"), "w", encoding="utf-8") as f:
         for row in rows:
             f.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
@@ -219,7 +212,7 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     if args.folder:
         prepare_pictures(args.folder, args.out)
-        rows = [json.loads(line) for line in open(os.path.join(args.out, "rows.jsonl"), encoding="utf-8")]
+        rows = read_lines(args.out, "rows.jsonl")
         texts = sorted({c for r in rows for captions in r["captions"].values() for c, _, _ in captions})
         tokenizer = train_tokenizer(texts, os.path.join(args.out, "tokenizer.json"), args.vocabulary)
         print("tokenizer", tokenizer.get_vocab_size(), "pieces;", encode_lengths(tokenizer, texts))

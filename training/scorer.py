@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from batches import read_lines
+from files import read_json, read_lines
 from optim import MuonWithAdamW
 from paths import HERE, RUNS
 
@@ -86,7 +86,7 @@ def distorted(x, rng):
 
 def training_rows(folder):
     """Indices of single pictures that may be seen, and the item of each; items are base items in the order of the list."""
-    rows = read_lines(os.path.join(folder, "rows.jsonl"))
+    rows = read_lines(folder, "rows.jsonl")
     items = sorted({r["item"] for r in rows if "item" in r and "+" not in r["item"]})
     place = {item: k for k, item in enumerate(items)}
     fit = [k for k, r in enumerate(rows) if not r.get("heldOut") and r.get("item") in place]
@@ -95,8 +95,7 @@ def training_rows(folder):
 
 
 def load_scorer():
-    with open(ITEMS, encoding="utf-8") as f:
-        about = json.load(f)
+    about = read_json(ITEMS)
     with open(FILE, "rb") as f:
         digest = hashlib.sha256(f.read()).hexdigest()
     if digest != about["sha256"]:

@@ -5,7 +5,6 @@ Japanese captions get the vector of the English label of the same picture.
 """
 
 import argparse
-import json
 import os
 import sys
 import zipfile
@@ -13,6 +12,7 @@ import zipfile
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from files import read_lines
 from paths import HERE, RUNS
 
 
@@ -66,15 +66,14 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     targets = {}  # text -> the English text whose vector it gets
-    with open(os.path.join(args.data, "rows.jsonl"), encoding="utf-8") as f:
-        for line in f:
-            captions = json.loads(line)["captions"]
-            if "en" not in captions:
-                continue
-            label = captions["en"][0][0]
-            for language, rows in captions.items():
-                for text, _, kind in rows:
-                    targets.setdefault(text, label if language != "en" or kind == "emoji" else text)
+    for row in read_lines(args.data, "rows.jsonl"):
+        captions = row["captions"]
+        if "en" not in captions:
+            continue
+        label = captions["en"][0][0]
+        for language, rows in captions.items():
+            for text, _, kind in rows:
+                targets.setdefault(text, label if language != "en" or kind == "emoji" else text)
     for text in common_nouns(args.wordnet) if args.wordnet else ():
         targets.setdefault(text, text)
     english = sorted(set(targets.values()))

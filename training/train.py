@@ -7,7 +7,6 @@ agreeing while both are trained.
 import argparse
 import ctypes
 import dataclasses
-import json
 import math
 import multiprocessing
 import os
@@ -19,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from batches import Batches
+from files import append_line, read_json
 from networks import PATCH, Shape, compile_blocks, denoise, encode_text, make_text_encoder, make_transformer, target_tokens
 from optim import Muon
 from paths import RUNS
@@ -35,8 +35,7 @@ def rate(step, done, flat):
 
 def read_minutes(path, otherwise):
     try:
-        with open(path, encoding="utf-8") as f:
-            return float(json.load(f)["minutes"])
+        return float(read_json(path)["minutes"])
     except (OSError, ValueError, KeyError):
         return otherwise
 
@@ -218,8 +217,7 @@ class Keeper:
                    "rate": round(factor, 4), "norm": round(norm, 3),
                    "per_second": round(args.batch * len(self.window) / seconds, 1),
                    "minutes": self.minutes, "time": time.strftime("%H:%M:%S")}
-            with open(os.path.join(args.run, "log.jsonl"), "a", encoding="utf-8") as f:
-                f.write(json.dumps(row) + "\n")
+            append_line(os.path.join(args.run, "log.jsonl"), row)
             self.window, self.window_start = [], state["seconds"]
         if now - self.last_save > 300:
             self.save()
@@ -264,8 +262,7 @@ def main():
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     os.makedirs(args.run, exist_ok=True)
-    with open(os.path.join(args.data, "tokenizer.json"), encoding="utf-8") as f:
-        vocabulary = len(json.load(f)["model"]["vocab"])
+    vocabulary = len(read_json(args.data, "tokenizer.json")["model"]["vocab"])
     shape = Shape(vocabulary, args.width, args.heads, args.layers, args.text_layers, args.size // 8)
     saved = os.path.join(args.run, "checkpoint.pt")
     old = torch.load(saved) if os.path.exists(saved) else None

@@ -6,7 +6,6 @@ latents, clean ones and slightly noisy ones, so that the decoder's faults are me
 """
 
 import argparse
-import json
 import math
 import os
 import signal
@@ -19,7 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from batches import read_lines
+from files import append_line, read_json, read_lines, write_json
 from optim import MuonWithAdamW
 from paths import MODEL, RUNS
 from taesd import load_taesd
@@ -106,9 +105,8 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     os.makedirs(args.run, exist_ok=True)
-    rows = read_lines(os.path.join(args.data, "rows.jsonl"))
-    with open(os.path.join(args.data, "split.json"), encoding="utf-8") as f:
-        split = json.load(f)
+    rows = read_lines(args.data, "rows.jsonl")
+    split = read_json(args.data, "split.json")
     single = [k for k in split["train"] if "+" not in str(rows[k].get("item", "")) and "colour" not in rows[k]["file"]]
     chosen = sorted(np.random.default_rng(5).permutation(single)[: args.most].tolist())
     asked = (split["heldOut"] or chosen)[:64]
@@ -167,8 +165,7 @@ def main():
             colour, opacity, cubic = score(model, looks, wanted)
             row = {**state, "seconds": round(state["seconds"]), "loss": round(float(np.mean(losses)), 4),
                    "psnr": round(colour, 2), "alpha": round(opacity, 2), "bicubic": round(cubic, 2)}
-            with open(os.path.join(args.run, "log.jsonl"), "a", encoding="utf-8") as f:
-                f.write(json.dumps(row) + "\n")
+            append_line(os.path.join(args.run, "log.jsonl"), row)
             print(row, flush=True)
             losses, clock = [], time.monotonic()
         if now - last > 180:
@@ -182,10 +179,9 @@ def main():
     out = os.path.join(args.run, "upscaler")
     os.makedirs(out, exist_ok=True)
     save_file({k: v.half().contiguous() for k, v in model.state_dict().items()}, os.path.join(out, "model.safetensors"))
-    with open(os.path.join(out, "config.json"), "w", encoding="utf-8") as f:
-        json.dump({"_class_name": "SRVGGNetCompact", "num_in_ch": 3, "num_out_ch": 4, "num_feat": args.features,
-                   "num_conv": args.layers, "upscale": FACTOR, "act_type": "prelu"}, f, indent=2)
-        f.write("\n")
+    write_json(os.path.join(out, "config.json"),
+               {"_class_name": "SRVGGNetCompact", "num_in_ch": 3, "num_out_ch": 4, "num_feat": args.features,
+                "num_conv": args.layers, "upscale": FACTOR, "act_type": "prelu"})
 
 
 if __name__ == "__main__":
