@@ -19,22 +19,26 @@ constexpr uint32_t kMaxSteps = 1'000'000;
 constexpr uint32_t kMaxBuffers = 4'000'000;
 
 struct KernelForm {
+  std::string_view text;
   uint32_t operands;
   uint32_t required;
   int attrs;
+  bool in_place;
 };
 constexpr std::array kKernels = {
-#define KERNEL(name, text, operands, required, attrs) KernelForm{operands, required, attrs},
+#define KERNEL(name, text, operands, required, attrs, in_place) \
+  KernelForm{text, operands, required, attrs, in_place != 0},
 #include "native/core/kernels.def"
 #undef KERNEL
 };
 
 struct EpilogueForm {
+  std::string_view text;
   bool operand;
   bool value;
 };
 constexpr std::array kEpilogues = {
-#define EPILOGUE(name, text, operand, value) EpilogueForm{operand != 0, value != 0},
+#define EPILOGUE(name, text, operand, value) EpilogueForm{text, operand != 0, value != 0},
 #include "native/core/kernels.def"
 #undef EPILOGUE
 };
@@ -206,7 +210,7 @@ class Decoder {
 
   Status StepEntry(Step& step) {
     IRODORI_RETURN_IF_ERROR(Enum(step.kernel, kKernels.size(), "kernel"));
-    const KernelForm form = kKernels[static_cast<size_t>(step.kernel)];
+    const KernelForm& form = kKernels[static_cast<size_t>(step.kernel)];
     uint32_t count = 0;
     IRODORI_RETURN_IF_ERROR(Count(count, sizeof(int32_t), form.operands, "operands"));
     step.operands.assign(form.operands, -1);
@@ -234,7 +238,7 @@ class Decoder {
     IRODORI_RETURN_IF_ERROR(Enum(op.op, kEpilogues.size(), "epilogue op"));
     IRODORI_RETURN_IF_ERROR(Operand(op.operand, "epilogue operand"));
     IRODORI_RETURN_IF_ERROR(Number(op.value, "epilogue value"));
-    const EpilogueForm form = kEpilogues[static_cast<size_t>(op.op)];
+    const EpilogueForm& form = kEpilogues[static_cast<size_t>(op.op)];
     if (form.operand != (op.operand >= 0)) {
       return Fail(
           Message(EpilogueText(op.op), form.operand ? " with an operand" : " without operand"),
@@ -264,23 +268,11 @@ int64_t Elements(std::span<const int64_t> shape) {
   return product;
 }
 
-std::string_view KernelText(Kernel kernel) {
-  constexpr std::string_view kNames[] = {
-#define KERNEL(name, text, operands, required, attrs) text,
-#include "native/core/kernels.def"
-#undef KERNEL
-  };
-  return kNames[static_cast<size_t>(kernel)];
-}
+std::string_view KernelText(Kernel kernel) { return kKernels[static_cast<size_t>(kernel)].text; }
 
-std::string_view EpilogueText(Epilogue op) {
-  constexpr std::string_view kNames[] = {
-#define EPILOGUE(name, text, operand, value) text,
-#include "native/core/kernels.def"
-#undef EPILOGUE
-  };
-  return kNames[static_cast<size_t>(op)];
-}
+bool WritesInPlace(Kernel kernel) { return kKernels[static_cast<size_t>(kernel)].in_place; }
+
+std::string_view EpilogueText(Epilogue op) { return kEpilogues[static_cast<size_t>(op)].text; }
 
 std::string_view DTypeText(DType dtype) {
   constexpr std::string_view kNames[] = {"f32", "f16", "bf16", "i32", "i64", "u8", "i8"};

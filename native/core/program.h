@@ -42,10 +42,18 @@ enum class Packing : uint8_t { kPlain, kGemm, kUpsample };
 inline constexpr int kPackings = 3;
 
 enum class Kernel : uint8_t {
-#define KERNEL(name, text, operands, required, attrs) name,
+#define KERNEL(name, text, operands, required, attrs, in_place) name,
 #include "native/core/kernels.def"
 #undef KERNEL
 };
+inline constexpr size_t kKernelCount = 0
+#define KERNEL(name, text, operands, required, attrs, in_place) +1
+#include "native/core/kernels.def"
+#undef KERNEL
+    ;
+// Whether a vector of x has been read for the last time when that vector of the result is written,
+// so that it may be x's own.
+bool WritesInPlace(Kernel kernel);
 
 enum class Epilogue : uint8_t {
 #define EPILOGUE(name, text, operand, value) name,

@@ -58,21 +58,6 @@ bool Contains(const Region& outer, const Region& inner) {
          distance / outer.pitch + inner.vectors <= outer.vectors;
 }
 
-// Whether the kernel reads a vector of its operands for the last time before it writes that vector
-// of its output.
-bool ReadsBeforeItWrites(Kernel kernel) {
-  switch (kernel) {
-    case Kernel::kElementwise:
-    case Kernel::kLayerNorm:
-    case Kernel::kGroupNorm:
-    case Kernel::kRmsNorm:
-    case Kernel::kSoftmax:
-      return true;
-    default:
-      return false;
-  }
-}
-
 struct Root {
   bool whole = false;
   std::vector<Region> views;      // written ones
@@ -167,7 +152,7 @@ class Dataflow {
     const Step& step = program_.steps[index];
     if (root_index != RootOf(step.output)) return Status::Ok();
     const Region output = RegionOf(step.output);
-    const bool in_place = ReadsBeforeItWrites(step.kernel) && Same(region, output);
+    const bool in_place = WritesInPlace(step.kernel) && Same(region, output);
     if (in_place || Disjoint(region, output)) return Status::Ok();
     return Fail(index, "an output apart from its operands", Name(buffer));
   }
@@ -231,7 +216,7 @@ class Dataflow {
       operand = operand || buffer == dying;
       other_part = other_part || (RootOf(buffer) == dying && buffer != dying);
     });
-    return ReadsBeforeItWrites(step.kernel) && step.output == root && operand && !other_part &&
+    return WritesInPlace(step.kernel) && step.output == root && operand && !other_part &&
            roots_[dying].last_use == index && a.offset == b.offset &&
            a.row_bytes() == b.row_bytes() && DTypeBytes(a.dtype) == DTypeBytes(b.dtype);
   }

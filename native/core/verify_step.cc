@@ -376,11 +376,6 @@ constexpr Status (StepRule::*kRules[])() const = {
     &StepRule::ResizeBilinear,
     &StepRule::TimestepEmbedding,
 };
-constexpr size_t kKernelCount = 0
-#define KERNEL(name, text, operands, required, attrs) +1
-#include "native/core/kernels.def"
-#undef KERNEL
-    ;
 static_assert(std::size(kRules) == kKernelCount, "a rule per kernel, in the order of kernels.def");
 
 }  // namespace

@@ -15,11 +15,6 @@ constexpr PlanFunction kPlans[] = {
     PlanRmsNorm,       PlanSoftmax,        PlanElementwise,       PlanEmbedding, PlanStridedCopy,
     PlanResizeNearest, PlanResizeBilinear, PlanTimestepEmbedding,
 };
-constexpr size_t kKernelCount = 0
-#define KERNEL(name, text, operands, required, attrs) +1
-#include "native/core/kernels.def"
-#undef KERNEL
-    ;
 static_assert(std::size(kPlans) == kKernelCount, "a plan per kernel, in the order of kernels.def");
 
 std::byte* BindingData(const RowBinding& binding) {

@@ -6,6 +6,8 @@ export interface KernelSpec {
   readonly operands: readonly string[]
   /** Attribute names in order; all numbers. A trailing `...` stands for any number of values. */
   readonly attrs: readonly string[]
+  /** Set where a vector of x has been read for the last time when that vector of the result is written: it may be x's own. */
+  readonly inPlace?: true
 }
 
 /**
@@ -49,11 +51,11 @@ export const KERNELS = {
     ],
   },
   attention: { operands: ['q', 'k', 'v', 'kvLength?'], attrs: ['heads', 'causal', 'scale', 'keyBlock'] },
-  layer_norm: { operands: ['x', 'weight?', 'bias?'], attrs: ['eps'] },
-  group_norm: { operands: ['x', 'weight?', 'bias?'], attrs: ['groups', 'eps', 'rowBlock'] },
-  rms_norm: { operands: ['x', 'weight?'], attrs: ['eps'] },
-  softmax: { operands: ['x'], attrs: [] },
-  elementwise: { operands: ['x'], attrs: [] },
+  layer_norm: { operands: ['x', 'weight?', 'bias?'], attrs: ['eps'], inPlace: true },
+  group_norm: { operands: ['x', 'weight?', 'bias?'], attrs: ['groups', 'eps', 'rowBlock'], inPlace: true },
+  rms_norm: { operands: ['x', 'weight?'], attrs: ['eps'], inPlace: true },
+  softmax: { operands: ['x'], attrs: [], inPlace: true },
+  elementwise: { operands: ['x'], attrs: [], inPlace: true },
   embedding: { operands: ['ids', 'table'], attrs: [] },
   strided_copy: { operands: ['x'], attrs: ['offset', 'rank', 'sizesAndStrides...'] },
   resize_nearest: { operands: ['x'], attrs: [] },
@@ -62,15 +64,6 @@ export const KERNELS = {
 } as const satisfies Record<string, KernelSpec>
 
 export type KernelName = keyof typeof KERNELS
-
-/** Kernels that have read a vector of x for the last time when they write that vector of the result: it may be x's own. */
-export const IN_PLACE_KERNELS: ReadonlySet<KernelName> = new Set([
-  'elementwise',
-  'layer_norm',
-  'group_norm',
-  'rms_norm',
-  'softmax',
-])
 
 /**
  * Epilogue ops in the order of their codes, applied in float32 to each element v of the kernel's result [M, N] before

@@ -9,7 +9,7 @@
 import { type Pieces, whole } from '../../graph/pieces'
 import { STORAGE_BYTES } from '../../tensor/dtype'
 import { elements } from '../../tensor/shape'
-import { IN_PLACE_KERNELS } from '../kernels'
+import { KERNELS } from '../kernels'
 import type { BufferSpec, Program, Step } from '../program'
 import type { Scheduled } from './schedule'
 
@@ -96,7 +96,7 @@ export function overwritten(
   last: ReadonlyMap<number, number>,
 ): number | undefined {
   const [x] = step.operands
-  if (!IN_PLACE_KERNELS.has(step.kernel) || x === null || x === undefined) return undefined
+  if (!('inPlace' in KERNELS[step.kernel]) || x === null || x === undefined) return undefined
   const from = buffers[x]
   const to = buffers[step.output]
   const whole =

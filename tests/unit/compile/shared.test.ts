@@ -16,17 +16,19 @@ function macroLines(text: string, macro: string): string[][] {
 }
 
 test('kernels.def has the kernels of kernels.ts, in code order', () => {
-  const native = macroLines(source('kernels.def'), 'KERNEL').map(([, name, operands, required, attrs]) => [
+  const native = macroLines(source('kernels.def'), 'KERNEL').map(([, name, operands, required, attrs, inPlace]) => [
     name?.slice(1, -1),
     Number(operands),
     Number(required),
     Number(attrs),
+    Number(inPlace),
   ])
   const ours = Object.entries(KERNELS).map(([name, spec]) => [
     name,
     spec.operands.length,
     spec.operands.filter((operand) => !operand.endsWith('?')).length,
     spec.attrs.some((attr) => attr.endsWith('...')) ? -1 : spec.attrs.length,
+    Number('inPlace' in spec),
   ])
   expect(native).toEqual(ours)
 })
