@@ -1,5 +1,6 @@
 /** Metadata of pictures: how to make one again, as JSON in an XMP packet, which PNG, WebP, JPEG and AVIF all carry. */
 
+import type { Quantization } from '../compile/passes/quantize'
 import { EngineError } from '../errors'
 import type { SamplerName } from '../samplers/registry'
 import type { ScheduleName } from '../samplers/schedules/request'
@@ -60,7 +61,7 @@ export interface Provenance {
   readonly device: { readonly backend: string; readonly arithmetic: string }
   readonly dtype: string
   /** Left out when nothing was. */
-  readonly quantize?: 'int8' | 'int8-weights' | 'bf16-weights'
+  readonly quantize?: Exclude<Quantization, 'none'>
   /** Layers of the text encoders that were left out; left out when it was none. */
   readonly clipSkip?: number
   /** Left out when it was the model's own. */
