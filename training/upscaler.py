@@ -48,14 +48,26 @@ class SRVGGNetCompact(nn.Module):
         return torch.cat([y[:, :3] + base, y[:, 3:]], 1)
 
 
-def target(folder, row, side=64 * FACTOR):
-    """A picture as [4, side, side] in [0, 1]: colours on white, then opacity."""
-    picture = Image.open(os.path.join(folder, row["file"])).convert("RGBA")
-    if picture.size != (side, side):
-        picture = picture.resize((side, side), Image.LANCZOS)
-    pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255
-    alpha = pixels[3:]
-    return torch.cat([pixels[:3] * alpha + 1 - alpha, alpha])
+class Targets:
+    """Pictures as bytes [side, side, 4]: colours on white, then opacity. Once read they stay in memory, 262 kB each."""
+
+    def __init__(self, folder, rows, side=64 * FACTOR):
+        self.folder, self.rows, self.side, self.kept = folder, rows, side, {}
+
+    def __getitem__(self, k):
+        if k not in self.kept:
+            picture = Image.open(os.path.join(self.folder, self.rows[k]["file"])).convert("RGBA")
+            if picture.size != (self.side, self.side):
+                picture = picture.resize((self.side, self.side), Image.LANCZOS)
+            white = Image.new("RGBA", picture.size, "white")
+            flat = np.asarray(Image.alpha_composite(white, picture))
+            self.kept[k] = np.concatenate([flat[..., :3], np.asarray(picture)[..., 3:]], 2)
+        return self.kept[k]
+
+
+def to_floats(pixels):
+    """Bytes [h, w, c] as [c, h, w] in [0, 1]."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
 
 
 def decode_all(data, vae, latents, every, path):
@@ -115,7 +127,8 @@ def main():
     pixels = decode_all(args.data, vae, latents, chosen, os.path.join(args.run, "decoded.npy"))
     looks = torch.from_numpy(decode_all(args.data, vae, latents, asked, os.path.join(args.run, "asked.npy"))[:, 0].copy())
     looks = looks.permute(0, 3, 1, 2).float() / 255
-    wanted = torch.stack([target(args.folder, rows[k]) for k in asked])
+    whole = Targets(args.folder, rows)
+    wanted = torch.stack([to_floats(whole[k]) for k in asked])
     model = SRVGGNetCompact(args.features, args.layers)
     kernels = [p for p in model.parameters() if p.ndim == 4 and p.shape[:2] == (args.features, args.features)]
     optimizer = MuonWithAdamW(model, kernels, muon_lr=0.005, lr=1e-3, muon_decay=0)
@@ -142,11 +155,10 @@ def main():
         factor = min(1.0, (state["step"] + 1) / 100) * 0.5 * (1 + math.cos(math.pi * max(0.0, (done - 0.3) / 0.7)))
         inputs, targets = [], []
         for k in rng.integers(len(chosen), size=args.batch // 2):
-            whole = target(args.folder, rows[chosen[k]])
             for view in range(2):
                 y, x = rng.integers(64 - CROP + 1, size=2)
-                small = torch.from_numpy(pixels[k, view, y : y + CROP, x : x + CROP].copy()).permute(2, 0, 1).float() / 255
-                large = whole[:, FACTOR * y : FACTOR * (y + CROP), FACTOR * x : FACTOR * (x + CROP)]
+                small = to_floats(pixels[k, view, y : y + CROP, x : x + CROP])
+                large = to_floats(whole[chosen[k]][FACTOR * y : FACTOR * (y + CROP), FACTOR * x : FACTOR * (x + CROP)])
                 if rng.random() < 0.5:
                     small, large = small.flip(2), large.flip(2)
                 inputs.append(small)
