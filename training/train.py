@@ -200,7 +200,7 @@ class Keeper:
             state["pictures"] += args.batch
         if state["step"] % 10 == 0:
             state["updates"] += 1
-            torch._foreach_lerp_(self.ema, self.parameters, 1 - min(0.998, state["updates"] / (state["updates"] + 9)))
+            torch._foreach_lerp_(self.ema, self.parameters, 1 - min(0.998, state["updates"] / (state["updates"] + 29)))
         now = time.monotonic()
         if self.clock is not None:
             state["seconds"] += min(now - self.clock, 10.0)  # a paused process does not count as training

@@ -22,6 +22,9 @@ IRODORI_INLINE F Exp(F x) {
   p = Fma(p, r, Splat(0x1.55548ap-3f));
   p = Fma(p, r, Splat(0x1.fffffcp-2f));
   const F e = Fma(p, r * r, r) + Splat(1.0f);
+#if defined(__AVX512F__) && IRODORI_LANES == 16
+  return (F)_mm512_maskz_scalef_ps(0xffff, (__m512)e, (__m512)n);
+#else
   // 2^n in two factors, so that neither leaves the normal range and the last product rounds into
   // the subnormals.
   const I whole = __builtin_convertvector(n, I);
@@ -29,6 +32,7 @@ IRODORI_INLINE F Exp(F x) {
   const F low = (F)((half + 127) << 23);
   const F high = (F)((whole - half + 127) << 23);
   return e * low * high;
+#endif
 }
 
 // N vectors to 2^x, for x up to 127: n = round(x), r = x - n and 2^r = 1 + r P(r). 1 at 0, 0 below
@@ -118,10 +122,10 @@ IRODORI_INLINE F Gelu(F x) {
   return (x * Splat(0.5f)) * (Splat(1.0f) + Erf(x * Splat(0.707106781f)));
 }
 
-// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
+// x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x / (1 + e^(-2u)).
 IRODORI_INLINE F GeluTanh(F x) {
-  const F inner = Splat(0.797884561f) * Fma(Splat(0.044715f) * x * x, x, x);
-  return (x * Splat(0.5f)) * (Splat(1.0f) + Tanh(inner));
+  const F inner = Splat(-1.59576912f) * Fma(Splat(0.044715f) * x * x, x, x);
+  return x / (Splat(1.0f) + Exp(inner));
 }
 
 // x / (1 + e^(-1.702 x))

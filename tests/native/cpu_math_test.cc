@@ -97,8 +97,8 @@ TEST(CpuMathFunctions) {
       Epilogue::kSigmoid, "sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }, 4);
   CheckFunction(
       Epilogue::kSilu, "silu", [](double x) { return x / (1 + std::exp(-x)); }, 4.5);
-  // erf and tanh near -1 cancel in the negative tail: absolute errors there, as in every float32
-  // implementation.
+  // In the negative tail erf near -1 cancels, as in every float32 implementation, and a rounding of
+  // u is e^(-2u)'s error times u: absolute errors there.
   CheckFunction(
       Epilogue::kGelu, "gelu", [](double x) { return x / 2 * std::erfc(-x / std::sqrt(2.0)); }, 3,
       1e-7);

@@ -20,7 +20,8 @@ TWINS = {"fluent3d": "fluent_color"}
 HELD_OUT_COLOURS = 100
 RECOLOURED_STYLES = ("fluent3d", "fluent_flat", "noto")
 # Shares are of pictures shown: how often one of each kind is, relative to a base picture.
-WEIGHTS = {"fluent3d": 2.0, "skin": 0.1, "colour": 0.25, "pair": 0.25}
+WEIGHTS = {"fluent3d": 2.0, "fluent_color": 0.75, "noto": 2.0, "noto_v1": 2.0, "fxemoji": 2.0,
+           "skin": 0.1, "colour": 0.25, "pair": 0.25}
 
 
 def base_items():

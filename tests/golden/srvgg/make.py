@@ -53,7 +53,8 @@ for case, (config, shape, seed) in CASES.items():
     goldens.add(case, "upscaler", inputs, outputs, errors, seed, self_made=True)
 # The network that the package carries, with its own weights, on a tiny picture.
 bundled = Path(__file__).parents[3] / "models" / "emoji"
-model = Compact().eval()
+config = json.loads((bundled / "upscaler" / "config.json").read_text())
+model = Compact(**{name: value for name, value in config.items() if name != "_class_name"}).eval()
 stored = next((bundled / "upscaler").glob("*.safetensors"))
 model.load_state_dict({name: tensor.float() for name, tensor in load_file(str(stored)).items()})
 inputs = {"sample": noise(301, 1, 3, 8, 10).sigmoid()}
