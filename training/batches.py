@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from files import read_json, read_lines
+from files import read_json, read_lines, read_styles
 from networks import MAX_TOKENS
 from tokens import BOS, EOS, PAD, UNK
 
@@ -29,10 +29,7 @@ class Captioner:
             own = {g: ([c for c, _, _ in captions], np.cumsum([p for _, p, _ in captions]), [k for _, _, k in captions])
                    for g, captions in row["captions"].items()}
             self.choices.append((row.get("style"), list(own.values()), list(own)))
-        path = os.path.join(folder, "styles.json")
-        self.styles = None
-        if os.path.exists(path):
-            self.styles = read_json(path)
+        self.styles = read_styles(folder)
 
     def draw(self, index):
         style, languages, names = self.choices[index]

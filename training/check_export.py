@@ -22,7 +22,7 @@ def main():
     ours = Model(args.model)
     side = 8 * ours.latent
     latents = torch.randn(3, LATENT_CHANNELS, ours.latent, ours.latent, generator=torch.Generator().manual_seed(0))
-    theirs = pipe(prompts, latents=latents, num_inference_steps=args.steps, guidance_scale=2.5, height=side, width=side,
+    theirs = pipe(prompts, latents=latents, num_inference_steps=args.steps, guidance_scale=ours.guidance, height=side, width=side,
                   use_resolution_binning=False, clean_caption=False, max_sequence_length=MAX_TOKENS, output_type="np").images
     difference = np.abs(np.round(theirs * 255) - ours.draw(prompts, args.steps, seed=0)).max()
     print("largest difference in levels of 255:", difference)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from draw import Irodori, Model, sheet
-from files import append_line, read_json, read_lines
+from files import append_line, read_json, read_lines, read_styles
 from paths import MODEL, RUNS
 from prepare import moved
 from scorer import load_scorer, to_input
@@ -33,8 +33,7 @@ class Data:
         self.rows = read_lines(folder, "rows.jsonl")
         self.pixels = np.load(os.path.join(folder, "pixels.npy"), mmap_mode="r")
         self.train = read_json(folder, "split.json")["train"]
-        path = os.path.join(folder, "styles.json")
-        self.styles = read_json(path) if os.path.exists(path) else None
+        self.styles = read_styles(folder)
         self.labels = {}  # item -> language -> label, of base pictures
         for row in self.rows:
             if labelled(row):

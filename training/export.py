@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from card import sources
 from check_model import compare
-from files import read_json, read_lines, write_json
+from files import read_json, read_lines, read_styles, write_json
 from networks import MAX_TOKENS, Shape, make_text_encoder, make_transformer
 from paths import HERE, MODEL, RUNS
 from taesd import SCALING_FACTOR, load_taesd
@@ -77,12 +77,11 @@ def save_labels(rows, path):
     return languages
 
 
-def read_styles(data):
+def style_settings(data):
     """What a picture can be asked to look like: by name, the words that say so, and how a prompt is put with them."""
-    path = os.path.join(data, "styles.json")
-    if not os.path.exists(path):
+    styles = read_styles(data)
+    if styles is None:
         return {}
-    styles = read_json(path)
     languages = list(styles["forms"])
     return {"styles": {"default": styles["styles"][styles["default"]]["name"],
                        "forms": {g: styles["forms"][g][0].replace("{caption}", "{prompt}") for g in languages},
@@ -126,7 +125,7 @@ def main():
     side = 8 * checkpoint["shape"]["latent"]
     write_json(os.path.join(out, "irodori.json"),
                {"steps": 8, "guidance": args.guidance, "width": side, "height": side, "maxSequenceLength": MAX_TOKENS,
-                "upscaler": "upscaler", "labels": "labels.json", "languages": languages, **read_styles(args.data),
+                "upscaler": "upscaler", "labels": "labels.json", "languages": languages, **style_settings(args.data),
                 "provenance": provenance(args.data, checkpoint, upscaler)})
     shutil.copytree(args.card, out, dirs_exist_ok=True)
     for folder, _, files in os.walk(out):

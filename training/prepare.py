@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
 
-from files import read_json, read_lines, write_json
+from files import read_json, read_lines, write_json, write_lines
 from paths import MODEL, RUNS
 from taesd import load_taesd
 from tokens import encode_lengths, train_tokenizer
@@ -176,9 +176,7 @@ def prepare_pictures(folder, out):
     split = {"train": [k for k, r in enumerate(rows) if not r.get("heldOut")],
              "heldOut": [k for k, r in enumerate(rows) if r.get("heldOut")]}
     write_json(os.path.join(out, "split.json"), split, compact=True)
-    with open(os.path.join(out, "rows.jsonl"), "w", encoding="utf-8") as f:
-        for row in rows:
-            f.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+    write_lines(os.path.join(out, "rows.jsonl"), rows)
     print(json.dumps(report, ensure_ascii=False, indent=1))
 
 
