@@ -96,6 +96,7 @@ class Batches:
         if lessons:
             teacher = torch.load(path)
             self.texts, self.targets, self.vectors = teacher["texts"], teacher["targets"], teacher["vectors"]
+            self.sums = np.cumsum(teacher["weights"])
 
     def picture(self):
         """The next picture of a pass in which every row comes as often as its weight says."""
@@ -108,7 +109,7 @@ class Batches:
         """Texts of at most this length, their ends and the teacher's vectors."""
         rows = self.taught[length]
         while len(rows) < self.lessons:
-            k = int(self.rng.integers(len(self.texts)))
+            k = min(int(np.searchsorted(self.sums, self.rng.random() * self.sums[-1])), len(self.texts) - 1)
             ids = self.tokens.rough(self.texts[k])
             self.taught[SHORT if len(ids) <= SHORT else MAX_TOKENS].append((ids, k))
             if length == MAX_TOKENS and len(self.taught[SHORT]) >= self.lessons and len(rows) < self.lessons:

@@ -6,8 +6,8 @@ const { loadPipeline } = createRequire(import.meta.url)('../dist/index.js')
 /** Pictures of one call. */
 const TOGETHER = 32
 
-const { model, quantize, prompts, seed, steps, guidance, size } = await json(process.stdin)
-const pipe = await loadPipeline(model, { quantize })
+const { model, quantize, threads, prompts, seed, steps, guidance, size } = await json(process.stdin)
+const pipe = await loadPipeline(model, { quantize, threads })
 for (let start = 0; start < prompts.length; start += TOGETHER) {
   const prompt = prompts.slice(start, start + TOGETHER)
   const seeds = prompt.map((_, i) => seed * 1_000_000 + start + i)

