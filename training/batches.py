@@ -16,14 +16,16 @@ PLAIN = 0.6  # share of pictures shown as they are; the others are the shrunk an
 BROKEN = 0.15  # share of captions read with merges left out, so that unknown spellings are not unknown tokens
 STRANGE = 0.04  # share of captions with an unknown token put somewhere, so that it means nothing
 STYLED = {True: 0.35, False: 0.95}  # share of captions that name the style, of the style that is meant without a name
+NEAR = 0.15  # share of labels for which a noun stands that the teacher puts beside them
 END_ONLY = 0.3  # share of captions of which only the last token is read, so that it comes to say everything
 
 
 class Captioner:
     """Draws one way of saying what a picture shows."""
 
-    def __init__(self, folder, rows, rng):
-        self.rng = rng
+    def __init__(self, folder, rows, rng, neighbours):
+        """`neighbours`: by label, other words for it."""
+        self.rng, self.neighbours = rng, neighbours
         self.choices = []
         for row in rows:
             own = {g: ([c for c, _, _ in captions], np.cumsum([p for _, p, _ in captions]), [k for _, _, k in captions])
@@ -36,7 +38,9 @@ class Captioner:
         k = int(self.rng.integers(len(languages)))
         texts, sums, kinds = languages[k]
         at = min(int(np.searchsorted(sums, self.rng.random() * sums[-1])), len(texts) - 1)
-        return self.styled(texts[at], kinds[at], style, names[k])
+        near = self.neighbours.get(texts[at]) if kinds[at] == "label" and self.rng.random() < NEAR else None
+        text = near[int(self.rng.integers(len(near)))] if near else texts[at]
+        return self.styled(text, kinds[at], style, names[k])
 
     def styled(self, text, kind, style, language):
         if self.styles is None or style not in self.styles["styles"] or kind == "emoji":
@@ -87,16 +91,17 @@ class Batches:
         self.latents = torch.from_numpy(np.load(latents))
         weights = np.array([rows[k].get("weight", 1.0) for k in self.train])
         self.expected = weights / weights.sum() * len(weights)  # pictures of each row in a pass
-        self.captioner = Captioner(folder, rows, self.rng)
         self.tokens = Tokens(folder, self.rng)
         self.waiting = {SHORT: [], MAX_TOKENS: []}
         self.taught = {SHORT: [], MAX_TOKENS: []}
         self.order = []
-        path = os.path.join(folder, "teacher.pt")
+        neighbours = {}
         if lessons:
-            teacher = torch.load(path)
+            teacher = torch.load(os.path.join(folder, "teacher.pt"))
+            neighbours = teacher["neighbours"]
             self.texts, self.targets, self.vectors = teacher["texts"], teacher["targets"], teacher["vectors"]
             self.sums = np.cumsum(teacher["weights"])
+        self.captioner = Captioner(folder, rows, self.rng, neighbours)
 
     def picture(self):
         """The next picture of a pass in which every row comes as often as its weight says."""

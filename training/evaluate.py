@@ -139,7 +139,7 @@ def main():
     parser.add_argument("--guidance", type=float, help="the model's own unless given")
     parser.add_argument("--irodori", metavar="QUANTIZE", help="irodori draws (a build is needed), quantised so: none, int8, int8-weights")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th question only")
-    parser.add_argument("--groups", nargs="*", help="these groups only, without copies and diversity")
+    parser.add_argument("--groups", nargs="*", help="these only: real, seen, pairs, copies (with pairs), diversity, and those of questions.json")
     parser.add_argument("--sheet", help="draw prompts into this PNG instead of scoring")
     parser.add_argument("--prompts", nargs="*", default=[], help="prompts of the sheet")
     parser.add_argument("--append", help="also append every score to this file, which card.py reads")
@@ -158,13 +158,14 @@ def main():
         if args.append:
             append_line(args.append, row)
 
+    wanted = lambda group: not args.groups or group in args.groups
     data, judge = Data(args.data), Judge()
-    for name, held_out in (("real seen", False), ("real held out", True)):
+    for name, held_out in (("real seen", False), ("real held out", True)) if wanted("real") else ():
         indices = data.base(held_out)[:: args.every]
         if indices:
             tell({"group": name, **judge.score(data.small(indices), [[data.rows[k]["item"]] for k in indices])})
     for name, asked in questions(data, args.every).items():
-        if args.groups and name not in args.groups:
+        if not wanted(name):
             continue
         asked = asked if name == "seen" else asked[:: args.every]
         for steps in args.steps:
@@ -175,9 +176,9 @@ def main():
                 own = [k for k, (lang, _, _) in enumerate(asked) if lang == g]
                 tell({"group": name, "language": g, "steps": steps, "guidance": guidance, "seed": args.seed,
                       **judge.score(drawn[own], [asked[k][2] for k in own]), "seconds": spent})
-            if name == "pairs" and not args.groups:
+            if name == "pairs" and wanted("copies"):
                 tell({"group": "copies", "steps": steps, **copies(drawn, data)})
-    if not args.groups:
+    if wanted("diversity"):
         tell({"group": "diversity", "steps": args.steps[-1], **diversity(model, judge, data, args.steps[-1])})
 
 

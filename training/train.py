@@ -94,6 +94,13 @@ class Losses:
         return loss + TEACHING * taught, loss.detach(), taught.detach()
 
 
+def place_of(name, times):
+    """Where a denoiser `times` as deep keeps a parameter; the blocks between start closed, so that it computes the same."""
+    head, blocks, tail = name.partition("transformer_blocks.")
+    index, dot, rest = tail.partition(".")
+    return f"{head}{blocks}{times * int(index)}{dot}{rest}" if blocks else name
+
+
 def work(rank, args, shape, shared, modules, muon, adamw, barrier, old):
     """What each process does: half the batch, then half the matrices; process 0 also keeps time, average and log."""
     if rank:
@@ -241,7 +248,7 @@ def main():
     parser.add_argument("--words", type=float, default=0, help="minutes at the start in which only words are learnt")
     parser.add_argument("--lessons", type=int, default=0, help="texts a batch with the teacher's vectors; needs teacher.pt")
     parser.add_argument("--size", type=int, default=64, help="pixels of the pictures whose latents are trained on")
-    parser.add_argument("--start", help="checkpoint whose weights a new run starts from, for instance of a smaller size")
+    parser.add_argument("--start", help="checkpoint whose weights a new run starts from, of smaller pictures or of half the depth")
     parser.add_argument("--mask", type=float, default=0.0, help="share of patches that the blocks after --mixing do not see")
     parser.add_argument("--mixing", type=int, default=2, help="blocks that see every patch when some are masked")
     parser.add_argument("--width", type=int, default=256)
@@ -277,9 +284,11 @@ def main():
     muon = Muon([p for p, own in zip(parameters, inner) if own], lr=args.muon_lr)
     begun = old or (torch.load(args.start) if args.start else None)
     if begun:
+        times, rest = divmod(shape.layers, begun["shape"]["layers"])
+        assert not rest, f"--layers: expected a multiple of {begun['shape']['layers']}, got {shape.layers}"
         with torch.no_grad():
-            for k, p in shared.named.items():
-                p.copy_(begun["weights" if old else "ema"][k])
+            for k, p in begun["weights" if old else "ema"].items():
+                shared.named[place_of(k, times)].copy_(p)
     if old:
         adamw.load_state_dict(old["adamw"])
         muon.load_state_dict(old["muon"])
