@@ -9,7 +9,7 @@ const folder = path.join(
   'emoji',
 )
 const encoder = await loadComponent(folder, 'text_encoder', { dtype: 'f32' })
-const ids = Int32Array.from([1, 1155, 4896, 2, ...new Array(12).fill(0)]) // 赤いりんご, padded
+const ids = Int32Array.from([1, 1317, 8153, 2, ...new Array(12).fill(0)]) // 赤いりんご, padded
 const { last_hidden_state: states } = await encoder.run({ input_ids: { dtype: 'i32', shape: [1, 16], data: ids } })
 console.log(states.shape, states.data.slice(0, 4))
 encoder.dispose()

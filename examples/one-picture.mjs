@@ -1,4 +1,4 @@
-/** One picture, with everything left at the model's defaults. Run: node examples/one-picture.mjs "a rocket" rocket.png */
+/** One picture, with everything left at the model's defaults. Run: node examples/one-picture.mjs "a happy cat" cat.png */
 import { loadPipeline } from 'irodori'
 
 const [prompt = '赤いりんご', file = 'picture.png'] = process.argv.slice(2)

@@ -45,8 +45,9 @@ def scores_as_data(scores):
         if row["group"] in NAMES:
             about |= {"of": NAMES[row["group"]][0], "count": row["n"]}
             out += [{"measure": "top-1", "value": row["top1"], **about}, {"measure": "top-5", "value": row["top5"], **about}]
-        if row["group"] == "copies":
-            out.append({"measure": "copies", "value": row["share"], "of": NAMES["pairs"][0], **about, "count": row["n"]})
+        if row["group"] in ("copies", "real copies"):
+            of = NAMES["pairs" if row["group"] == "copies" else "real held out"][0]
+            out.append({"measure": "copies", "value": row["share"], "of": of, **about, "count": row["n"]})
         if row["group"] == "diversity":
             out += [{"measure": "mean distance", "value": row[k], "of": of, **about}
                     for k, of in (("seeds", "16 seeds of one prompt"), ("prompts", "different prompts"))]
@@ -113,10 +114,15 @@ def score_table(scores, at):
             language = LANGUAGES[row.get("language")][at]
             lines.append(f"| {NAMES[row['group']][at]} | {row.get('steps', '')} | {language} | {row['n']:,} "
                          f"| {percent(row['top1'])} | {percent(row['top5'])} |")
-    for row in scores:
+    for row in sorted(scores, key=lambda row: row["group"] == "real copies"):
         if row["group"] == "copies":
-            lines.append((f"\nCopies among drawings of held-out pairs, {row['steps']} steps: {percent(row['share'])}.",
-                          f"\n見ていない組の絵のうち写し（{row['steps']} ステップ）：{percent(row['share'])}。")[at])
+            lines.append((f"\nCopies among drawings of held-out pairs, {row['steps']} steps: {percent(row['share'])}; nearer to the copied "
+                          f"picture than to the real one of that pair: {percent(row['instead'])}.",
+                          f"\n見ていない組の絵のうち写し（{row['steps']} ステップ）：{percent(row['share'])}、うちその組の実物より写した絵に近いもの："
+                          f"{percent(row['instead'])}。")[at])
+        if row["group"] == "real copies":
+            lines.append((f"\nCopies by that measure among the real pictures held out: {percent(row['share'])}.",
+                          f"\n同じ物差しで、未使用の実物のうち写し：{percent(row['share'])}。")[at])
         if row["group"] == "diversity":
             lines.append((f"\nMean distance (1 - cosine of the scorer's vectors) of 16 seeds of one prompt: {row['seeds']:.3f}; of different "
                           f"prompts: {row['prompts']:.3f}.",
@@ -158,6 +164,8 @@ def main():
         values[f"FILTER.{language}"] = ", ".join(f"{v} {k}" for k, v in left.items()) or ("nothing else", "ほかになし")[at]
         values[f"PARTS.{language}"] = parts_table(args.model, at)
         values[f"OWN.{language}"] = ((", the upscaler", "、拡大器")[at]) if own else ""
+        values[f"TAKEN.{language}"] = "" if own else (" The upscaler is realesr-animevideov3 of Real-ESRGAN, unchanged (BSD-3-Clause).",
+                                                      "拡大器は Real-ESRGAN の realesr-animevideov3 をそのまま使っています（BSD-3-Clause）。")[at]
         values[f"COST.{language}"] = cost_text(spent, args, at)
         values[f"SHAPES.{language}"] = shapes_text(os.path.join(args.run, "shapes.json"), at)
         values[f"SCORES.{language}"] = score_table(scores, at)

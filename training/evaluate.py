@@ -3,7 +3,8 @@
 A drawing is right (top-1) when the scorer's nearest item is the one asked for, of all items; top-5 when among five.
 Groups: `seen` pairs of item and style; `pairs` never shown together; `colours` of items never shown; `words` that were never
 a caption (English and Japanese, no style named). `real` is the scorer on the held-out pictures themselves: the ceiling.
-`copies` is the share of drawings of held-out pairs that are nearer to a training picture than its own training views are.
+`copies` is the share of drawings of held-out pairs that are nearer to a training picture than its own training views are
+(`instead`: and than to the real picture that was asked for); `real copies` is that share of the held-out pictures themselves.
 """
 
 import argparse
@@ -85,22 +86,34 @@ def blurred(pictures):
     return torch.from_numpy(pictures.reshape(n, 16, 4, 16, 4, 3).mean((2, 4)).reshape(n, -1).astype(np.float32))
 
 
-def copies(drawn, data):
-    """Share of drawings nearer to some training picture than the mean of that picture's moved views is."""
-    real = blurred(data.small(data.train))
-    rng = np.random.default_rng(0)
-    limits = torch.zeros(len(real))
-    views = 4
-    for start in range(0, len(real), 512):
-        part = np.stack([data.pixels[k] for k in data.train[start : start + 512]])
-        x = torch.from_numpy(part).permute(0, 3, 1, 2).float() / 255
-        for _ in range(views):
-            y = 255 * moved(x, rng.uniform(1.0, 1.14), *rng.uniform(-0.06, 0.06, 2))[:, :3]
-            thumbs = F.avg_pool2d(y, 8).permute(0, 2, 3, 1).flatten(1)
-            limits[start : start + 512] += (thumbs - real[start : start + 512]).norm(dim=1) / views
-    distances = torch.cdist(blurred(drawn), real)
-    nearest = distances.min(1)
-    return {"share": round(float((nearest.values < limits[nearest.indices]).float().mean()), 4), "n": len(drawn)}
+class Copies:
+    """Tells copies: drawings nearer to some training picture than the mean of that picture's moved views is."""
+
+    VIEWS = 4
+
+    def __init__(self, data):
+        self.data, self.real = data, blurred(data.small(data.train))
+
+    def limits(self, places):
+        """How far the moved views of training pictures are from them. Shape [n]."""
+        rng = np.random.default_rng(0)
+        pixels = np.stack([self.data.pixels[self.data.train[k]] for k in places])
+        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        views = [255 * moved(x, rng.uniform(1.0, 1.14), *rng.uniform(-0.06, 0.06, 2))[:, :3] for _ in range(self.VIEWS)]
+        thumbs = torch.stack([F.avg_pool2d(y, 8).permute(0, 2, 3, 1).flatten(1) for y in views])
+        return (thumbs - self.real[places]).norm(dim=2).mean(0)
+
+    def share(self, drawn, asked=None):
+        """`instead`: copies that are also nearer to that picture than to the real one, `asked`."""
+        nearest = torch.cdist(blurred(drawn), self.real).min(1)
+        places, back = nearest.indices.unique(return_inverse=True)
+        limits = torch.cat([self.limits(part) for part in places.split(256)])
+        copied = nearest.values < limits[back]
+        out = {"share": round(copied.float().mean().item(), 4), "n": len(drawn)}
+        if asked is not None:
+            copied &= nearest.values < (blurred(drawn) - blurred(asked)).norm(dim=1)
+            out["instead"] = round(copied.float().mean().item(), 4)
+        return out
 
 
 def questions(data, every):
@@ -164,9 +177,14 @@ def main():
         indices = data.base(held_out)[:: args.every]
         if indices:
             tell({"group": name, **judge.score(data.small(indices), [[data.rows[k]["item"]] for k in indices])})
+    known = Copies(data) if wanted("copies") and wanted("pairs") else None
+    if known and data.base(True):
+        held_out = data.small(data.base(True))
+        tell({"group": "real copies", **known.share(held_out)})
     for name, asked in questions(data, args.every).items():
         if not wanted(name):
             continue
+        languages = len({g for g, _, _ in asked})  # in which each pair is asked for
         asked = asked if name == "seen" else asked[:: args.every]
         for steps in args.steps:
             started = time.monotonic()
@@ -176,8 +194,9 @@ def main():
                 own = [k for k, (lang, _, _) in enumerate(asked) if lang == g]
                 tell({"group": name, "language": g, "steps": steps, "guidance": guidance, "seed": args.seed,
                       **judge.score(drawn[own], [asked[k][2] for k in own]), "seconds": spent})
-            if name == "pairs" and wanted("copies"):
-                tell({"group": "copies", "steps": steps, **copies(drawn, data)})
+            if name == "pairs" and known and asked:
+                real = np.repeat(held_out, languages, 0)[:: args.every]
+                tell({"group": "copies", "steps": steps, **known.share(drawn, real)})
     if wanted("diversity"):
         tell({"group": "diversity", "steps": args.steps[-1], **diversity(model, judge, data, args.steps[-1])})
 

@@ -31,8 +31,8 @@ const MAX_GAP = 1024
  * the first with `grid` besides, and `optionsFromMetadata` makes all of them again; else it has none.
  *
  * @example
- * const { images } = await pipe.generate({ prompt: 'a rocket', count: 4 })
- * await (await makeGrid(images)).save('rockets.png')
+ * const { images } = await pipe.generate({ prompt: 'a happy cat', count: 4 })
+ * await (await makeGrid(images)).save('cats.png')
  *
  * @throws {@link EngineError} `invalid-argument` when it is no list of pictures; `unknown-option`, `invalid-option`.
  * @throws AbortError when the signal fires.

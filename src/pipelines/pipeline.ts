@@ -70,8 +70,8 @@ export class Pipeline {
    * Makes pictures.
    *
    * @example
-   * const { images } = await pipe.generate({ prompt: 'a rocket', seed: 7 })
-   * await images[0].save('rocket.png')
+   * const { images } = await pipe.generate({ prompt: 'a happy cat', seed: 7 })
+   * await images[0].save('cat.png')
    *
    * @throws {@link EngineError} `invalid-option`, `unknown-option` or `unknown-sampler` for options; `missing-file`,
    * `unsupported-format` or `shape-mismatch` for pictures that were given; `disposed`.
@@ -88,8 +88,8 @@ export class Pipeline {
    * A reader that is slow loses old progress and previews, never a picture.
    *
    * @example
-   * for await (const event of pipe.stream({ prompt: 'a rocket', preview: { every: 2 } })) {
-   *   if (event.type === 'image') await event.image.save('rocket.png')
+   * for await (const event of pipe.stream({ prompt: 'a happy cat', preview: { every: 2 } })) {
+   *   if (event.type === 'image') await event.image.save('cat.png')
    * }
    *
    * @throws as {@link generate}, at the first event.
