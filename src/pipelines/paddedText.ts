@@ -15,10 +15,12 @@ export interface PaddedText {
   /** Makes a state of a prompt's hidden states and the number of its tokens. */
   readonly state: (hidden: Float32Array, length: number) => TextState
   readonly labels: LabelIndex | undefined
+  /** What of a prompt is compared with the labels. */
+  readonly subject: (prompt: string) => string
 }
 
 /** A reader whose empty negative prompt is what training used where it left captions out: no words. */
-export function paddedReader({ tokenizer, textLength, encoder, state, labels }: PaddedText): TextReader {
+export function paddedReader({ tokenizer, textLength, encoder, state, labels, subject }: PaddedText): TextReader {
   return {
     async read(pairs, _options, signal) {
       throwIfAborted(signal)
@@ -39,7 +41,10 @@ export function paddedReader({ tokenizer, textLength, encoder, state, labels }: 
           cond: stateOf(prompt),
           uncond: stateOf(negativePrompt),
         })),
-        warnings: [...encodings.flatMap(truncation), ...[...prompts].flatMap((prompt) => strangeness(labels, prompt))],
+        warnings: [
+          ...encodings.flatMap(truncation),
+          ...[...prompts].flatMap((prompt) => strangeness(labels, subject(prompt))),
+        ],
       }
     },
   }

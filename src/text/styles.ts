@@ -32,6 +32,18 @@ export function checkStyle(styles: Styles, style: string): ReadonlyMap<Language,
 }
 
 /**
+ * The prompt without words for styles, which say how to draw and not what: "cat, flat style" and フラットの猫 as "cat," and
+ * 猫. A prompt of nothing else stays as it is.
+ */
+export function unstyledPrompt(styles: Styles, prompt: string): string {
+  const words = [...styles.words.values()].flatMap((own) => [...own.values()]).map(escapeRegExp)
+  const named = new RegExp(`(?<![a-z0-9])(?:${words.join('|')})(?![a-z0-9])(?: style|(?:風)?[のな]|風)?`, 'gi')
+  return prompt.replace(named, ' ').trim() || prompt
+}
+
+const escapeRegExp = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+
+/**
  * The prompt with the style's word, in the prompt's language.
  *
  * @param style - a name; of the style that is meant anyway the prompt stays as it is.

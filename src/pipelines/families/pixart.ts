@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { readLabels } from '../../text/labels'
 import { indexLabels } from '../../text/nearestLabels'
+import { unstyledPrompt } from '../../text/styles'
 import { loadTokenizer } from '../../text/tokenizer'
 import { jsonFields } from '../../weights/jsonFields'
 import type { PipelineNetwork } from '../network'
@@ -43,7 +44,7 @@ export const pixart: Family = {
       files: (await readdir(tokenizerFolder))
         .filter((file) => file.endsWith('.json'))
         .map((file) => path.join(tokenizerFolder, file)),
-      reader: ({ textLength, labelsFile }, signal) => readerOf(text, tokenizerFolder, textLength, labelsFile, signal),
+      reader: (settings, signal) => readerOf(text, tokenizerFolder, settings, signal),
     }
   },
 }
@@ -51,8 +52,7 @@ export const pixart: Family = {
 async function readerOf(
   text: PipelineNetwork,
   tokenizerFolder: string,
-  textLength: number,
-  labelsFile: string | undefined,
+  { textLength, labelsFile, styles }: Parameters<FamilyParts['reader']>[0],
   signal: AbortSignal | undefined,
 ): ReturnType<FamilyParts['reader']> {
   const tokenizer = await loadTokenizer(tokenizerFolder, { signal })
@@ -63,6 +63,7 @@ async function readerOf(
     tokenizer,
     textLength,
     labels,
+    subject: (prompt) => (styles === undefined ? prompt : unstyledPrompt(styles, prompt)),
     encoder: (rows, stop) =>
       text.runOne(
         { textLength },

@@ -46,6 +46,7 @@ export async function closedFormModel(): Promise<ClosedForm> {
       },
     },
     textLength: 8,
+    subject: (prompt) => prompt,
     async encoder(rows: readonly Encoding[], signal: AbortSignal) {
       await call('text', rows.length, signal)
       return rows.map(({ ids }) => Float32Array.of((ids.reduce((sum, id) => sum + id, 0) % 8) / 8))

@@ -1,7 +1,7 @@
 /** Styles are read from a table of words and put to a prompt in the prompt's language. */
 
 import { describe, expect, it } from 'vitest'
-import { type Styles, styledPrompt } from '../../../src/text/styles'
+import { type Styles, styledPrompt, unstyledPrompt } from '../../../src/text/styles'
 
 const styles: Styles = {
   default: '3d',
@@ -36,6 +36,20 @@ describe('styles', () => {
     ['flat', 'cost: $& {style}', 'flat cost: $& {style}'],
   ])('%s of %s is %s', (style, prompt, want) => {
     expect(styledPrompt(styles, style, prompt)).toBe(want)
+  })
+
+  it.each([
+    ['flat cat', 'cat'],
+    ['cat, Flat style', 'cat,'],
+    ['a flatiron', 'a flatiron'],
+    ['フラットの猫', '猫'],
+    ['フラット風の寿司', '寿司'],
+    ['猫 フラット', '猫'],
+    ['3dなりんご', 'りんご'],
+    ['flat', 'flat'],
+    ['a cat', 'a cat'],
+  ])('are not part of what %s shows', (prompt, want) => {
+    expect(unstyledPrompt(styles, prompt)).toBe(want)
   })
 
   it('speak the language there is', () => {
