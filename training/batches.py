@@ -20,6 +20,11 @@ NEAR = 0.15  # share of labels for which a noun stands that the teacher puts bes
 END_ONLY = 0.3  # share of captions of which only the last token is read, so that it comes to say everything
 
 
+def drawn(rng, sums):
+    """An index, as often as its share of the running sums says."""
+    return min(int(np.searchsorted(sums, rng.random() * sums[-1])), len(sums) - 1)
+
+
 class Captioner:
     """Draws one way of saying what a picture shows."""
 
@@ -37,7 +42,7 @@ class Captioner:
         style, languages, names = self.choices[index]
         k = int(self.rng.integers(len(languages)))
         texts, sums, kinds = languages[k]
-        at = min(int(np.searchsorted(sums, self.rng.random() * sums[-1])), len(texts) - 1)
+        at = drawn(self.rng, sums)
         near = self.neighbours.get(texts[at]) if kinds[at] == "label" and self.rng.random() < NEAR else None
         text = near[int(self.rng.integers(len(near)))] if near else texts[at]
         return self.styled(text, kinds[at], style, names[k])
@@ -114,7 +119,7 @@ class Batches:
         """Texts of at most this length, their ends and the teacher's vectors."""
         rows = self.taught[length]
         while len(rows) < self.lessons:
-            k = min(int(np.searchsorted(self.sums, self.rng.random() * self.sums[-1])), len(self.texts) - 1)
+            k = drawn(self.rng, self.sums)
             ids = self.tokens.rough(self.texts[k])
             self.taught[SHORT if len(ids) <= SHORT else MAX_TOKENS].append((ids, k))
             if length == MAX_TOKENS and len(self.taught[SHORT]) >= self.lessons and len(rows) < self.lessons:

@@ -179,8 +179,8 @@ def main():
             tell({"group": name, **judge.score(data.small(indices), [[data.rows[k]["item"]] for k in indices])})
     known = Copies(data) if wanted("copies") and wanted("pairs") else None
     if known and data.base(True):
-        held_out = data.small(data.base(True))
-        tell({"group": "real copies", **known.share(held_out)})
+        hidden = data.small(data.base(True))
+        tell({"group": "real copies", **known.share(hidden)})
     for name, asked in questions(data, args.every).items():
         if not wanted(name):
             continue
@@ -195,7 +195,7 @@ def main():
                 tell({"group": name, "language": g, "steps": steps, "guidance": guidance, "seed": args.seed,
                       **judge.score(drawn[own], [asked[k][2] for k in own]), "seconds": spent})
             if name == "pairs" and known and asked:
-                real = np.repeat(held_out, languages, 0)[:: args.every]
+                real = np.repeat(hidden, languages, 0)[:: args.every]
                 tell({"group": "copies", "steps": steps, **known.share(drawn, real)})
     if wanted("diversity"):
         tell({"group": "diversity", "steps": args.steps[-1], **diversity(model, judge, data, args.steps[-1])})

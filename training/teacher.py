@@ -53,17 +53,9 @@ def common_nouns(folder):
     return texts
 
 
-def neighbours(labels, nouns, vector, held_out):
-    """By label the nouns whose nearest label it is, if near enough; not those that only look like it ("piety" for "pie")."""
-    alike = lambda a, b: any(x[:3] == y[:3] for x in a.split() for y in b.split())
-    labels, nouns = sorted(labels), sorted(set(nouns) - held_out - set(labels))
-    near = {}
-    if labels and nouns:
-        best = (torch.stack([vector(n) for n in nouns]) @ torch.stack([vector(t) for t in labels]).T).max(1)
-        for noun, cosine, k in zip(nouns, best.values.tolist(), best.indices.tolist()):
-            if cosine >= SAME and not alike(noun, labels[k]):
-                near.setdefault(labels[k], []).append(noun)
-    return near
+def alike(a, b):
+    """Whether two words only look alike, as "piety" and "pie" to the teacher's pieces."""
+    return any(x[:3] == y[:3] for x in a.split() for y in b.split())
 
 
 def held_out_words(data):
@@ -109,13 +101,17 @@ def main():
     place = {t: k for k, t in enumerate(english)}
     texts = sorted(targets)
     vectors = vectors_of(unpacked(args.model), english)
-    nearest = (vectors @ vectors[[place[t] for t in labels]].T).amax(1) if labels else torch.zeros(len(english))
-    for text in nouns:
-        near = nearest[place[text]] >= NEAR
-        kinds.setdefault(text, "noun" if not near else "near and in use" if nouns[text] else "near")
+    neighbours, named, held_out = {}, sorted(labels), held_out_words(args.data)
+    own = torch.tensor([place[targets[t]] for t in nouns], dtype=torch.long)
+    if nouns and named:
+        nearest = (vectors[own] @ vectors[[place[t] for t in named]].T).max(1)
+        for text, cosine, label in zip(nouns, nearest.values.tolist(), (named[k] for k in nearest.indices)):
+            kinds.setdefault(text, "noun" if cosine < NEAR else "near and in use" if nouns[text] else "near")
+            if cosine >= SAME and text not in held_out and text not in labels and not alike(text, label):
+                neighbours.setdefault(label, []).append(text)
     torch.save({"texts": texts, "targets": torch.tensor([place[targets[t]] for t in texts]), "vectors": vectors.half(),
-                "weights": [WEIGHTS[kinds[t]] for t in texts],
-                "neighbours": neighbours(labels, nouns, lambda text: vectors[place[text]], held_out_words(args.data))}, os.path.join(args.data, "teacher.pt"))
+                "weights": [WEIGHTS[kinds.get(t, "noun")] for t in texts], "neighbours": neighbours},
+               os.path.join(args.data, "teacher.pt"))
     print(len(texts), "texts,", len(english), "vectors")
 
 

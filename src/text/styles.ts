@@ -2,6 +2,7 @@
 
 import { EngineError } from '../errors'
 import { suggest } from './editDistance'
+import { escapeRegExp } from './escapeRegExp'
 import type { Language } from './labels'
 import { languageOf } from './nearestLabels'
 
@@ -40,8 +41,6 @@ export function unstyledPrompt(styles: Styles, prompt: string): string {
   const named = new RegExp(`(?<![a-z0-9])(?:${words.join('|')})(?![a-z0-9])(?: style|(?:風)?[のな]|風)?`, 'gi')
   return prompt.replace(named, ' ').trim() || prompt
 }
-
-const escapeRegExp = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 /**
  * The prompt with the style's word, in the prompt's language.

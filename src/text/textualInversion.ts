@@ -10,6 +10,7 @@ import path from 'node:path'
 import { EngineError } from '../errors'
 import type { Tensor } from '../tensor/tensor'
 import { toFloat32 } from '../tensor/widen'
+import { escapeRegExp } from './escapeRegExp'
 import { WINDOW_TOKENS } from './window'
 
 /** Learned vectors and the word that stands for them. */
@@ -133,7 +134,7 @@ export function findPlaceholders(text: string, placeholders: readonly Placeholde
 
 /** The name as a pattern; where it ends in a letter, no other letter may follow. */
 function wholeWord(name: string): string {
-  const escaped = name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
+  const escaped = escapeRegExp(name)
   const before = /^[\p{L}\p{N}_]/u.test(name) ? '(?<![\\p{L}\\p{N}_])' : ''
   const after = /[\p{L}\p{N}_]$/u.test(name) ? '(?![\\p{L}\\p{N}_])' : ''
   return `${before}${escaped}${after}`
