@@ -19,22 +19,22 @@ LEARNT_FROM = [{"kind": "words", "name": "Unicode CLDR", "licence": "Unicode-3.0
                {"kind": "words", "name": "emojibase", "licence": "MIT"},
                {"kind": "words", "name": "WordNet", "licence": "WordNet Release 3.0"},
                {"kind": "teacher", "name": "all-MiniLM-L6-v2", "licence": "Apache-2.0"}]
-TAKEN_OVER = {"vae": {"kind": "weights", "name": "TAESD for SD3 latents", "licence": "MIT"},
-              "upscaler": {"kind": "weights", "name": "realesr-animevideov3", "licence": "BSD-3-Clause"}}
+TAKEN_OVER = [{"kind": "weights", "name": "TAESD for SD3 latents; its decoder went on learning", "licence": "MIT"},
+              {"kind": "weights", "name": "realesr-animevideov3", "licence": "BSD-3-Clause"}]
 
 
 def percent(value):
     return f"{100 * value:.1f} %"
 
 
-def sources(report, own_upscaler):
+def sources(report):
     """For `provenance` of irodori.json: pictures by licence, and the networks that were not trained here."""
     pictures = []
     for licence, n in sorted(report["byLicence"].items()):
         named = re.fullmatch(r"(.+?) \((.+)\)", licence)  # "MIT (Microsoft Fluent Emoji)"
         pictures.append({"kind": "pictures", **({"name": named[2]} if named else {}),
                          "licence": named[1] if named else licence, "count": n})
-    return pictures + [part for name, part in TAKEN_OVER.items() if not (name == "upscaler" and own_upscaler)]
+    return pictures + TAKEN_OVER
 
 
 def scores_as_data(scores):
@@ -154,7 +154,6 @@ def main():
     report, scores = read_json(args.data, "report.json"), read_lines(args.run, "scores.jsonl")
     spent = cost(args.run, args)
     left = report["leftOut"]
-    own = os.path.exists(os.path.join(RUNS, "upscaler", "upscaler")) and read_json(args.model, "upscaler", "config.json")["num_out_ch"] == 4
     settings = read_json(args.model, "irodori.json")
     values = {"SIDE": settings["width"], "GUIDANCE": settings["guidance"], "MONEY": f"${spent['money']:.2f}",
               "ITEMS": f"{len(read_json(HERE, 'data', 'scorer.json')['items']):,}"}
@@ -163,9 +162,6 @@ def main():
         values[f"DATA.{language}"] = data_table(report, at)
         values[f"FILTER.{language}"] = ", ".join(f"{v} {k}" for k, v in left.items()) or ("nothing else", "ほかになし")[at]
         values[f"PARTS.{language}"] = parts_table(args.model, at)
-        values[f"OWN.{language}"] = ((", the upscaler", "、拡大器")[at]) if own else ""
-        values[f"TAKEN.{language}"] = "" if own else (" The upscaler is realesr-animevideov3 of Real-ESRGAN, unchanged (BSD-3-Clause).",
-                                                      "拡大器は Real-ESRGAN の realesr-animevideov3 をそのまま使っています（BSD-3-Clause）。")[at]
         values[f"COST.{language}"] = cost_text(spent, args, at)
         values[f"SHAPES.{language}"] = shapes_text(os.path.join(args.run, "shapes.json"), at)
         values[f"SCORES.{language}"] = score_table(scores, at)
@@ -179,7 +175,7 @@ def main():
         with open(os.path.join(args.model, name), "w", encoding="utf-8") as f:
             f.write(card)
     settings["provenance"] = {
-        "sources": sources(report, own) + LEARNT_FROM,
+        "sources": sources(report) + LEARNT_FROM,
         "training": {"hours": round(spent["hours"], 2), "processor": args.processor, "dollars": round(spent["money"], 2),
                      "dollarsPerHour": args.price, **{k: spent[k] for k in ("steps", "pictures", "flops")}},
         "scores": scores_as_data(scores), "limits": limits, "cards": CARDS}

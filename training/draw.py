@@ -68,7 +68,7 @@ class Model:
                 s = torch.full((2 * len(part),), t.item() / 1000)
                 yes, no = denoise(self.transformer, torch.cat([x, x]), s, context, mask).chunk(2)
                 x = scheduler.step(no + guidance * (yes - no), t, x).prev_sample
-            y = self.vae.decode(x / self.vae.config.scaling_factor).sample.clamp(-1, 1)
+            y = self.vae.decode(x / self.vae.config.scaling_factor).sample[:, :3].clamp(-1, 1)  # without opacity
             pictures.append(((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
         return np.concatenate(pictures)
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from draw import Irodori, Model, sheet
 from files import append_line, read_json, read_lines, read_styles
 from paths import MODEL, RUNS
-from prepare import moved
+from prepare import moved, movement
 from scorer import load_scorer, to_input
 
 
@@ -99,7 +99,7 @@ class Copies:
         rng = np.random.default_rng(0)
         pixels = np.stack([self.data.pixels[self.data.train[k]] for k in places])
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        views = [255 * moved(x, rng.uniform(1.0, 1.14), *rng.uniform(-0.06, 0.06, 2))[:, :3] for _ in range(self.VIEWS)]
+        views = [255 * moved(x, *movement(rng))[:, :3] for _ in range(self.VIEWS)]
         thumbs = torch.stack([F.avg_pool2d(y, 8).permute(0, 2, 3, 1).flatten(1) for y in views])
         return (thumbs - self.real[places]).norm(dim=2).mean(0)
 

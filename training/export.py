@@ -88,9 +88,9 @@ def style_settings(data):
                        "words": {s["name"]: {g: s[g][0] for g in languages} for s in styles["styles"].values()}}}
 
 
-def provenance(data, checkpoint, upscaler):
+def provenance(data, checkpoint):
     """What is known before the model is scored; card.py knows more."""
-    return {"sources": sources(read_json(data, "report.json"), upscaler["num_out_ch"] == 4),
+    return {"sources": sources(read_json(data, "report.json")),
             "training": {"hours": round(checkpoint["seconds"] / 3600, 2), "steps": checkpoint["step"],
                          "pictures": checkpoint["pictures"]}}
 
@@ -99,9 +99,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default=os.path.join(RUNS, "emoji"))
     parser.add_argument("--data", default=os.path.join(RUNS, "data"))
-    parser.add_argument("--vae", default=os.path.join(MODEL, "vae"), help="autoencoder, as exported or as published")
+    parser.add_argument("--vae", default=os.path.join(MODEL, "vae"), help="autoencoder, as exported, as decoder.py wrote it or as published")
     parser.add_argument("--upscaler", default=os.path.join(MODEL, "upscaler", "model.safetensors"),
-                        help="realesr-animevideov3-x4.safetensors, or what upscaler.py wrote, with its config.json")
+                        help="realesr-animevideov3-x4.safetensors, or another with its config.json")
     parser.add_argument("--card", default=os.path.join(HERE, "card"), help="folder with notices that go along")
     parser.add_argument("--guidance", type=float, default=4.0, help="default of the model; evaluate.py tells what is best")
     parser.add_argument("--flow-shift", type=float, default=2.0, help="of sampling's noise levels; the same")
@@ -117,16 +117,15 @@ def main():
     edit_json(os.path.join(out, "vae", "config.json"), block_out_channels=None)  # the class sets it itself
     DPMSolverMultistepScheduler(**SCHEDULER, flow_shift=args.flow_shift).save_pretrained(os.path.join(out, "scheduler"))
     shutil.copyfile(args.upscaler, os.path.join(out, "upscaler", "model.safetensors"))
-    beside = os.path.dirname(args.upscaler)
-    upscaler = read_json(beside, "config.json") if os.path.exists(os.path.join(beside, "config.json")) else UPSCALER
-    write_json(os.path.join(out, "upscaler", "config.json"), upscaler)
+    beside = os.path.join(os.path.dirname(args.upscaler), "config.json")
+    write_json(os.path.join(out, "upscaler", "config.json"), read_json(beside) if os.path.exists(beside) else UPSCALER)
     write_json(os.path.join(out, "model_index.json"), INDEX)
     languages = save_labels(read_lines(args.data, "rows.jsonl"), os.path.join(out, "labels.json"))
     side = 8 * checkpoint["shape"]["latent"]
     write_json(os.path.join(out, "irodori.json"),
                {"steps": 8, "guidance": args.guidance, "width": side, "height": side, "maxSequenceLength": MAX_TOKENS,
                 "upscaler": "upscaler", "labels": "labels.json", "languages": languages, **style_settings(args.data),
-                "provenance": provenance(args.data, checkpoint, upscaler)})
+                "provenance": provenance(args.data, checkpoint)})
     shutil.copytree(args.card, out, dirs_exist_ok=True)
     for folder, _, files in os.walk(out):
         for name in files:

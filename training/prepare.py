@@ -124,20 +124,33 @@ def moved(pictures, scale, dx, dy):
     return torch.cat([1 - y[:, :3], y[:, 3:]], 1)
 
 
+def movement(rng):
+    """By how much a training view is shrunk and shifted: arguments of `moved`."""
+    return rng.uniform(1.0, 1.14), *rng.uniform(-0.06, 0.06, 2)
+
+
 ENCODED = 32  # pictures encoded at a time
+
+
+def views_of(pixels, start, copies, count=ENCODED):
+    """Pictures from `start` on, each as it is, then moved by as much as it was encoded. `copies` of [n, 4, H, W] in [0, 1].
+
+    Those of one part of ENCODED pictures are all moved alike."""
+    rng = np.random.default_rng(start // ENCODED * ENCODED)
+    part = torch.from_numpy(np.array(pixels[start : start + count])).permute(0, 3, 1, 2).float() / 255
+    return [part] + [moved(part, *movement(rng)) for _ in range(copies - 1)]
 
 
 @torch.inference_mode()
 def encode_part(vae, pixels, start, copies, size):
-    """Latents [n, copies, C, h, w] in float16 of the pictures from `start`: each as it is, then moved by a little."""
-    rng = np.random.default_rng(start)
-    part = torch.from_numpy(np.array(pixels[start : start + ENCODED])).permute(0, 3, 1, 2).float() / 255
-    views = [part] + [moved(part, rng.uniform(1.0, 1.14), *rng.uniform(-0.06, 0.06, 2)) for _ in range(copies - 1)]
+    """Latents [n, copies, C, h, w] in float16 of `views_of`."""
+    views = views_of(pixels, start, copies)
     x = torch.stack([F.interpolate(v, (size, size), mode="area")[:, :3] for v in views], 1).flatten(0, 1) * 2 - 1
-    if len(part) < ENCODED:  # one shape, compiled once
+    n = len(views[0])
+    if n < ENCODED:  # one shape, compiled once
         x = torch.cat([x, x.new_zeros(ENCODED * copies - len(x), *x.shape[1:])])
-    z = vae(x)[: len(part) * copies]
-    return z.view(len(part), copies, *z.shape[1:]).half()
+    z = vae(x)[: n * copies]
+    return z.view(n, copies, *z.shape[1:]).half()
 
 
 def encode_share(pixels, folder, copies, size, rank, ranks, out):

@@ -98,7 +98,7 @@ export function generateCommand(): Command {
     .option('--control-scale <scale>', 'how strongly a hint is followed; may be given again', collectNumbers)
     .option('--hires <scale>', 'a second pass, so many times larger', parseNumber)
     .option('--upscale <factor>', 'enlarge the picture with the upscaler', parseNumber)
-    .option('--transparent', 'cut the picture out, for models whose upscaler gives opacity; .png, .webp or .avif')
+    .option('--transparent', 'cut the picture out, for models whose decoder gives opacity; .png, .webp or .avif')
     .option('--clip-skip <n>', 'layers of the text encoder that are left out', parseNumber)
     .option('--rng <name>', 'philox, or torch-cpu to compare with diffusers')
     .option('--model <name>', 'a bundled model, a diffusers folder, a safetensors file or a pulled id', 'emoji')

@@ -31,6 +31,22 @@ export async function splitOpacity(
   return { colours, opacity }
 }
 
+/** One plane as a grey picture: shape [H, W] to [H, W, 3]. */
+export async function toGrey(plane: Float32Array): Promise<Float32Array> {
+  const grey = new Float32Array(plane.length * 3) // [H, W, 3]
+  await inTurns(plane.length, (i) => grey.fill(plane[i] ?? Number.NaN, i * 3, i * 3 + 3))
+  return grey
+}
+
+/** The plane that a nearly grey picture shows, the mean of its channels: shape [H, W, 3] to [H, W]. */
+export async function fromGrey(picture: Float32Array): Promise<Float32Array> {
+  const plane = new Float32Array(picture.length / 3) // [H, W]
+  await inTurns(plane.length, (i) => {
+    plane[i] = ((picture[i * 3] ?? 0) + (picture[i * 3 + 1] ?? 0) + (picture[i * 3 + 2] ?? 0)) / 3
+  })
+  return plane
+}
+
 /**
  * A picture cut out of white.
  *

@@ -2,17 +2,14 @@
  * SRVGGNetCompact: a plain stack of convolutions that enlarges a picture, with the nearest enlargement added.
  *
  * Wang et al. 2021 (Real-ESRGAN, arXiv:2107.10833); github.com/xinntao/Real-ESRGAN. Pictures in [0, 1].
- * What differs: there may be more channels out than in (an opacity); nothing is added to those.
  */
 
 import { relu } from '../graph/ops/activation'
 import { add } from '../graph/ops/add'
-import { concat } from '../graph/ops/concat'
 import { leakyRelu } from '../graph/ops/leakyRelu'
 import { pixelShuffle } from '../graph/ops/pixelShuffle'
 import { prelu } from '../graph/ops/prelu'
 import { resizeNearest } from '../graph/ops/resizeNearest'
-import { slice } from '../graph/ops/slice'
 import { input, type Value } from '../graph/value'
 import type { Shape } from '../tensor/shape'
 import { jsonFields } from '../weights/jsonFields'
@@ -44,8 +41,8 @@ function parse(config: unknown, at: Place): CompactConfig {
   fields.inert('architectures')
   fields.end()
   // The enlarged picture is added to the result, channel by channel.
-  if (parsed.outChannels < parsed.inChannels)
-    fields.fail('num_out_ch', `num_in_ch ${parsed.inChannels} or more`, parsed.outChannels)
+  if (parsed.inChannels !== parsed.outChannels)
+    fields.fail('num_out_ch', `num_in_ch ${parsed.inChannels}`, parsed.outChannels)
   return parsed
 }
 
@@ -81,16 +78,7 @@ export const srvggNetCompact: ModelDefinition = {
     x = convLayer(body.child(2 * c.convs + 2), x, c.outChannels * c.factor ** 2, { kernel: 3, padding: 1 })
     x = pixelShuffle('upsampler', x, c.factor) // [H f, W f, C]
     const base = resizeNearest('base', picture, [height * c.factor, width * c.factor])
-    const more = c.outChannels - c.inChannels
-    const sum =
-      more === 0
-        ? add('base', x, base)
-        : concat(
-            'base',
-            [add('base', slice('base', x, 2, 0, c.inChannels), base), slice('base', x, 2, c.inChannels, more)],
-            2,
-          )
-    return modelGraph(at.component, portsOf(c), { sample: sum }, outputs)
+    return modelGraph(at.component, portsOf(c), { sample: add('base', x, base) }, outputs)
   },
   recognise,
 }
@@ -115,7 +103,7 @@ function recognise(shapes: ReadonlyMap<string, Shape>): Recognised | undefined {
   const first = shapes.get('body.0.weight')
   const last = shapes.get(`body.${2 * convs - 2}.weight`)
   if (!first || !last || shapes.get('body.1.weight')?.length !== 1) return undefined
-  const channels = first[1] ?? 0 // as many come out: the file does not say how often the picture is enlarged
+  const channels = first[1] ?? 0
   return {
     config: {
       num_in_ch: channels,

@@ -16,6 +16,8 @@ export interface Autoencoder {
   /** `undefined` when the files lack it. */
   readonly encoder: PipelineNetwork | undefined
   readonly isTiny: boolean
+  /** Whether the decoder gives opacity besides colours. */
+  readonly opacity: boolean
   readonly pixelsPerCell: number
   readonly scaling: LatentScaling
 }
@@ -25,7 +27,8 @@ export interface Autoencoder {
  *
  * @param channels - of the denoiser's latents.
  * @param latentScale - where the config names none.
- * @throws {@link EngineError} `invalid-config` for latents of other channels; what opening the files throws.
+ * @throws {@link EngineError} `invalid-config` for latents of other channels, or pictures that are neither
+ * colours nor colours and opacity; what opening the files throws.
  */
 export async function openAutoencoder(open: OpenNetwork, channels: number, latentScale: number): Promise<Autoencoder> {
   const decoder = await open('vae.decoder', CODECS)
@@ -39,6 +42,7 @@ export async function openAutoencoder(open: OpenNetwork, channels: number, laten
   const fields = jsonFields(model.config, model.place.configFile ?? model.name)
   const latentChannels = fields.integer('latent_channels', { default: 4 })
   if (latentChannels !== channels) fields.fail('latent_channels', `${channels}, as the denoiser`, latentChannels)
+  const pictureChannels = fields.integer('out_channels', { default: 3, min: 3, max: 4 })
   const isTiny = model.definition.className === 'AutoencoderTiny'
   const stages = isTiny
     ? fields.integers('num_decoder_blocks', { default: [3, 3, 3, 1] })
@@ -48,6 +52,7 @@ export async function openAutoencoder(open: OpenNetwork, channels: number, laten
     decoder,
     encoder,
     isTiny,
+    opacity: pictureChannels === 4,
     pixelsPerCell: factor ** (stages.length - 1),
     scaling: {
       scale: fields.number('scaling_factor', { default: isTiny ? 1 : latentScale, min: 1e-6 }),

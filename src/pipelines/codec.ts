@@ -1,10 +1,11 @@
 /** The autoencoder of a pipeline on its device: pictures from 0 to 1, latents as it stores them, in tiles where asked. */
 
+import { splitOpacity } from '../images/opacity'
 import { clampUnit } from '../images/pixels'
 import type { LatentScaling } from './latents'
 import type { PictureCodec } from './model'
 import type { PipelineNetwork } from './network'
-import type { FloatPicture } from './picture'
+import type { DecodedPicture } from './picture'
 import { cellsOf, type PixelSize } from './sizes'
 import { inTiles, planTiling, type Tiling } from './tiling'
 
@@ -13,16 +14,24 @@ export interface CodecParts {
   readonly decoder: PipelineNetwork
   readonly encoder: PipelineNetwork | undefined
   readonly scaling: LatentScaling
+  /** Whether the decoder's fourth channel is opacity. */
+  readonly opacity: boolean
   readonly pixelsPerCell: number
   /** Whether it may work in tiles. */
   readonly tiles: boolean
 }
 
 /** The codec of an autoencoder; networks for sizes are made as sizes come. */
-export function makeCodec({ decoder, encoder, scaling, pixelsPerCell, tiles }: CodecParts): PictureCodec {
+export function makeCodec({ decoder, encoder, scaling, opacity, pixelsPerCell, tiles }: CodecParts): PictureCodec {
   const runDecoder = (latents: readonly Float32Array[], size: PixelSize, signal: AbortSignal) => {
     const rows = latents.map((latent) => ({ inputs: { latent } }))
     return decoder.runOne(sides(size), 'sample', rows, signal)
+  }
+  const toPicture = async (values: Float32Array, size: PixelSize): Promise<DecodedPicture> => {
+    toUnit(values)
+    if (!opacity) return { data: values, ...sides(size) }
+    const apart = await splitOpacity(values)
+    return { data: apart.colours, opacity: apart.opacity, ...sides(size) }
   }
   const codec: PictureCodec = {
     scaling,
@@ -35,13 +44,15 @@ export function makeCodec({ decoder, encoder, scaling, pixelsPerCell, tiles }: C
     async decode(latents, size, tiling, signal) {
       const cells = cellsOf(size, pixelsPerCell)
       if (tiling === undefined || !exceeds(size, tiling)) {
-        return (await runDecoder(latents, cells, signal)).map((data) => toPicture(data, size))
+        const pictures: DecodedPicture[] = []
+        for (const values of await runDecoder(latents, cells, signal)) pictures.push(await toPicture(values, size))
+        return pictures
       }
       const side = tiling.size / pixelsPerCell
       const run = async (tile: Float32Array, of: PixelSize) => only(await runDecoder([tile], of, signal))
-      const pictures: FloatPicture[] = []
+      const pictures: DecodedPicture[] = []
       for (const latent of latents) {
-        pictures.push(toPicture(await inTiles(latent, cells, side, tiling.overlap, pixelsPerCell, run), size))
+        pictures.push(await toPicture(await inTiles(latent, cells, side, tiling.overlap, pixelsPerCell, run), size))
       }
       return pictures
     },
@@ -77,7 +88,7 @@ function exceeds({ width, height }: PixelSize, tiling: Tiling): boolean {
 }
 
 /** [-1, 1] to [0, 1], cut; in place. */
-function toPicture(values: Float32Array, { width, height }: PixelSize): FloatPicture {
+function toUnit(values: Float32Array): void {
   for (let i = 0; i < values.length; i++) values[i] = ((values[i] ?? 0) + 1) / 2
-  return { data: clampUnit(values), width, height }
+  clampUnit(values)
 }

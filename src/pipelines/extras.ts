@@ -47,19 +47,14 @@ export async function nameControlNet(
 /** Networks that enlarge pictures. */
 export const UPSCALER_CLASSES: readonly string[] = ['SRVGGNetCompact']
 
-/** What an upscaler does to a picture. */
-export interface UpscalerFacts {
-  /** How many times larger it makes it. */
-  readonly factor: number
-  /** Whether it gives opacity besides colours. */
-  readonly opacity: boolean
-}
-
-/** @throws {@link EngineError} `invalid-config` for other channels than those of pictures. */
-export function upscalerFacts({ model }: PipelineNetwork): UpscalerFacts {
+/**
+ * How many times larger an upscaler makes a picture.
+ *
+ * @throws {@link EngineError} `invalid-config` for other channels than those of pictures.
+ */
+export function upscalerFactor({ model }: PipelineNetwork): number {
   const fields = jsonFields(model.config, model.place.configFile ?? model.name)
-  const from = fields.integer('num_in_ch', { default: 3 })
-  if (from !== 3) fields.fail('num_in_ch', '3, the channels of a picture', from)
-  const to = fields.integer('num_out_ch', { default: 3, min: 3, max: 4 })
-  return { factor: fields.integer('upscale', { default: 4, min: 2, max: 8 }), opacity: to === 4 }
+  const channels = fields.integer('num_in_ch', { default: 3 })
+  if (channels !== 3) fields.fail('num_in_ch', '3, the channels of a picture', channels)
+  return fields.integer('upscale', { default: 4, min: 2, max: 8 })
 }

@@ -89,8 +89,8 @@ export interface GenerateOptions {
   /** Enlarges the finished picture so many times with the model's upscaler. @defaultValue 1 */
   readonly upscale?: number
   /**
-   * Cuts the picture out: four channels, the last one opacity, which the model's upscaler gives; the upscaler runs at least
-   * once, also for sizes that need no enlarging. Previews have three. @defaultValue false, the picture on white
+   * Cuts the picture out: four channels, the last one opacity, which the model's decoder gives and the upscaler enlarges
+   * in passes of its own. Previews have three. @defaultValue false, the picture on white
    */
   readonly transparent?: boolean
   /** Whether the autoencoder works in tiles. @defaultValue where the whole picture would take too much of the memory there is */
@@ -153,7 +153,7 @@ export interface ModelAbilities extends PictureAbilities {
   readonly embedsGuidance: boolean
   /** Whether it decodes quickly enough to show pictures on the way. */
   readonly previews: boolean
-  /** Whether its upscaler gives opacity besides colours. */
+  /** Whether its decoder gives opacity besides colours. */
   readonly opacity: boolean
   /** Whether its autoencoder can work in tiles. */
   readonly tiles: boolean
@@ -312,13 +312,12 @@ function readUpscale(given: GivenOptions, { multiple, upscale }: SizeRules): num
   return factor
 }
 
-function readTransparent(given: GivenOptions, { abilities, sizes }: RequestRules): boolean {
+function readTransparent(given: GivenOptions, { abilities }: RequestRules): boolean {
   const { transparent = false } = given
   if (typeof transparent !== 'boolean') throw invalidOption('transparent', 'true or false', transparent)
   if (!transparent || abilities.opacity) return transparent
-  const why = sizes.upscale === 1 ? 'no upscaler was loaded' : 'the upscaler gives colours alone'
-  const what = 'one that gives opacity, num_out_ch 4, cuts pictures out'
-  throw invalidOption('transparent', `false (${why}; ${what})`, transparent)
+  const why = 'the decoder gives colours alone; one that gives opacity, out_channels 4, cuts pictures out'
+  throw invalidOption('transparent', `false (${why})`, transparent)
 }
 
 function readMetadataOption(given: GivenOptions): GenerateRequest['metadata'] {

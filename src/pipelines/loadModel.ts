@@ -4,7 +4,6 @@ import path from 'node:path'
 import { readSafetensorsIndex } from '../bindings'
 import type { Device } from '../bindings/device'
 import { EngineError } from '../errors'
-import { splitOpacity } from '../images/opacity'
 import { openModel } from '../weights'
 import { openAutoencoder } from './autoencoder'
 import { makeCodec } from './codec'
@@ -18,8 +17,7 @@ import {
   type NamedControlNet,
   nameControlNet,
   UPSCALER_CLASSES,
-  type UpscalerFacts,
-  upscalerFacts,
+  upscalerFactor,
 } from './extras'
 import { familyOf } from './families'
 import type { ModelSource } from './families/family'
@@ -91,8 +89,8 @@ export async function loadModel(
     const deciding = [...own, ...(options.vae === undefined ? [vae.decoder] : [])]
     if (settings.upscaler !== undefined && upscaler !== undefined) deciding.push(upscaler)
     const controlNets = await openControlNets(openAt, [...description.components.keys()], modelPath, options)
-    const enlarging = upscaler && upscalerFacts(upscaler)
-    const sizes: SizeRules = { native, multiple, upscale: enlarging?.factor ?? 1 }
+    const factor = upscaler ? upscalerFactor(upscaler) : 1
+    const sizes: SizeRules = { native, multiple, upscale: factor }
     const codec = makeCodec({ ...vae, tiles: !fixedSize })
     const preview = await openPreview(openAt, codec, vae.isTiny, denoiser.channels, options)
 
@@ -133,7 +131,7 @@ export async function loadModel(
         embedsGuidance: parts.embedsGuidance,
         controlNets: controlNets.length,
         previews: preview !== undefined,
-        opacity: enlarging?.opacity ?? false,
+        opacity: vae.opacity,
         tiles: !fixedSize,
         windows: parts.windows,
       },
@@ -150,7 +148,7 @@ export async function loadModel(
       preview,
       session: (plan, stop) =>
         openSession({ ...denoiser, pixelsPerCell, controlNets: controlNets.map(({ network }) => network) }, plan, stop),
-      upscale: upscaler && enlarging && upscaleWith(upscaler, enlarging),
+      upscale: upscaler && upscaleWith(upscaler, factor),
       memory() {
         const { packBytes, bufferBytes, arenaBytes } = device.memory()
         return { weightsBytes: packBytes, statesBytes: bufferBytes, arenaBytes }
@@ -245,12 +243,9 @@ function hashModel(
   })
 }
 
-function upscaleWith(network: PipelineNetwork, { factor, opacity }: UpscalerFacts): PipelineModel['upscale'] {
+function upscaleWith(network: PipelineNetwork, factor: number): PipelineModel['upscale'] {
   return async ({ data, width, height }, signal) => {
     const [larger = data] = await network.runOne({ height, width }, 'sample', [{ inputs: { sample: data } }], signal)
-    const size = { width: width * factor, height: height * factor }
-    if (!opacity) return { data: larger, ...size }
-    const apart = await splitOpacity(larger)
-    return { data: apart.colours, opacity: apart.opacity, ...size }
+    return { data: larger, width: width * factor, height: height * factor }
   }
 }

@@ -10,7 +10,7 @@ import type { NamedInversion } from './inversions'
 import type { LatentScaling } from './latents'
 import type { LoraRequest, NamedLora } from './loras'
 import type { ModelProvenance } from './modelProvenance'
-import type { EnlargedPicture, FloatPicture } from './picture'
+import type { DecodedPicture, FloatPicture } from './picture'
 import type { PixelSize, SizeRules } from './sizes'
 import type { Tiling, TilingRequest } from './tiling'
 
@@ -45,7 +45,7 @@ export interface PictureCodec {
     size: PixelSize,
     tiling: Tiling | undefined,
     signal: AbortSignal,
-  ): Promise<readonly FloatPicture[]>
+  ): Promise<readonly DecodedPicture[]>
   /**
    * Pictures to unscaled latents [h, w, C], or to [h, w, 2 C], the mean and the logarithm of the variance of a normal
    * distribution; `undefined` where the model has no encoder.
@@ -101,7 +101,7 @@ export interface PipelineModel {
   /** Makes the denoiser ready. */
   session(plan: SessionPlan, signal: AbortSignal): Promise<DenoiserSession>
   /** One pass of the upscaler over a picture, whose range its result may exceed; `undefined` for none. */
-  readonly upscale: ((picture: FloatPicture, signal: AbortSignal) => Promise<EnlargedPicture>) | undefined
+  readonly upscale: ((picture: FloatPicture, signal: AbortSignal) => Promise<FloatPicture>) | undefined
   /** LoRAs on its weights. */
   readonly loras: readonly NamedLora[]
   /** Embeddings that its prompts may name. */

@@ -8,8 +8,8 @@ export interface FloatPicture extends PixelSize {
   readonly data: Float32Array
 }
 
-/** What an upscaler makes of a picture: colours on white, and how much of the white they hide where it says so. */
-export interface EnlargedPicture extends FloatPicture {
-  /** Shape [height, width]; about 0 to 1. */
+/** What a decoder makes: colours, which lie on white where it also says how much of the white they hide. */
+export interface DecodedPicture extends FloatPicture {
+  /** Shape [height, width]; values 0 to 1. */
   readonly opacity?: Float32Array
 }

@@ -1,15 +1,16 @@
 /**
  * From the decoder's picture to the size asked for: passes of the upscaler, then an exact resize where they overshoot.
  *
- * Upscalers with opacity give colours on white, as the decoder does: they are the picture, unless it is to be cut out.
+ * Opacity is enlarged as Real-ESRGAN does it (Wang et al. 2021, arXiv:2107.10833, its inference code): as a grey picture of
+ * its own.
  */
 
 import { type Image, makeImage, resizeImage } from '../images/image'
 import type { Provenance } from '../images/metadata'
-import { cutOut } from '../images/opacity'
+import { cutOut, fromGrey, toGrey } from '../images/opacity'
 import { clampUnit, toBytes } from '../images/pixels'
 import type { PipelineModel } from './model'
-import type { EnlargedPicture, FloatPicture } from './picture'
+import type { DecodedPicture, FloatPicture } from './picture'
 import { type PixelSize, type SizeRules, upscalerPasses } from './sizes'
 
 /** The picture a caller gets. */
@@ -19,40 +20,49 @@ export interface Finish {
   readonly metadata: Provenance | undefined
 }
 
-/** How often the upscaler must run; at least once for the opacity that only it knows. */
+/** How often the upscaler must run: for colours, and for opacity where it is wanted. */
 export function finishingPasses(
   drawn: PixelSize,
   { size, transparent }: Pick<Finish, 'size' | 'transparent'>,
   sizes: SizeRules,
 ): number {
-  return Math.max(transparent ? 1 : 0, upscalerPasses(drawn, size, sizes))
+  return upscalerPasses(drawn, size, sizes) * (transparent ? 2 : 1)
 }
 
 /**
  * Makes the picture the caller gets.
  *
- * @param picture - from the decoder; values 0 to 1.
  * @param onPass - called after each pass.
  */
 export async function finishPicture(
   { sizes, upscale }: Pick<PipelineModel, 'sizes' | 'upscale'>,
-  picture: FloatPicture,
+  picture: DecodedPicture,
   finish: Finish,
   signal: AbortSignal,
   onPass: () => void,
 ): Promise<Image> {
-  const passes = finishingPasses(picture, finish, sizes)
-  let current: EnlargedPicture = picture
-  for (let pass = 0; pass < passes; pass++) {
-    if (pass > 0) clampUnit(current.data)
-    current = (await upscale?.(current, signal)) ?? current
-    onPass()
+  const { size, metadata, transparent } = finish
+  const passes = upscalerPasses(picture, size, sizes)
+  const enlarge = async (smaller: FloatPicture): Promise<FloatPicture> => {
+    let current = smaller
+    for (let pass = 0; pass < passes; pass++) {
+      if (pass > 0) clampUnit(current.data)
+      current = (await upscale?.(current, signal)) ?? current
+      onPass()
+    }
+    return current
   }
-  const { size, metadata } = finish
-  return resizeImage(await imageOf(current, finish), size.width, size.height, metadata)
-}
-
-async function imageOf({ data, opacity, width, height }: EnlargedPicture, { transparent }: Finish): Promise<Image> {
-  if (!transparent || opacity === undefined) return makeImage(await toBytes(data, 0, 1), width, height)
-  return makeImage(await cutOut(data, opacity), width, height, undefined, 4)
+  const { data, width, height } = await enlarge(picture)
+  const { opacity } = picture
+  if (!transparent || opacity === undefined) {
+    return resizeImage(makeImage(await toBytes(data, 0, 1), width, height), size.width, size.height, metadata)
+  }
+  const larger =
+    passes === 0 ? opacity : await fromGrey((await enlarge({ ...picture, data: await toGrey(opacity) })).data)
+  return resizeImage(
+    makeImage(await cutOut(data, larger), width, height, undefined, 4),
+    size.width,
+    size.height,
+    metadata,
+  )
 }

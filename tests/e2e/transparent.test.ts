@@ -1,6 +1,6 @@
 /** Pictures cut out, from the network to the file, through the library and the command line. */
 
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import sharp from 'sharp'
@@ -13,24 +13,26 @@ import {
   optionsFromMetadata,
   type Pipeline,
   readMetadata,
+  readSafetensors,
+  type Tensor,
 } from '../../src'
 import { layOn, WHITE } from '../../src/images/opacity'
+import { writeSafetensors } from '../../src/weights'
 import { runCommand } from '../command'
-import { cuttingModel } from './cutOuts'
 
 let folder = ''
-let model = ''
 let pipe: Pipeline
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'irodori-cut-'))
-  model = path.join(folder, 'model')
-  await cuttingModel(model)
-  pipe = await loadPipeline(model)
+  pipe = await loadPipeline('emoji')
 })
 afterAll(async () => {
   await pipe[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
+
+const emoji = path.resolve(__dirname, '..', '..', 'models', 'emoji')
+const WEIGHTS = 'diffusion_pytorch_model.safetensors'
 
 const apple: GenerateOptions = { prompt: '赤いりんご', steps: 2, seed: 7 }
 
@@ -44,37 +46,45 @@ async function first(options: GenerateOptions, from = pipe): Promise<Image> {
 const worst = (a: Uint8Array, b: ArrayLike<number>) =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? 0))), 0)
 
+/** One channel of a tensor [1, C, H, W]. */
+const planeOf = ({ data, shape: [, , height = 0, width = 0] }: Tensor, channel: number) =>
+  Float32Array.from({ length: height * width }, (_, i) => Number(data[channel * height * width + i] ?? Number.NaN))
+
+const toByte = (value: number) => 255 * Math.min(1, Math.max(0, value))
+
 describe('library', () => {
-  it('gives the colours on white and the opacity that the upscaler gives', async () => {
-    const small = await first({ ...apple, size: 64 }) // what the decoder made
+  it('gives the colours on white and the opacity that the decoder gives, enlarged as grey', async () => {
+    const [small, cutSmall] = [
+      await first({ ...apple, size: 64 }),
+      await first({ ...apple, size: 64, transparent: true }),
+    ]
     const [ordinary, cut] = [await first(apple), await first({ ...apple, transparent: true })]
-    using upscaler = await loadComponent(model, 'upscaler')
-    const planes = Float32Array.from({ length: 3 * 64 * 64 }, (_, i) => {
-      return (small.data[(i % (64 * 64)) * 3 + Math.floor(i / (64 * 64))] ?? 0) / 255
-    })
-    const { sample } = await upscaler.run({ sample: { dtype: 'f32', shape: [1, 3, 64, 64], data: planes } })
-    expect(sample?.shape).toEqual([1, 4, 256, 256])
-    const plane = 256 * 256
-    const byte = (channel: number, pixel: number) =>
-      255 * Math.min(1, Math.max(0, Number(sample?.data[channel * plane + pixel] ?? Number.NaN)))
-    // The decoder's picture came here in bytes: half a byte of it, grown by the network.
-    const colours = Array.from({ length: plane * 3 }, (_, i) => byte(i % 3, Math.floor(i / 3)))
-    const opacity = Array.from({ length: plane }, (_, i) => byte(3, i))
-    expect(ordinary.channels).toBe(3)
-    expect(worst(ordinary.data, colours)).toBeLessThan(4)
-    expect(cut.channels).toBe(4)
-    const alpha = cut.data.filter((_, i) => i % 4 === 3)
-    expect(worst(alpha, opacity)).toBeLessThan(4)
-    expect(new Set(alpha).size).toBeGreaterThan(50)
-    // On white it is the ordinary picture, where that is not darker than its opacity allows.
+    expect([small, ordinary, cutSmall, cut].map(({ channels }) => channels)).toEqual([3, 3, 4, 4])
+    const { latents } = await pipe.generate({ ...apple, output: 'latents' })
+    if (latents === undefined) throw new Error('no latents')
+    const { scaling_factor } = JSON.parse(await readFile(path.join(emoji, 'vae', 'config.json'), 'utf8'))
+    using decoder = await loadComponent(emoji, 'vae.decoder')
+    const unscaled = Float32Array.from(Array.from(latents.data, Number), (value) => value / scaling_factor)
+    const { sample } = await decoder.run({ latent: { ...latents, dtype: 'f32', data: unscaled } })
+    if (sample === undefined) throw new Error('no sample')
+    expect(sample.shape).toEqual([1, 4, 64, 64])
+    const decoded = planeOf(sample, 3).map((value) => Math.min(1, Math.max(0, (value + 1) / 2)))
+    const alphaOf = ({ data }: Image) => data.filter((_, i) => i % 4 === 3)
+    expect(worst(alphaOf(cutSmall), decoded.map(toByte))).toBeLessThan(1)
+    using upscaler = await loadComponent(emoji, 'upscaler')
+    const grey = Float32Array.from({ length: 3 * decoded.length }, (_, i) => decoded[i % decoded.length] ?? 0)
+    const enlarged = (await upscaler.run({ sample: { dtype: 'f32', shape: [1, 3, 64, 64], data: grey } })).sample
+    if (enlarged === undefined) throw new Error('no sample')
+    const [r, g, b] = [planeOf(enlarged, 0), planeOf(enlarged, 1), planeOf(enlarged, 2)]
+    const opacity = r.map((value, i) => toByte((value + (g[i] ?? 0) + (b[i] ?? 0)) / 3))
+    expect(worst(alphaOf(cut), opacity)).toBeLessThan(1)
+    // An apple on nothing: whole inside, clear at the corners, and on white the ordinary picture.
+    const at = (x: number, y: number) => cut.data[(y * 256 + x) * 4 + 3] ?? 0
+    expect(Math.min(at(128, 128), at(100, 150), at(150, 150))).toBeGreaterThan(250)
+    expect(Math.max(at(2, 2), at(253, 2), at(2, 253), at(253, 253))).toBeLessThan(5)
     const { data } = await layOn(cut, WHITE)
-    let compared = 0
-    for (const [i, value] of data.entries()) {
-      if (255 - (ordinary.data[i] ?? 0) > (alpha[Math.floor(i / 3)] ?? 0)) continue
-      compared++
-      expect(Math.abs(value - (ordinary.data[i] ?? 0))).toBeLessThanOrEqual(1)
-    }
-    expect(compared).toBeGreaterThan(plane / 4)
+    const apart = data.map((value, i) => Math.abs(value - (ordinary.data[i] ?? 0)))
+    expect(apart.filter((difference) => difference > 8).length).toBeLessThan(0.02 * apart.length)
   })
 
   it('is made again from its file', async () => {
@@ -89,15 +99,26 @@ describe('library', () => {
     await expect(cut.save(path.join(folder, 'apple.jpg'))).rejects.toMatchObject({ code: 'unsupported-format' })
   })
 
-  it('takes an upscaler from elsewhere, and none for other channels', async () => {
-    const upscaler = path.join(model, 'upscaler')
-    await using lent = await loadPipeline('emoji', { upscaler })
-    const cut = await first({ ...apple, transparent: true }, lent)
-    expect(cut.data).toEqual((await first({ ...apple, transparent: true })).data)
+  it('takes no networks for other channels than those of pictures', async () => {
     const grey = path.resolve(__dirname, '..', 'golden', 'srvgg', 'relu-x3-grey', 'upscaler')
     await expect(loadPipeline('emoji', { upscaler: grey })).rejects.toMatchObject({
       code: 'invalid-config',
       message: expect.stringMatching(/config.json: num_in_ch: expected 3, the channels of a picture, got 1$/),
+    })
+    const vae = path.join(folder, 'vae')
+    await mkdir(vae)
+    const config = await readFile(path.join(emoji, 'vae', 'config.json'), 'utf8')
+    await writeFile(path.join(vae, 'config.json'), config.replace('"out_channels": 4', '"out_channels": 2'))
+    const tensors = await readSafetensors(path.join(emoji, 'vae', WEIGHTS))
+    const two = Object.entries(tensors).map(([name, tensor]) => {
+      if (!name.startsWith('decoder.layers.18.')) return [name, tensor] as const
+      const shape = [2, ...tensor.shape.slice(1)]
+      return [name, { ...tensor, shape, data: tensor.data.slice(0, tensor.data.length / 2) } as Tensor] as const
+    })
+    await writeSafetensors(path.join(vae, WEIGHTS), Object.fromEntries(two))
+    await expect(loadPipeline('emoji', { vae })).rejects.toMatchObject({
+      code: 'invalid-config',
+      message: expect.stringMatching(/config.json: out_channels: expected .*, got 2$/),
     })
   })
 })
@@ -107,14 +128,14 @@ describe('command line', () => {
   const generate = (...args: string[]) => runCommand(['generate', ...args, ...quick], { cwd: folder })
 
   it('cuts out, and says so in the file', async () => {
-    const { status, stderr } = await generate('apple', '--model', model, '--transparent', '-o', 'cut.png')
+    const { status, stderr } = await generate('apple', '--transparent', '-o', 'cut.png')
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(await sharp(path.join(folder, 'cut.png')).metadata()).toMatchObject({ channels: 4, width: 64 })
     expect(await readMetadata(path.join(folder, 'cut.png'))).toMatchObject({ transparent: true })
   })
 
   it('shows it on white', async () => {
-    const args = ['apple', '--model', model, '--transparent', '--show', '-o', 'shown.png']
+    const args = ['apple', '--transparent', '--show', '-o', 'shown.png']
     const { status, stdout } = await generate(...args)
     expect(status).toBe(0)
     expect(stdout.split('\n').filter((line) => line.includes('▀')).length).toBe(16)
@@ -128,7 +149,9 @@ describe('command line', () => {
     const none = await runCommand(['generate', 'x', '--model', sd1, '--steps', '1', '--transparent', '-o', 'x.png'], {
       cwd: folder,
     })
-    expect(none.stderr).toMatch(/^irodori: invalid-option: transparent: expected false \(no upscaler was loaded; .*\n$/)
+    expect(none.stderr).toMatch(
+      /^irodori: invalid-option: transparent: expected false \(the decoder gives colours alone; .*\n$/,
+    )
     expect(none.status).toBe(1)
     expect(await readdir(folder)).toEqual(before)
   })

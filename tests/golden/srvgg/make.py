@@ -18,12 +18,11 @@ CASES = {
     "prelu-x4": (dict(num_feat=12, num_conv=3, upscale=4, act_type="prelu"), (3, 3, 9, 7), 1),
     "leakyrelu-x2": (dict(num_feat=8, num_conv=1, upscale=2, act_type="leakyrelu"), (2, 3, 5, 6), 2),
     "relu-x3-grey": (dict(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=2, upscale=3, act_type="relu"), (1, 1, 4, 11), 3),
-    "opacity-x4": (dict(num_out_ch=4, num_feat=8, num_conv=2, upscale=4, act_type="prelu"), (2, 3, 6, 5), 4),
 }
 
 
 class Compact(nn.Module):
-    """Convolutions with activations between, pixel shuffle, and the nearest enlargement added to as many channels."""
+    """Convolutions with activations between, pixel shuffle, and the nearest enlargement of the input added."""
 
     def __init__(self, num_in_ch=3, num_out_ch=3, num_feat=64, num_conv=16, upscale=4, act_type="prelu"):
         super().__init__()
@@ -37,8 +36,7 @@ class Compact(nn.Module):
 
     def forward(self, x):
         base = nn.functional.interpolate(x, scale_factor=self.upscale, mode="nearest")
-        y = nn.functional.pixel_shuffle(self.body(x), self.upscale)
-        return torch.cat([y[:, : x.shape[1]] + base, y[:, x.shape[1] :]], 1)
+        return nn.functional.pixel_shuffle(self.body(x), self.upscale) + base
 
 
 goldens = Goldens(__file__)

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import { makeImage } from '../../../src/images/image'
-import { cutOut, layOn, splitOpacity, WHITE, withOpacity } from '../../../src/images/opacity'
+import { cutOut, fromGrey, layOn, splitOpacity, toGrey, WHITE, withOpacity } from '../../../src/images/opacity'
 
 it('a picture cut out of white has its own colours, and on white those it had', async () => {
   const [things, opacity, onWhite] = [[] as number[], [] as number[], [] as number[]]
@@ -39,6 +39,12 @@ it('colours and opacity are taken apart', async () => {
   const { colours, opacity } = await splitOpacity(Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8))
   expect([...colours]).toEqual([1, 2, 3, 5, 6, 7])
   expect([...opacity]).toEqual([4, 8])
+})
+
+it('opacity becomes a grey picture, and a nearly grey one opacity', async () => {
+  const grey = await toGrey(Float32Array.of(0.25, 1))
+  expect([...grey]).toEqual([0.25, 0.25, 0.25, 1, 1, 1])
+  expect([...(await fromGrey(Float32Array.of(0.25, 0.5, 0.75, 1, 1, 1)))]).toEqual([0.5, 1])
 })
 
 it('a picture without opacity hides all, and shows as it is', async () => {

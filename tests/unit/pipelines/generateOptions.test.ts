@@ -32,7 +32,7 @@ const free: RequestRules = {
   abilities: { ...rules.abilities, controlNets: 2, previews: false, tiles: true, windows: true },
   styles: undefined,
 }
-/** A model whose upscaler gives opacity. */
+/** A model whose decoder gives opacity. */
 const cutting: RequestRules = { ...rules, abilities: { ...rules.abilities, opacity: true } }
 const resolve = (options: unknown, of = rules) => resolveRequest('generate', options, of)
 
@@ -120,7 +120,7 @@ describe('resolveRequest', () => {
     expect(resolve({ prompt: 'x', size: { width: 96, height: 64 } }, free).size).toEqual({ width: 96, height: 64 })
   })
 
-  it('cuts pictures out where the upscaler gives opacity', () => {
+  it('cuts pictures out where the decoder gives opacity', () => {
     expect(resolve({ prompt: 'x', transparent: true }, cutting).transparent).toBe(true)
     expect(resolve({ prompt: 'x' }, cutting).transparent).toBe(false)
     expect(resolve({ prompt: 'x', transparent: false }).transparent).toBe(false)
@@ -153,13 +153,8 @@ describe('resolveRequest', () => {
     [{ size: { width: 64, height: 60 } }, free, /size: expected multiples of 8 from 8 to 4096, got 60/],
     [
       { transparent: true },
-      free,
-      /transparent: expected false \(no upscaler was loaded; one .*num_out_ch 4.*, got true/,
-    ],
-    [
-      { transparent: true },
       rules,
-      /transparent: expected false \(the upscaler gives colours alone; one that gives opacity/,
+      /transparent: expected false \(the decoder gives colours alone; one that .*out_channels 4.*, got true/,
     ],
     [{ transparent: 1 }, rules, /transparent: expected true or false, got 1/],
     [{ output: 'latents', transparent: true }, cutting, /transparent: expected nothing with output latents/],

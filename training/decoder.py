@@ -1,0 +1,141 @@
+"""Teaches TAESD's decoder opacity as a fourth channel, so that stickers can be cut out, and the pictures at hand meanwhile.
+
+The last convolution gets a fourth output and the whole decoder goes on learning from latents, clean and slightly noisy ones,
+to pictures on white with their opacity. The encoder and so the latents stay as they are. Pictures held out are left out.
+"""
+
+import argparse
+import math
+import os
+import signal
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from files import append_line, read_json
+from paths import MODEL, RUNS
+from prepare import views_of
+from taesd import load_taesd, with_opacity
+
+NOISE = 0.24  # most that is added to latents, whose variance is near 0.6
+
+
+class Pictures:
+    """Latents and the pictures that they are of."""
+
+    def __init__(self, folder, rng, size=64):
+        self.latents = np.load(os.path.join(folder, f"latents-{size}.npy"), mmap_mode="r")
+        self.pixels = np.load(os.path.join(folder, "pixels.npy"), mmap_mode="r")
+        self.rng, self.size = rng, size
+
+    def get(self, k, view):
+        """Latent [C, h, w] and picture [4, size, size] in [-1, 1]: colours on white, then opacity."""
+        y = views_of(self.pixels, k, view + 1, count=1)[view]
+        return torch.from_numpy(self.latents[k, view].astype(np.float32)), F.interpolate(y, (self.size, self.size), mode="area")[0] * 2 - 1
+
+    def stack(self, indices, views):
+        return [torch.stack(parts) for parts in zip(*(self.get(k, view) for k, view in zip(indices, views)))]
+
+    def draw(self, indices, batch):
+        """A batch at random, half of it with noise of a strength of its own each."""
+        z, y = self.stack(self.rng.choice(indices, batch), self.rng.integers(self.latents.shape[1], size=batch))
+        strength = self.rng.uniform(0, NOISE, (batch, 1, 1, 1)).astype(np.float32)
+        strength[: batch // 2] = 0
+        return z + torch.from_numpy(strength * self.rng.standard_normal(z.shape, np.float32)), y
+
+
+def difference(y, x):
+    """Mean absolute difference of pictures and of their slopes."""
+    d = y - x
+    slopes = (d[:, :, 1:] - d[:, :, :-1]).abs().mean() + (d[:, :, :, 1:] - d[:, :, :, :-1]).abs().mean()
+    return d.abs().mean() + slopes
+
+
+@torch.inference_mode()
+def score(vae, latents, targets):
+    """PSNR in dB of the colours and of the opacity."""
+    y = torch.cat([vae.decode(part).sample for part in latents.split(32)]).clamp(-1, 1)
+    psnr = lambda a, b: (-10 * torch.log10((a - b).square().mean((1, 2, 3)).clamp(min=1e-6) / 4)).mean().item()
+    return {"psnr": round(psnr(y[:, :3], targets[:, :3]), 2), "opacity": round(psnr(y[:, 3:], targets[:, 3:]), 2)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.path.join(RUNS, "data"))
+    parser.add_argument("--vae", default=os.path.join(MODEL, "vae"))
+    parser.add_argument("--run", default=os.path.join(RUNS, "decoder"))
+    parser.add_argument("--minutes", type=float, default=40, help="trained time in all, over every resume")
+    parser.add_argument("--steps", type=int, help="stop after so many steps in all, whatever the time")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    os.makedirs(args.run, exist_ok=True)
+    split = read_json(args.data, "split.json")
+    vae = with_opacity(load_taesd(args.vae)).to(memory_format=torch.channels_last)
+    decoder = vae.decoder.train()
+    optimizer = torch.optim.AdamW(decoder.parameters(), args.lr, betas=(0.9, 0.98), weight_decay=0)
+    average = [p.detach().clone() for p in decoder.parameters()]
+    state, path = {"step": 0, "seconds": 0.0}, os.path.join(args.run, "checkpoint.pt")
+    if os.path.exists(path):
+        old = torch.load(path)
+        decoder.load_state_dict(old["model"])
+        optimizer.load_state_dict(old["optimizer"])
+        average, state = old["average"], {k: old[k] for k in state}
+    pictures = Pictures(args.data, np.random.default_rng([11, state["step"]]))
+    train = np.array(split["train"])
+    asked = np.array(split["heldOut"] or split["train"])[:128]
+    looks = pictures.stack(asked, [0] * len(asked))
+    stopping = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.append(True))
+
+    def save():
+        torch.save({"model": decoder.state_dict(), "optimizer": optimizer.state_dict(), "average": average, **state,
+                    "options": vars(args)}, path + ".new")
+        os.replace(path + ".new", path)
+
+    if state["step"] == 0:
+        print("before:", score(vae, *looks), flush=True)
+    last, clock, losses = time.monotonic(), time.monotonic(), []
+    while not stopping and state["seconds"] < 60 * args.minutes and state["step"] != args.steps:
+        done = state["seconds"] / (60 * args.minutes)
+        factor = min(1.0, (state["step"] + 1) / 100) * 0.5 * (1 + math.cos(math.pi * done))
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * factor
+        z, y = pictures.draw(train, args.batch)
+        loss = difference(vae.decode(z).sample, y)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        state["step"] += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(average, [p.detach() for p in decoder.parameters()],
+                                 1 - min(0.995, state["step"] / (state["step"] + 9)))
+        now = time.monotonic()
+        state["seconds"] += min(now - clock, 10.0)
+        clock = now
+        losses.append(loss.item())
+        if state["step"] % 100 == 0:
+            row = {**state, "seconds": round(state["seconds"]), "loss": round(float(np.mean(losses)), 4), **score(vae, *looks)}
+            append_line(os.path.join(args.run, "log.jsonl"), row)
+            print(row, flush=True)
+            losses, clock = [], time.monotonic()
+        if now - last > 120:
+            save()
+            last = time.monotonic()
+    save()
+    with torch.no_grad():
+        for p, a in zip(decoder.parameters(), average):
+            p.copy_(a)
+    print("averaged weights:", score(vae, *looks))
+    vae.bfloat16().save_pretrained(os.path.join(args.run, "vae"))
+
+
+if __name__ == "__main__":
+    main()
