@@ -1,5 +1,5 @@
 /**
- * Draws the contact sheets of the README from examples/prompts.json: docs/images/contact-sheet-{en,ja}.webp.
+ * Draws the pictures of the README: docs/images/contact-sheet-{en,ja}.webp from examples/prompts.json, and stickers.webp.
  *
  * `node scripts/contact-sheet.mjs [folder of another model]`; needs a build, and a font with kana for the captions.
  */
@@ -10,12 +10,14 @@ import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
-const { loadPipeline } = createRequire(import.meta.url)(path.join(root, 'dist', 'index.js'))
+const { loadPipeline, makeGrid } = createRequire(import.meta.url)(path.join(root, 'dist', 'index.js'))
 
 const SEED = 1
 const COLUMNS = 8
 const CELL = 160
 const CAPTION = 24
+const STICKERS = ['a snowman', 'a panda', '寿司', 'red apple', 'ghost', 'a penguin', 'a cactus', '赤い車']
+const GROUND = [58, 110, 165]
 
 /** One sheet: pictures in rows, each with its prompt under it. */
 async function sheet(pipe, prompts) {
@@ -55,4 +57,8 @@ for (const [language, list] of Object.entries(prompts)) {
   await (await sheet(pipe, list)).webp({ quality: 86 }).toFile(file)
   console.log(`${path.relative(root, file)}: ${list.length} prompts`)
 }
+const { images } = await pipe.generate({ prompt: STICKERS, seed: SEED, size: CELL, transparent: true })
+const stickers = await makeGrid(images, { columns: COLUMNS, background: GROUND })
+await stickers.save(path.join(out, 'stickers.webp'), { quality: 86 })
+console.log(`docs/images/stickers.webp: ${images.length} prompts`)
 pipe.dispose()
