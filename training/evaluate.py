@@ -121,14 +121,15 @@ def questions(data, every):
     groups = {"seen": [], "pairs": []}
     rng = np.random.default_rng(3)
     seen = rng.permutation(data.base(False))[: 1200 // every]
-    for name, indices in (("seen", seen), ("pairs", data.base(True))):
+    for name, indices in (("seen", seen), ("pairs", data.base(True)[::every])):
         for k in indices:
             row = data.rows[k]
             for g in row["captions"]:
                 groups[name].append((g, data.styled(data.labels[row["item"]][g], row.get("style"), g), [row["item"]]))
     path = os.path.join(data.folder, "questions.json")  # further groups: rows of language, prompt, items
     if os.path.exists(path):
-        groups |= {name: [(g, text, items) for g, text, items in rows] for name, rows in read_json(path).items()}
+        for name, rows in read_json(path).items():
+            groups[name] = [tuple(rows[k]) for k in sorted(rng.permutation(len(rows))[: len(rows) // every])]
     return groups
 
 
@@ -184,8 +185,6 @@ def main():
     for name, asked in questions(data, args.every).items():
         if not wanted(name):
             continue
-        languages = len({g for g, _, _ in asked})  # in which each pair is asked for
-        asked = asked if name == "seen" else asked[:: args.every]
         for steps in args.steps:
             started = time.monotonic()
             drawn = model.draw([text for _, text, _ in asked], steps, guidance, args.seed)
@@ -195,7 +194,7 @@ def main():
                 tell({"group": name, "language": g, "steps": steps, "guidance": guidance, "seed": args.seed,
                       **judge.score(drawn[own], [asked[k][2] for k in own]), "seconds": spent})
             if name == "pairs" and known and asked:
-                real = np.repeat(hidden, languages, 0)[:: args.every]
+                real = np.repeat(hidden[:: args.every], len({g for g, _, _ in asked}), 0)  # each is asked for in both
                 tell({"group": "copies", "steps": steps, **known.share(drawn, real)})
     if wanted("diversity"):
         tell({"group": "diversity", "steps": args.steps[-1], **diversity(model, judge, data, args.steps[-1])})
