@@ -1,4 +1,5 @@
-"""Checks the whole path on a handful of pictures: prepare, 50 steps, export, and irodori draws from the result.
+"""Checks the whole path on a handful of pictures: prepare, 50 steps, a few of the decoder, export, and irodori cuts
+out a picture.
 
 Without a folder it draws six simple pictures itself. The result is noise; that every step takes what the last one gave is
 what is checked.
@@ -52,13 +53,14 @@ def main():
             assert report["pictures"] == 6 and report["leftOut"] == {"no caption": 1, "near-duplicate": 1}, report
         run(sys.executable, "train.py", "--data", sub("data"), "--run", sub("run"), "--steps", args.steps // 2, "--batch", 32)
         run(sys.executable, "train.py", "--data", sub("data"), "--run", sub("run"), "--steps", args.steps, "--batch", 32)
-        run(sys.executable, "export.py", "--data", sub("data"), "--run", sub("run"), "--out", sub("model"))
+        run(sys.executable, "decoder.py", "--data", sub("data"), "--run", sub("decoder"), "--steps", 4, "--batch", 4)
+        run(sys.executable, "export.py", "--data", sub("data"), "--run", sub("run"), "--vae", sub("decoder/vae"), "--out", sub("model"))
         run(sys.executable, "check_export.py", "--model", sub("model"))
         prompt = read_json(sub("model"), "labels.json")["items"][0]["en"][0]
         cli = os.path.join(os.path.dirname(HERE), "dist", "cli", "main.js")
-        run("node", cli, "generate", prompt, "--model", sub("model"), "-o", sub("drawn.png"))
+        run("node", cli, "generate", prompt, "--model", sub("model"), "--transparent", "-o", sub("drawn.png"))
         with Image.open(sub("drawn.png")) as drawn:
-            assert min(drawn.size) >= 64, drawn.size
+            assert min(drawn.size) >= 64 and drawn.mode == "RGBA", (drawn.size, drawn.mode)
         print("irodori drew", prompt)
 
 
