@@ -28,9 +28,11 @@ TEACHING = 0.5  # weight of the lessons' loss
 
 
 def rate(step, done, flat):
-    """Share of the full learning rate: 120 steps of warm-up, a flat part of the time, then a cosine to zero."""
+    """Share of the full learning rate: warm-up of 120 steps or a tenth of the time, whichever is shorter, a flat part, then a
+    cosine to zero.
+    """
     falling = min(max((done - flat) / (1 - flat), 0.0), 1.0)
-    return min(1.0, (step + 1) / 120) * 0.5 * (1 + math.cos(math.pi * falling))
+    return min(1.0, max((step + 1) / 120, 10 * done)) * 0.5 * (1 + math.cos(math.pi * falling))
 
 
 def read_minutes(path, otherwise):
