@@ -5,9 +5,7 @@ to pictures on white with their opacity. The encoder and so the latents stay as 
 """
 
 import argparse
-import math
 import os
-import signal
 import time
 
 import numpy as np
@@ -18,6 +16,7 @@ from files import append_line, read_json
 from paths import MODEL, RUNS
 from prepare import views_of
 from taesd import load_taesd, with_opacity
+from train import rate, stop_on_signals
 
 NOISE = 0.24  # most that is added to latents, whose variance is near 0.6
 
@@ -32,8 +31,9 @@ class Pictures:
 
     def get(self, k, view):
         """Latent [C, h, w] and picture [4, size, size] in [-1, 1]: colours on white, then opacity."""
-        y = views_of(self.pixels, k, view + 1, count=1)[view]
-        return torch.from_numpy(self.latents[k, view].astype(np.float32)), F.interpolate(y, (self.size, self.size), mode="area")[0] * 2 - 1
+        z = torch.from_numpy(self.latents[k, view].astype(np.float32))
+        y = F.interpolate(views_of(self.pixels, k, view + 1, count=1)[view], (self.size, self.size), mode="area")
+        return z, y[0] * 2 - 1
 
     def stack(self, indices, views):
         return [torch.stack(parts) for parts in zip(*(self.get(k, view) for k, view in zip(indices, views)))]
@@ -90,9 +90,7 @@ def main():
     train = np.array(split["train"])
     asked = np.array(split["heldOut"] or split["train"])[:128]
     looks = pictures.stack(asked, [0] * len(asked))
-    stopping = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.append(True))
+    stopping = stop_on_signals()
 
     def save():
         torch.save({"model": decoder.state_dict(), "optimizer": optimizer.state_dict(), "average": average, **state,
@@ -103,10 +101,8 @@ def main():
         print("before:", score(vae, *looks), flush=True)
     last, clock, losses = time.monotonic(), time.monotonic(), []
     while not stopping and state["seconds"] < 60 * args.minutes and state["step"] != args.steps:
-        done = state["seconds"] / (60 * args.minutes)
-        factor = min(1.0, (state["step"] + 1) / 100) * 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * factor
+            group["lr"] = args.lr * rate(state["step"], state["seconds"] / (60 * args.minutes), flat=0)
         z, y = pictures.draw(train, args.batch)
         loss = difference(vae.decode(z).sample, y)
         loss.backward()

@@ -35,6 +35,14 @@ def rate(step, done, flat):
     return min(1.0, max((step + 1) / 120, 10 * done)) * 0.5 * (1 + math.cos(math.pi * falling))
 
 
+def stop_on_signals():
+    """A list that is no longer empty once the process was asked to end."""
+    stopping = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.append(True))
+    return stopping
+
+
 def read_minutes(path, otherwise):
     try:
         return float(read_json(path)["minutes"])
@@ -188,9 +196,7 @@ class Keeper:
         self.minutes = read_minutes(self.control, args.minutes)
         self.parameters = [p.detach() for p in shared.named.values()]
         self.ema = [old["ema"][k].clone() if old else p.clone() for k, p in zip(shared.named, self.parameters)]
-        self.stopping = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stopping.append(True))
+        self.stopping = stop_on_signals()
         self.flops = flops_of(shape, shared.named, args.mask, args.mixing)
         self.last_save, self.clock = time.monotonic(), None
         self.window, self.window_start = [], state["seconds"]

@@ -43,14 +43,13 @@ export function makeCodec({ decoder, encoder, scaling, opacity, pixelsPerCell, t
     },
     async decode(latents, size, tiling, signal) {
       const cells = cellsOf(size, pixelsPerCell)
+      const pictures: DecodedPicture[] = []
       if (tiling === undefined || !exceeds(size, tiling)) {
-        const pictures: DecodedPicture[] = []
         for (const values of await runDecoder(latents, cells, signal)) pictures.push(await toPicture(values, size))
         return pictures
       }
       const side = tiling.size / pixelsPerCell
       const run = async (tile: Float32Array, of: PixelSize) => only(await runDecoder([tile], of, signal))
-      const pictures: DecodedPicture[] = []
       for (const latent of latents) {
         pictures.push(await toPicture(await inTiles(latent, cells, side, tiling.overlap, pixelsPerCell, run), size))
       }

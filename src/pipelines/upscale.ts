@@ -52,17 +52,15 @@ export async function finishPicture(
     }
     return current
   }
+  const enlargeOpacity = async (plane: Float32Array): Promise<Float32Array> => {
+    if (passes === 0) return plane
+    return fromGrey((await enlarge({ ...picture, data: await toGrey(plane) })).data)
+  }
   const { data, width, height } = await enlarge(picture)
   const { opacity } = picture
-  if (!transparent || opacity === undefined) {
-    return resizeImage(makeImage(await toBytes(data, 0, 1), width, height), size.width, size.height, metadata)
-  }
-  const larger =
-    passes === 0 ? opacity : await fromGrey((await enlarge({ ...picture, data: await toGrey(opacity) })).data)
-  return resizeImage(
-    makeImage(await cutOut(data, larger), width, height, undefined, 4),
-    size.width,
-    size.height,
-    metadata,
-  )
+  const image =
+    transparent && opacity !== undefined
+      ? makeImage(await cutOut(data, await enlargeOpacity(opacity)), width, height, undefined, 4)
+      : makeImage(await toBytes(data, 0, 1), width, height)
+  return resizeImage(image, size.width, size.height, metadata)
 }
