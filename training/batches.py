@@ -1,6 +1,7 @@
 """Endless batches of pictures with captions: balanced, in every language, with and without the style's name."""
 
 import os
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ PLAIN = 0.6  # share of pictures shown as they are; the others are the shrunk an
 BROKEN = 0.15  # share of captions read with merges left out, so that unknown spellings are not unknown tokens
 STRANGE = 0.04  # share of captions with an unknown token put somewhere, so that it means nothing
 STYLED = {True: 0.35, False: 0.95}  # share of captions that name the style, of the style that is meant without a name
-NEAR = 0.15  # share of labels for which a noun stands that the teacher puts beside them
+NEAR = 0.3  # share of labels for which a noun stands that the teacher puts beside them
 END_ONLY = 0.3  # share of captions of which only the last token is read, so that it comes to say everything
 
 
@@ -78,33 +79,42 @@ class Tokens:
 
 def padded(rows, length):
     """Ids [n, length] and where each row ends."""
-    ids = torch.full((len(rows), length), PAD)
-    for row, tokens in zip(ids, rows):
-        row[: len(tokens)] = torch.tensor(tokens)
-    return ids, torch.tensor([len(t) - 1 for t in rows])
+    ids = torch.tensor([tokens + [PAD] * (length - len(tokens)) for tokens in rows], dtype=torch.long).view(len(rows), length)
+    return ids, torch.tensor([len(t) - 1 for t in rows], dtype=torch.long)
+
+
+class Drawn(NamedTuple):
+    """A batch, by number: `latents[rows, copies]` are its pictures, `vectors[targets]` what its texts are to say."""
+
+    rows: torch.Tensor  # [B]
+    copies: torch.Tensor  # [B]
+    ids: torch.Tensor  # [B, n] of the captions
+    mask: torch.Tensor  # [B, n], 1 where the denoiser reads a token
+    taught_ids: torch.Tensor  # [lessons, n]
+    taught_ends: torch.Tensor  # [lessons]
+    targets: torch.Tensor  # [lessons]
 
 
 class Batches:
-    """Pictures of one padded caption length, and texts with the teacher's vectors."""
+    """Pictures of one padded caption length, and texts that the teacher has vectors of."""
 
-    def __init__(self, folder, latents, size, seed, lessons=0):
-        """`size` pictures and `lessons` texts a batch."""
+    def __init__(self, folder, copies, size, seed, lessons=0, short=SHORT):
+        """`size` pictures, of `copies` views each, and `lessons` texts a batch; captions of at most `short` tokens apart."""
         self.rng = np.random.default_rng(seed)
-        self.size, self.lessons = size, lessons
+        self.copies, self.size, self.lessons, self.short = copies, size, lessons, short
         rows = read_lines(folder, "rows.jsonl")
         self.train = np.array(read_json(folder, "split.json")["train"])
-        self.latents = torch.from_numpy(np.load(latents))
         weights = np.array([rows[k].get("weight", 1.0) for k in self.train])
         self.expected = weights / weights.sum() * len(weights)  # pictures of each row in a pass
         self.tokens = Tokens(folder, self.rng)
-        self.waiting = {SHORT: [], MAX_TOKENS: []}
-        self.taught = {SHORT: [], MAX_TOKENS: []}
+        self.waiting = {short: [], MAX_TOKENS: []}
+        self.taught = {short: [], MAX_TOKENS: []}
         self.order = []
         neighbours = {}
         if lessons:
             teacher = torch.load(os.path.join(folder, "teacher.pt"))
             neighbours = teacher["neighbours"]
-            self.texts, self.targets, self.vectors = teacher["texts"], teacher["targets"], teacher["vectors"]
+            self.texts, self.targets = teacher["texts"], teacher["targets"]
             self.sums = np.cumsum(teacher["weights"])
         self.captioner = Captioner(folder, rows, self.rng, neighbours)
 
@@ -115,34 +125,36 @@ class Batches:
             self.order = self.rng.permutation(np.repeat(self.train, times)).tolist()
         return self.order.pop()
 
+    def length(self, ids):
+        return self.short if len(ids) <= self.short else MAX_TOKENS
+
     def lesson(self, length):
-        """Texts of at most this length, their ends and the teacher's vectors."""
+        """Texts of at most this length: their ids, where they end, the rows of their vectors."""
         rows = self.taught[length]
         while len(rows) < self.lessons:
             k = drawn(self.rng, self.sums)
             ids = self.tokens.rough(self.texts[k])
-            self.taught[SHORT if len(ids) <= SHORT else MAX_TOKENS].append((ids, k))
-            if length == MAX_TOKENS and len(self.taught[SHORT]) >= self.lessons and len(rows) < self.lessons:
-                rows += self.taught[SHORT][: self.lessons - len(rows)]  # the long ones are few: short ones fill up
+            short = self.taught[self.short]
+            self.taught[self.length(ids)].append((ids, k))
+            if length > self.short and len(short) >= self.lessons and len(rows) < self.lessons:
+                rows += short[: self.lessons - len(rows)]  # the long ones are few: short ones fill up
         part, self.taught[length] = rows[: self.lessons], rows[self.lessons :]
         ids, ends = padded([ids for ids, _ in part], length)
-        return ids, ends, self.vectors[self.targets[torch.tensor([k for _, k in part])]].float()
+        return ids, ends, self.targets[torch.tensor([k for _, k in part], dtype=torch.long)] if part else ends
 
     def next(self):
-        """Latents, then ids, ends and mask of their captions, then the lesson or None."""
         while True:
             k = self.picture()
             ids = [BOS, EOS] if self.rng.random() < DROP else self.tokens.rough(self.captioner.draw(k))
-            length = SHORT if len(ids) <= SHORT else MAX_TOKENS
+            length = self.length(ids)
             self.waiting[length].append((k, ids))
             if len(self.waiting[length]) == self.size:
                 break
         rows, self.waiting[length] = self.waiting[length], []
-        copies = self.rng.integers(1, self.latents.shape[1], size=self.size) if self.latents.shape[1] > 1 else np.zeros(self.size, int)
+        copies = self.rng.integers(1, self.copies, size=self.size) if self.copies > 1 else np.zeros(self.size, int)
         copies[self.rng.random(self.size) < PLAIN] = 0
-        x0 = self.latents[torch.tensor([k for k, _ in rows]), torch.from_numpy(copies)].float()
         ids, ends = padded([tokens for _, tokens in rows], length)
         mask = (torch.arange(length)[None] <= ends[:, None]).float()
         only = torch.from_numpy(self.rng.random(self.size) < END_ONLY)
         mask[only] = torch.nn.functional.one_hot(ends[only], length).float()
-        return x0, ids, ends, mask, self.lesson(length) if self.lessons else None
+        return Drawn(torch.tensor([k for k, _ in rows]), torch.from_numpy(copies), ids, mask, *self.lesson(length))

