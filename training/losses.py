@@ -25,7 +25,7 @@ class Losses:
 
     def lesson(self, states, ends, vectors):
         """1 - cosine between the last token's state, projected, and the teacher's vector."""
-        said = self.pupil(states[torch.arange(len(ends)), ends])
+        said = self.pupil(states[torch.arange(len(ends), device=ends.device), ends])
         return (1 - F.cosine_similarity(said, vectors)).mean()
 
     def words(self, ids, ends, targets):
