@@ -90,20 +90,31 @@ def parts_table(model, at):
     return "\n".join(lines)
 
 
-def cost(run, args):
-    """Minutes, pictures and money of a run, from the last line of its log."""
+def stage(run, processor, price):
+    """What a run took, by the last line of its log."""
     last = read_lines(run, "log.jsonl")[-1]
     hours = last["seconds"] / 3600
-    return {"hours": hours, "steps": last["step"], "pictures": last["pictures"], "loss": last["loss"],
-            "flops": last["flops"], "money": hours * args.price}
+    return {"processor": processor, "price": price, "hours": hours, "money": hours * price, "steps": last["step"], "loss": last["loss"],
+            **{k: last.get(k, 0) for k in ("pictures", "texts", "flops")}}
 
 
-def cost_text(c, args, at):
-    money = f"${c['money']:.2f}"
-    return (f"Flow matching, {c['hours']:.1f} hours on {args.processor}: {c['steps']:,} steps, {c['pictures'] / 1e6:.2f} M pictures, "
-            f"{c['flops'] / 1e15:.2f} PFLOP, loss {c['loss']:.2f}; {money} at ${args.price} an hour.",
-            f"フローマッチング。{args.processor} で {c['hours']:.1f} 時間、{c['steps']:,} ステップ、{c['pictures'] / 1e6:.2f} M 枚、"
-            f"{c['flops'] / 1e15:.2f} PFLOP、損失 {c['loss']:.2f}。1 時間 ${args.price} として {money}。")[at]
+def time_text(hours, at):
+    if hours < 1.5:
+        return (f"{60 * hours:.1f} minutes", f"{60 * hours:.1f} 分")[at]
+    return (f"{hours:.1f} hours", f"{hours:.1f} 時間")[at]
+
+
+def stage_text(c, at):
+    """A run as an item of a list; without pictures only the text encoder learnt (near.py)."""
+    time = time_text(c["hours"], at)
+    cost = (f"${c['money']:.2f} at ${c['price']} an hour", f"1 時間 ${c['price']} として ${c['money']:.2f}")[at]
+    if not c["pictures"]:
+        return (f"* Other nouns for the text encoder, {time} on {c['processor']}: {c['steps']:,} steps, {c['texts'] / 1e6:.2f} M texts; {cost}.",
+                f"* テキストエンコーダーへの他の名詞。{c['processor']} で {time}、{c['steps']:,} ステップ、{c['texts'] / 1e6:.2f} M 文。{cost}。")[at]
+    return (f"* Flow matching, {time} on {c['processor']}: {c['steps']:,} steps, {c['pictures'] / 1e6:.2f} M pictures, "
+            f"{c['flops'] / 1e15:.2f} PFLOP, loss {c['loss']:.2f}; {cost}.",
+            f"* フローマッチング。{c['processor']} で {time}、{c['steps']:,} ステップ、{c['pictures'] / 1e6:.2f} M 枚、"
+            f"{c['flops'] / 1e15:.2f} PFLOP、損失 {c['loss']:.2f}。{cost}。")[at]
 
 
 def score_table(scores, at):
@@ -130,12 +141,9 @@ def score_table(scores, at):
     return "\n".join(lines)
 
 
-def shapes_text(path, at):
-    """The comparison of widths and depths at equal time, if there was one: rows of width, layers, minutes, loss."""
-    if not os.path.exists(path):
-        return ""
-    rows = read_json(path)
-    lines = [("Widths and depths at equal time:", "幅と深さの比較（同じ時間）：")[at], "",
+def shapes_text(rows, at):
+    """The comparison of widths and depths at equal time."""
+    lines = [("Widths and depths at equal time, of 64×64 and on two CPU cores:", "幅と深さの比較（64×64、CPU 2 コア、同じ時間）：")[at], "",
              ("| width × blocks | parameters | minutes | pictures | loss |", "| 幅 × 層 | パラメーター | 分 | 絵の数 | 損失 |")[at],
              "|---|---|---|---|---|"]
     lines += [f"| {r['width']} × {r['layers']} | {r['parameters'] / 1e6:.1f} M | {r['minutes']} | {r['pictures']:,} | {r['loss']} |"
@@ -146,24 +154,25 @@ def shapes_text(path, at):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=MODEL)
-    parser.add_argument("--run", default=os.path.join(RUNS, "emoji"))
     parser.add_argument("--data", default=os.path.join(RUNS, "data"))
-    parser.add_argument("--processor", required=True, help="what the run was made on, for the card")
-    parser.add_argument("--price", type=float, required=True, help="dollars an hour of that machine")
+    parser.add_argument("--stage", nargs=3, metavar=("RUN", "PROCESSOR", "PRICE"), action="append", required=True,
+                        help="a run, what it was made on, and dollars an hour of that machine; the last has the scores")
     args = parser.parse_args()
-    report, scores = read_json(args.data, "report.json"), read_lines(args.run, "scores.jsonl")
-    spent = cost(args.run, args)
+    last = args.stage[-1][0]
+    report, scores = read_json(args.data, "report.json"), read_lines(last, "scores.jsonl")
+    stages = [stage(run, processor, float(price)) for run, processor, price in args.stage]
+    total = {k: sum(s[k] for s in stages) for k in ("hours", "money", "steps", "pictures", "flops")}
     left = report["leftOut"]
     settings = read_json(args.model, "irodori.json")
-    values = {"SIDE": settings["width"], "GUIDANCE": settings["guidance"], "MONEY": f"${spent['money']:.2f}",
+    values = {"SIDE": settings["width"], "GUIDANCE": settings["guidance"], "MONEY": f"${total['money']:.2f}",
               "ITEMS": f"{len(read_json(HERE, 'data', 'scorer.json')['items']):,}"}
     limits = {}
     for language, at in TITLES.items():
         values[f"DATA.{language}"] = data_table(report, at)
         values[f"FILTER.{language}"] = ", ".join(f"{v} {k}" for k, v in left.items()) or ("nothing else", "ほかになし")[at]
         values[f"PARTS.{language}"] = parts_table(args.model, at)
-        values[f"COST.{language}"] = cost_text(spent, args, at)
-        values[f"SHAPES.{language}"] = shapes_text(os.path.join(args.run, "shapes.json"), at)
+        values[f"COST.{language}"] = "\n".join(stage_text(s, at) for s in stages)
+        values[f"SHAPES.{language}"] = shapes_text(read_json(HERE, "data", "shapes.json"), at)
         values[f"SCORES.{language}"] = score_table(scores, at)
         name = CARDS[language]
         with open(os.path.join(HERE, "card", name), encoding="utf-8") as f:
@@ -176,8 +185,8 @@ def main():
             f.write(card)
     settings["provenance"] = {
         "sources": sources(report) + LEARNT_FROM,
-        "training": {"hours": round(spent["hours"], 2), "processor": args.processor, "dollars": round(spent["money"], 2),
-                     "dollarsPerHour": args.price, **{k: spent[k] for k in ("steps", "pictures", "flops")}},
+        "training": {"hours": round(total["hours"], 2), "processor": ", ".join(dict.fromkeys(s["processor"] for s in stages)),
+                     "dollars": round(total["money"], 2), **{k: total[k] for k in ("steps", "pictures", "flops")}},
         "scores": scores_as_data(scores), "limits": limits, "cards": CARDS}
     write_json(os.path.join(args.model, "irodori.json"), settings)
 

@@ -28,6 +28,12 @@ def labelled(row):
     return all(rows[0][2] == "label" for rows in row["captions"].values())
 
 
+def reduced(pictures):
+    """Square pictures of a multiple of 64 as the scorer sees them. Shape [n, 64, 64, 3] bytes."""
+    n, times = len(pictures), pictures.shape[1] // 64
+    return pictures.reshape(n, 64, times, 64, times, 3).mean((2, 4)).round().astype(np.uint8)
+
+
 class Data:
     def __init__(self, folder):
         self.folder = folder
@@ -52,8 +58,7 @@ class Data:
 
     def small(self, indices):
         """Pictures at 64x64, colours on white. Shape [n, 64, 64, 3] bytes."""
-        part = np.stack([self.pixels[k] for k in indices])[..., :3]
-        return part.reshape(len(part), 64, 2, 64, 2, 3).mean((2, 4)).round().astype(np.uint8)
+        return reduced(np.stack([self.pixels[k] for k in indices])[..., :3])
 
 
 class Judge:
@@ -136,7 +141,7 @@ def questions(data, every):
 def diversity(model, judge, data, steps):
     """Mean distance (1 - cosine) of the scorer's vectors of 16 drawings of one prompt, and of those of different prompts."""
     labels = [names["en"] for names in list(data.labels.values())[:: max(1, len(data.labels) // 24)]]
-    drawn = model.draw([label for label in labels for _ in range(16)], steps)
+    drawn = reduced(model.draw([label for label in labels for _ in range(16)], steps))
     vectors = judge.vectors(drawn).view(len(labels), 16, -1)
     same = 1 - (vectors @ vectors.transpose(1, 2)).sum((1, 2)).sub(16).div(16 * 15).mean()
     heads = vectors[:, 0]
@@ -187,7 +192,7 @@ def main():
             continue
         for steps in args.steps:
             started = time.monotonic()
-            drawn = model.draw([text for _, text, _ in asked], steps, guidance, args.seed)
+            drawn = reduced(model.draw([text for _, text, _ in asked], steps, guidance, args.seed))
             spent = round(time.monotonic() - started, 1)
             for g in sorted({g for g, _, _ in asked}):
                 own = [k for k, (lang, _, _) in enumerate(asked) if lang == g]

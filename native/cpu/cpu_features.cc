@@ -65,9 +65,11 @@ int RequestTiles() {
 }
 
 CpuFeatures Detect() {
+  const Leaf vendor = Cpuid(0, 0);
   const Leaf basic = Cpuid(1, 0);
   const Leaf extended = Cpuid(7, 0);
   CpuWords words;
+  words.amd = vendor.ebx == 0x68747541 && vendor.edx == 0x69746e65;  // "Auth" "enti" "cAMD"
   words.leaf1_ecx = basic.ecx;
   words.leaf7_ebx = extended.ebx;
   words.leaf7_ecx = extended.ecx;
@@ -85,7 +87,7 @@ CpuFeatures Detect() {
   CpuFeatures features;
   features.name = "portable";
   features.avx2_reason = "irodori was built for a processor other than x86-64";
-  features.avx512_reason = features.amx_reason = features.avx2_reason;
+  features.avx512_reason = features.avx512_bf16_reason = features.amx_reason = features.avx2_reason;
   return features;
 }
 
@@ -116,6 +118,16 @@ CpuFeatures FeaturesOf(const CpuWords& words, const std::function<int()>& reques
     features.avx512_reason = "the operating system does not save AVX-512 state";
   } else {
     features.avx512 = true;
+  }
+
+  if (!features.avx512) {
+    features.avx512_bf16_reason = features.avx512_reason;
+  } else if (!Bit(words.leaf7_1_eax, 5)) {
+    features.avx512_bf16_reason = "the processor has no AVX-512 BF16";
+  } else {
+    features.avx512_bf16 = true;
+    features.full_rate_bf16 = words.amd;
+    if (!words.amd) features.avx512_bf16_reason = "this processor's AVX-512 BF16 is no faster than f32";
   }
 
   if (!features.avx512) {

@@ -29,23 +29,26 @@ struct Family {
 
 // From the widest on. Families that were not compiled for this processor have no kernels and a
 // reason in `cpu`.
-std::array<Family, 4> Families() {
+std::array<Family, 5> Families() {
   const CpuFeatures& cpu = DetectCpu();
 #ifdef IRODORI_EMULATED_UNITS
   const bool emulated = cpu.avx2;
-  const bool avx512 = false, amx = false;
+  const bool avx512 = false, avx512_bf16 = false, amx = false;
 #else
   const bool emulated = false;
-  const bool avx512 = cpu.avx512, amx = cpu.amx;
+  const bool avx512 = cpu.avx512, avx512_bf16 = cpu.avx512_bf16, amx = cpu.amx;
 #endif
 #if IRODORI_X86
-  constexpr auto kAmx = &AmxKernels, kAvx512 = &Avx512Kernels, kAvx2 = &Avx2Kernels;
+  constexpr auto kAmx = &AmxKernels, kAvx512Bf16 = &Avx512Bf16Kernels, kAvx512 = &Avx512Kernels,
+                 kAvx2 = &Avx2Kernels;
 #else
   constexpr const KernelTable& (*kAmx)() = nullptr;
-  constexpr auto kAvx512 = kAmx, kAvx2 = kAmx;
+  constexpr auto kAvx512Bf16 = kAmx, kAvx512 = kAmx, kAvx2 = kAmx;
 #endif
   return {{
       {"amx", kAmx, amx, amx || emulated, cpu.amx_reason},
+      {"avx512_bf16", kAvx512Bf16, avx512_bf16 && cpu.full_rate_bf16, avx512_bf16 || emulated,
+       cpu.avx512_bf16_reason},
       {"avx512", kAvx512, avx512, avx512 || emulated, cpu.avx512_reason},
       {"avx2", kAvx2, cpu.avx2, cpu.avx2, cpu.avx2_reason},
       {"portable", &PortableKernels, true, true, ""},
@@ -157,7 +160,7 @@ Result<Family> ChooseFamily(const std::string& instructions) {
     }
   }
   return Status(Code::kInvalidOption,
-                Message("cpu: expected instructions auto, portable, avx2, avx512 or amx, got ",
+                Message("cpu: expected instructions auto, portable, avx2, avx512, avx512_bf16 or amx, got ",
                         Quoted(instructions)));
 }
 
@@ -166,7 +169,7 @@ Result<Family> ChooseFamily(const std::string& instructions) {
 std::vector<Kernel> Int8Products(std::string_view family) {
   const CpuFeatures& cpu = DetectCpu();
   if (family == "amx" && cpu.amx_int8) return {Kernel::kMatmul, Kernel::kConv2d};
-  if (family == "avx512" && cpu.avx512_vnni) return {Kernel::kMatmul, Kernel::kConv2d};
+  if (family.starts_with("avx512") && cpu.avx512_vnni) return {Kernel::kMatmul, Kernel::kConv2d};
   if (family == "avx2") return {Kernel::kMatmul};
   return {};
 }
@@ -200,14 +203,15 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   info.arithmetic = chosen.value().name;
   info.reason = cpu::WhyNotWider(options, chosen.value());
   info.dtypes = {DType::kF32, DType::kBF16, DType::kF16};
-  info.preferred_dtype = info.arithmetic == "amx" ? DType::kBF16 : DType::kF32;
+  const bool tiles = chosen.value().kernels().gemm_bf16 != nullptr;
+  info.preferred_dtype = tiles ? DType::kBF16 : DType::kF32;
   info.threads = team->threads();
   info.memory_bytes = UsableMemoryBytes();
   info.attention_key_block = cpu::kAttentionKeyBlock;
   info.winograd_tiles = {2, 4};
   // Matrix tiles do more multiplications in the time than Winograd saves.
   info.winograd_dtypes = {DType::kF32, DType::kF16};
-  if (chosen.value().kernels().gemm_bf16 == nullptr) info.winograd_dtypes.push_back(DType::kBF16);
+  if (!tiles) info.winograd_dtypes.push_back(DType::kBF16);
   info.upsampled_conv2d = true;
   info.widened_dtypes = {DType::kBF16, DType::kF16};
   info.int8_products = cpu::Int8Products(info.arithmetic);

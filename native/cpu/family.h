@@ -60,6 +60,7 @@ struct KernelTable {
 const KernelTable& PortableKernels();
 const KernelTable& Avx2Kernels();
 const KernelTable& Avx512Kernels();
+const KernelTable& Avx512Bf16Kernels();
 const KernelTable& AmxKernels();
 
 }  // namespace irodori::cpu

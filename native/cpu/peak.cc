@@ -55,18 +55,21 @@ std::vector<Peak> Collect(std::string_view family) {
 #if IRODORI_X86
   const CpuFeatures& cpu = DetectCpu();
 #ifdef IRODORI_EMULATED_UNITS
-  const bool wide = cpu.avx2, vnni = false, tiles_int8 = false;
+  const bool wide = cpu.avx2, vnni = false, bf16 = false, tiles_int8 = false;
 #else
-  const bool wide = true, vnni = cpu.avx512_vnni, tiles_int8 = cpu.amx_int8;
+  const bool wide = true, vnni = cpu.avx512_vnni, bf16 = cpu.avx512_bf16,
+             tiles_int8 = cpu.amx_int8;
 #endif
   const bool amx = wide && family == "amx";
-  const bool avx512 = wide && (amx || family == "avx512");
+  const bool avx512_bf16 = wide && family == "avx512_bf16";
+  const bool avx512 = wide && (amx || avx512_bf16 || family == "avx512");
   if (avx512 || family == "avx2") {
     peaks.push_back(avx2::kFmaPeak);
     peaks.push_back(avx2::kInt8Peak);
   }
   if (avx512) peaks.push_back(avx512::kFmaPeak);
   if (avx512 && vnni) peaks.push_back(avx512::kVnniPeak);
+  if (avx512_bf16 && bf16) peaks.push_back(avx512_bf16::kBf16Peak);
   if (amx) peaks.push_back(amx::kTilesBf16Peak);
   if (amx && tiles_int8) peaks.push_back(amx::kTilesInt8Peak);
 #else
@@ -98,8 +101,11 @@ const std::vector<Peak>& PeaksOf(std::string_view family) {
   static const auto& portable = *new std::vector<Peak>(Collect("portable"));
   static const auto& avx2 = *new std::vector<Peak>(Collect("avx2"));
   static const auto& avx512 = *new std::vector<Peak>(Collect("avx512"));
+  static const auto& avx512_bf16 = *new std::vector<Peak>(Collect("avx512_bf16"));
   static const auto& amx = *new std::vector<Peak>(Collect("amx"));
-  return family == "amx" ? amx : family == "avx512" ? avx512 : family == "avx2" ? avx2 : portable;
+  if (family == "amx") return amx;
+  if (family == "avx512_bf16") return avx512_bf16;
+  return family == "avx512" ? avx512 : family == "avx2" ? avx2 : portable;
 }
 
 std::vector<std::string> PeakNames(std::string_view family) {

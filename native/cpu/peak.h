@@ -46,6 +46,9 @@ extern const Peak kFmaPeak, kInt8Peak;
 namespace avx512 {
 extern const Peak kFmaPeak, kVnniPeak;
 }
+namespace avx512_bf16 {
+extern const Peak kBf16Peak;
+}
 namespace amx {
 extern const Peak kTilesBf16Peak, kTilesInt8Peak;
 }

@@ -70,10 +70,14 @@ function unitOf(name: string): PeakRate['unit'] {
 /** From the best unit on. */
 const INT8_PEAKS = ['tiles_int8', 'int8_vnni', 'int8_avx2']
 
-/** The peaks that bound a network of a type: bf16 has arithmetic of its own on matrix tiles only. */
+/** Sets of instructions beside `avx512` with an arithmetic of bf16, and its peak. */
+const BF16_PEAKS: Readonly<Record<string, string>> = { amx: 'tiles_bf16', avx512_bf16: 'bf16_avx512' }
+
+/** The peaks that bound a network of a type. */
 export function peaksFor(device: Device, dtype: NetworkDType, quantize: Quantization): PeakNames {
   const { arithmetic } = device.info
-  const products = arithmetic === 'amx' ? (dtype === 'bf16' ? 'tiles_bf16' : 'fma_avx512') : `fma_${arithmetic}`
+  const ofBf16 = BF16_PEAKS[arithmetic]
+  const products = ofBf16 === undefined ? `fma_${arithmetic}` : dtype === 'bf16' ? ofBf16 : 'fma_avx512'
   const ofInt8 = quantize === 'int8' ? INT8_PEAKS.find((name) => device.peaks.includes(name)) : undefined
   return { products, int8: ofInt8 ?? products, read: 'memory_read', copy: 'memory_copy' }
 }

@@ -18,6 +18,6 @@ export function quantizeOption(
 
 /** `--instructions`. */
 export function instructionsOption(): Option {
-  const sets = ['auto', 'portable', 'avx2', 'avx512', 'amx']
+  const sets = ['auto', 'portable', 'avx2', 'avx512', 'avx512_bf16', 'amx']
   return new Option('--instructions <set>', 'kernels of the cpu device').choices(sets)
 }

@@ -40,6 +40,7 @@ export function doctorCommand(): Command {
 const CHECKS: readonly DeviceOptions[] = [
   {},
   { instructions: 'amx' },
+  { instructions: 'avx512_bf16' },
   { instructions: 'avx512' },
   { instructions: 'avx2' },
   { instructions: 'portable' },

@@ -112,7 +112,7 @@ export function generateCommand(): Command {
       '--quantize <how>',
       'int8, int8-weights or bf16-weights: faster or smaller, and a little less exact (default: none)',
     )
-    .option('--instructions <name>', 'auto, portable, avx2, avx512 or amx')
+    .option('--instructions <name>', 'auto, portable, avx2, avx512, avx512_bf16 or amx')
     .option('--threads <n>', 'auto or a number', parseThreads)
     .option('--quality <n>', '1 to 100, for webp, jpg and avif', parseNumber)
     .option('--metadata-prompt', 'write the prompt into the file too')

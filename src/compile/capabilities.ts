@@ -6,7 +6,7 @@ import type { KernelName } from './kernels'
 export interface Capabilities {
   /** `cpu`, `reference`. */
   readonly backend: string
-  /** Arithmetic class that decides the bits: `portable`, `avx2`, `avx512`, `amx`, `scalar`. */
+  /** Arithmetic class that decides the bits: `portable`, `avx2`, `avx512`, `avx512_bf16`, `amx`, `scalar`. */
   readonly arithmetic: string
   /** Storage types activations and weights may have. */
   readonly dtypes: readonly DType[]

@@ -105,7 +105,7 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
   const given = checkNames('loadPipeline', options, NAMES)
   const shared = given.device instanceof Device ? given.device : undefined
   const device = shared === undefined ? wordOption(given, 'device', ['cpu', 'reference']) : undefined
-  const instructions = wordOption(given, 'instructions', ['auto', 'portable', 'avx2', 'avx512', 'amx'])
+  const instructions = wordOption(given, 'instructions', ['auto', 'portable', 'avx2', 'avx512', 'avx512_bf16', 'amx'])
   const dtype = wordOption(given, 'dtype', DTYPES)
   const quantize = wordOption(given, 'quantize', QUANTIZATIONS)
   const threads = given.threads === 'auto' ? undefined : integerOption(given, 'threads', 1, 1024)

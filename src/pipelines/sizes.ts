@@ -20,9 +20,10 @@ export interface SizeRules {
 
 /** Largest side of a picture that a model draws itself. */
 const MAX_DRAWN = 4096
-/** Largest side that squares of a fixed size are enlarged to, and what it must be a multiple of. */
-const MAX_ENLARGED = 1024
-const ENLARGED_MULTIPLE = 8
+/** Sides that squares of a fixed size are shrunk and enlarged to, and what they are multiples of. */
+const MIN_RESIZED = 16
+const MAX_RESIZED = 1024
+const RESIZED_MULTIPLE = 8
 
 /**
  * The size asked for.
@@ -32,7 +33,7 @@ const ENLARGED_MULTIPLE = 8
  */
 export function checkSize(value: unknown, rules: SizeRules): PixelSize {
   const { width, height } = isSides(value) ? value : { width: value, height: value }
-  if (rules.multiple === undefined) return { width: enlargedSide(width, height, value, rules), height: Number(height) }
+  if (rules.multiple === undefined) return { width: resizedSide(width, height, value, rules), height: Number(height) }
   const { multiple } = rules
   const fits = (side: unknown): side is number =>
     typeof side === 'number' && side >= multiple && side <= MAX_DRAWN && side % multiple === 0
@@ -45,7 +46,7 @@ function isSides(value: unknown): value is { readonly width: unknown; readonly h
   return typeof value === 'object' && value !== null && 'width' in value && 'height' in value
 }
 
-function enlargedSide(width: unknown, height: unknown, value: unknown, { native, upscale }: SizeRules): number {
+function resizedSide(width: unknown, height: unknown, value: unknown, { native, upscale }: SizeRules): number {
   if (upscale === 1) {
     if (width === native && height === native) return native
     throw invalidOption('size', `${native}, the only size of a model without an upscaler`, value)
@@ -53,11 +54,11 @@ function enlargedSide(width: unknown, height: unknown, value: unknown, { native,
   const fits =
     typeof width === 'number' &&
     width === height &&
-    width >= native &&
-    width <= Math.max(MAX_ENLARGED, native) &&
-    width % ENLARGED_MULTIPLE === 0
+    width >= MIN_RESIZED &&
+    width <= Math.max(MAX_RESIZED, native) &&
+    width % RESIZED_MULTIPLE === 0
   if (fits) return width
-  throw invalidOption('size', `a multiple of ${ENLARGED_MULTIPLE} from ${native} to ${MAX_ENLARGED}`, value)
+  throw invalidOption('size', `a multiple of ${RESIZED_MULTIPLE} from ${MIN_RESIZED} to ${MAX_RESIZED}`, value)
 }
 
 /** The size nearest to a given picture's that the model draws: sides cut to multiples. */

@@ -14,7 +14,7 @@ type Outputs = Record<string, Float32Array>
 /** Float32 in another order of sums, through a whole network. */
 const F32_TOLERANCE = 1e-5
 
-for (const instructions of ['portable', 'avx2', 'avx512', 'amx'] as const)
+for (const instructions of ['portable', 'avx2', 'avx512', 'avx512_bf16', 'amx'] as const)
   describeNetworks(`cpu ${instructions}`, { device: 'cpu', instructions })
 
 function describeNetworks(title: string, options: DeviceOptions): void {

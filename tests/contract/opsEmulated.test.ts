@@ -11,7 +11,7 @@ const addon = process.env.IRODORI_ADDON_EMULATED ?? findAddon()
 
 if (addon && existsSync(addon)) {
   process.env.IRODORI_ADDON = addon // read when the first device is opened
-  for (const instructions of ['avx512', 'amx'] as const) {
+  for (const instructions of ['avx512', 'avx512_bf16', 'amx'] as const) {
     describeOps(`emulated ${instructions}`, bindings, { device: 'cpu', instructions, threads: 2 })
   }
 } else {

@@ -35,7 +35,7 @@ describe('programs', () => {
     expect(code.trim().split('\n').length).toBeLessThanOrEqual(12)
     writeFileSync(path.join(folder, 'program.cjs'), code)
     expect(node('program.cjs')).toMatch(/^\d+\.\d+ \[\]\n$/)
-    expect((await sharp(path.join(folder, 'cat.png')).metadata()).width).toBe(256)
+    expect((await sharp(path.join(folder, 'cat.png')).metadata()).width).toBe(512)
   })
 
   it('examples/one-picture.mjs', () => {
@@ -45,13 +45,13 @@ describe('programs', () => {
 
   it('examples/stream.mjs', async () => {
     expect(node(path.join(root, 'examples', 'stream.mjs'), 'pizza')).toMatch(/denoise 20\/20[\s\S]*upscale 1\/1\n$/)
-    expect((await sharp(path.join(folder, 'picture.webp')).metadata()).width).toBe(256)
-    expect((await sharp(path.join(folder, 'preview-5.png')).metadata()).width).toBe(64)
+    expect((await sharp(path.join(folder, 'picture.webp')).metadata()).width).toBe(512)
+    expect((await sharp(path.join(folder, 'preview-5.png')).metadata()).width).toBe(128)
   })
 
   it('examples/from-a-picture.mjs', async () => {
     expect(node(path.join(root, 'examples', 'from-a-picture.mjs'))).toBe('the same picture again\n')
-    expect((await sharp(path.join(folder, 'half.png')).metadata()).width).toBe(256)
+    expect((await sharp(path.join(folder, 'half.png')).metadata()).width).toBe(512)
   })
 
   it('examples/stable-diffusion.mjs', async () => {

@@ -281,7 +281,7 @@ CaseRun RunCase(Device& device, const StepCase& step, int64_t first, int64_t row
 const std::vector<std::string>& RunningFamilies() {
   static const std::vector<std::string> families = [] {
     std::vector<std::string> running;
-    for (const char* name : {"portable", "avx2", "avx512", "amx"}) {
+    for (const char* name : {"portable", "avx2", "avx512", "avx512_bf16", "amx"}) {
       const Result<std::unique_ptr<Device>> device = OpenCpuDevice({name, 1});
       if (device.ok()) {
         running.push_back(name);

@@ -18,7 +18,7 @@ std::vector<std::string> Families() {
 #if IRODORI_X86
   const cpu::CpuFeatures& cpu = cpu::DetectCpu();
 #ifdef IRODORI_EMULATED_UNITS
-  if (cpu.avx2) families.insert(families.end(), {"avx2", "avx512", "amx"});
+  if (cpu.avx2) families.insert(families.end(), {"avx2", "avx512", "avx512_bf16", "amx"});
 #else
   if (cpu.avx2) families.push_back("avx2");
   if (cpu.avx512) families.push_back("avx512");

@@ -11,6 +11,17 @@ namespace {
 
 constexpr int32_t kOffset = 0;
 
+struct Int8Element {
+  static constexpr int64_t kBytes = 1;
+  template <int C, int A, int B>
+  IRODORI_INLINE void Product(TileUnit& unit) {
+    unit.DotProductInt8<C, A, B>();
+  }
+  IRODORI_INLINE const std::byte* Padding(const GemmArgs& args, const RowPlace& place) {
+    return Int8Padding(args, place.x);
+  }
+};
+
 void Int8Tiles(const Int8Args& int8, int64_t block, std::byte* scratch) {
   const GemmArgs& args = int8.product;
   const TileBlock at = TileBlockOf(args, block);

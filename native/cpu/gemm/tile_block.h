@@ -26,16 +26,6 @@ struct Bf16Element {
     return args.zeros;
   }
 };
-struct Int8Element {
-  static constexpr int64_t kBytes = 1;
-  template <int C, int A, int B>
-  IRODORI_INLINE void Product(TileUnit& unit) {
-    unit.DotProductInt8<C, A, B>();
-  }
-  IRODORI_INLINE const std::byte* Padding(const GemmArgs& args, const RowPlace& place) {
-    return Int8Padding(args, place.x);
-  }
-};
 
 inline constexpr int64_t kTile = 16;        // rows and outputs of a tile
 inline constexpr int64_t kChunkBytes = 64;  // of k in a tile

@@ -1,4 +1,5 @@
-// The AMX tile unit: eight tiles of 16 rows of 64 bytes, and products of tiles of bf16 and int8.
+// The AMX tile unit: eight tiles of 16 rows of 64 bytes, and products of tiles of bf16 and int8; and
+// the same interface over vectors of AVX-512 BF16.
 //
 //   C[m][n] += sum over pairs p: A[m][2p] B[p][2n] + A[m][2p + 1] B[p][2n + 1]        m, n, p < 16
 //
@@ -9,13 +10,108 @@
 // the same interface is plain C++ that rounds as the manual describes TDPBF16PS: even and odd
 // products are summed in two chains of FMAs over the pairs, the two sums are added, that sum is
 // added to C; subnormals are zero on the way in and out.
+//
+// With IRODORI_VECTOR_TILES the unit is VDPBF16PS (AVX-512 BF16): odd products are added to C, then
+// even ones, each by an FMA that takes subnormals for zero. Tiles 0 .. 3 are for C and lie in L1; the
+// others are operands, and are read where they were loaded from, when they are multiplied.
 #pragma once
 
 #include "native/cpu/simd.h"
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
+#if defined(IRODORI_VECTOR_TILES)
+
+class TileUnit {
+ public:
+  void Configure() {}
+  void Release() {}
+
+  template <int T>
+  [[gnu::always_inline]] void Zero() {
+    static_assert(T < kSums);
+#pragma GCC unroll 16
+    for (int row = 0; row < 16; ++row) sums_[T][row] = F{};
+  }
+  template <int T>
+  [[gnu::always_inline]] void Load(const void* rows, int64_t stride_bytes) {
+    const auto* from = static_cast<const std::byte*>(rows);
+    if constexpr (T < kSums) {
+#pragma GCC unroll 16
+      for (int row = 0; row < 16; ++row)
+        __builtin_memcpy(&sums_[T][row], from + row * stride_bytes, 64);
+    } else {
+      operands_[T - kSums] = {from, stride_bytes};
+    }
+  }
+  template <int T>
+  [[gnu::always_inline]] void Store(void* rows, int64_t stride_bytes) {
+    static_assert(T < kSums);
+#pragma GCC unroll 16
+    for (int row = 0; row < 16; ++row) {
+      __builtin_memcpy(static_cast<std::byte*>(rows) + row * stride_bytes, &sums_[T][row], 64);
+    }
+  }
+  // Eight rows of C at a time: more chains than the six cycles that an instruction takes.
+  template <int C, int A, int B>
+  [[gnu::always_inline]] void DotProductBf16() {
+    static_assert(C < kSums && A >= kSums && B >= kSums);
+    constexpr int kChains = 8;
+    const Operand a = operands_[A - kSums], b = operands_[B - kSums];
+#pragma GCC unroll 2
+    for (int row = 0; row < 16; row += kChains) {
+      F sums[kChains];
+#pragma GCC unroll 8
+      for (int i = 0; i < kChains; ++i) sums[i] = sums_[C][row + i];
+#pragma GCC unroll 16
+      for (int pair = 0; pair < 16; ++pair) {
+        F w;
+        __builtin_memcpy(&w, b.rows + pair * b.stride, 64);
+#pragma GCC unroll 8
+        for (int i = 0; i < kChains; ++i) {
+          sums[i] = Product(sums[i], w, a.rows + (row + i) * a.stride + pair * 4);
+        }
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < kChains; ++i) sums_[C][row + i] = sums[i];
+    }
+  }
+
+ private:
+  static constexpr int kSums = 4;
+  struct Operand {
+    const std::byte* rows;
+    int64_t stride;
+  };
+
+  // sum + the pairs of w with the pair at x.
+  IRODORI_INLINE F Product(F sum, F w, const std::byte* x) {
 #ifndef IRODORI_EMULATED_UNITS
+    typedef uint32_t __attribute__((may_alias)) Pair;
+    asm("vdpbf16ps %2%{1to16%}, %1, %0"
+        : "+v"(sum)
+        : "v"(w), "m"(*reinterpret_cast<const Pair*>(x)));
+    return sum;
+#else
+    uint32_t pair;
+    __builtin_memcpy(&pair, x, 4);
+    const U words = (U)w, both = U{} + pair;
+    for (const uint32_t shift : {0u, 16u}) {  // the upper, odd halves first
+      const F left = (F)(words << shift & 0xffff0000u), right = (F)(both << shift & 0xffff0000u);
+      for (int i = 0; i < kLanes; ++i) {
+        sum[i] = Flushed(__builtin_fmaf(Flushed(left[i]), Flushed(right[i]), Flushed(sum[i])));
+      }
+    }
+    return sum;
+#endif
+  }
+  static float Flushed(float x) { return __builtin_fabsf(x) < 0x1p-126f ? x * 0.0f : x; }
+
+  F sums_[kSums][16];
+  Operand operands_[4];
+};
+
+#elif !defined(IRODORI_EMULATED_UNITS)
 
 class TileUnit {
  public:

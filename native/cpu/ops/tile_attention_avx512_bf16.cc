@@ -1,0 +1,6 @@
+// Attention of the `avx512_bf16` family in bf16.
+#define IRODORI_FAMILY avx512_bf16
+#define IRODORI_LANES 16
+#define IRODORI_TILE_ROWS 1
+#define IRODORI_VECTOR_TILES
+#include "native/cpu/ops/tile_attention.h"
