@@ -127,7 +127,8 @@ CpuFeatures FeaturesOf(const CpuWords& words, const std::function<int()>& reques
   } else {
     features.avx512_bf16 = true;
     features.full_rate_bf16 = words.amd;
-    if (!words.amd) features.avx512_bf16_reason = "this processor's AVX-512 BF16 is no faster than f32";
+    if (!words.amd)
+      features.avx512_bf16_reason = "this processor's AVX-512 BF16 is no faster than f32";
   }
 
   if (!features.avx512) {

@@ -8,13 +8,14 @@
 namespace irodori::cpu {
 
 struct CpuFeatures {
-  std::string name;     // of the processor
-  bool avx2 = false;    // AVX2, FMA, F16C, and the state is saved
-  bool avx512 = false;  // F, BW, VL, DQ likewise
+  std::string name;             // of the processor
+  bool avx2 = false;            // AVX2, FMA, F16C, and the state is saved
+  bool avx512 = false;          // F, BW, VL, DQ likewise
   bool avx512_bf16 = false;     // VDPBF16PS besides
-  bool full_rate_bf16 = false;  // which starts as often as a float32 FMA (AMD from Zen 4 on; Intel's every other time)
-  bool amx = false;     // tiles and bf16, avx512_bf16, and the kernel gave permission
-  bool avx512_vnni = false, amx_int8 = false;          // products of bytes, beside avx512 and amx
+  bool full_rate_bf16 = false;  // which starts as often as a float32 FMA (AMD from Zen 4 on;
+                                // Intel's every other time)
+  bool amx = false;             // tiles and bf16, avx512_bf16, and the kernel gave permission
+  bool avx512_vnni = false, amx_int8 = false;  // products of bytes, beside avx512 and amx
   std::string amx_reason, avx512_bf16_reason, avx512_reason, avx2_reason;  // why not
 };
 

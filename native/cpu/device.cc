@@ -159,9 +159,10 @@ Result<Family> ChooseFamily(const std::string& instructions) {
                     Message("cpu: expected a machine with ", family.name, ": ", family.missing));
     }
   }
-  return Status(Code::kInvalidOption,
-                Message("cpu: expected instructions auto, portable, avx2, avx512, avx512_bf16 or amx, got ",
-                        Quoted(instructions)));
+  return Status(
+      Code::kInvalidOption,
+      Message("cpu: expected instructions auto, portable, avx2, avx512, avx512_bf16 or amx, got ",
+              Quoted(instructions)));
 }
 
 // Products for which the family's int8 beats its float32 forms, Winograd's convolutions included
@@ -209,9 +210,9 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   info.memory_bytes = UsableMemoryBytes();
   info.attention_key_block = cpu::kAttentionKeyBlock;
   info.winograd_tiles = {2, 4};
-  // Matrix tiles do more multiplications in the time than Winograd saves.
+  // AMX tiles do more multiplications in the time than Winograd saves.
   info.winograd_dtypes = {DType::kF32, DType::kF16};
-  if (!tiles) info.winograd_dtypes.push_back(DType::kBF16);
+  if (info.arithmetic != "amx") info.winograd_dtypes.push_back(DType::kBF16);
   info.upsampled_conv2d = true;
   info.widened_dtypes = {DType::kBF16, DType::kF16};
   info.int8_products = cpu::Int8Products(info.arithmetic);

@@ -1,5 +1,5 @@
-// The `avx512_bf16` kernel family: products and attention in bf16 through tiles of vectors, everything
-// else, int8 too, as `avx512`.
+// The `avx512_bf16` kernel family: products and attention in bf16 through tiles of vectors,
+// everything else, int8 too, as `avx512`.
 #include "native/cpu/family.h"
 
 namespace irodori::cpu {

@@ -57,8 +57,7 @@ std::vector<Peak> Collect(std::string_view family) {
 #ifdef IRODORI_EMULATED_UNITS
   const bool wide = cpu.avx2, vnni = false, bf16 = false, tiles_int8 = false;
 #else
-  const bool wide = true, vnni = cpu.avx512_vnni, bf16 = cpu.avx512_bf16,
-             tiles_int8 = cpu.amx_int8;
+  const bool wide = true, vnni = cpu.avx512_vnni, bf16 = cpu.avx512_bf16, tiles_int8 = cpu.amx_int8;
 #endif
   const bool amx = wide && family == "amx";
   const bool avx512_bf16 = wide && family == "avx512_bf16";

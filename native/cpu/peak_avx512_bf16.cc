@@ -33,6 +33,6 @@ void Bf16Piece(std::byte* memory, int64_t) {
 
 }  // namespace
 
-const Peak kBf16Peak{"bf16_avx512", int64_t{2} * 32 * kRounds * kChains, kBytes, &Bf16Piece};
+const Peak kBf16Peak{"bf16_avx512", int64_t{2} * 32 * kRounds* kChains, kBytes, &Bf16Piece};
 
 }  // namespace irodori::cpu::avx512_bf16

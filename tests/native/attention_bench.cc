@@ -123,9 +123,7 @@ void RunShape(Device& device, const AttentionShape& shape, DType dtype, int roun
   Contender contender(device, shape, dtype);
   const double flops =
       4.0 * static_cast<double>(shape.heads * shape.queries * shape.keys * shape.dim);
-  const std::string arithmetic =
-      device.info().arithmetic == "amx" ? "avx512" : device.info().arithmetic;
-  const std::string name_of_peak = "fma_" + arithmetic;
+  const std::string name_of_peak = FmaPeakOf(device.info().arithmetic);
   const double first = std::max(contender.Run(1), 1e-6);
   const auto calls = static_cast<int64_t>(std::clamp(0.02 / first, 1.0, 1000.0));
   std::vector<double> times, shares;

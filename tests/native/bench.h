@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "native/core/backend.h"
@@ -23,6 +24,12 @@ inline std::unique_ptr<Device> OpenBenchDevice(int count, char** arguments) {
   if (device.ok()) return std::move(device).value();
   std::printf("%s\n", device.status().message().c_str());
   std::exit(1);
+}
+
+// The peak of float32 products of a family: those with an arithmetic of bf16 are avx512 besides.
+inline std::string FmaPeakOf(const std::string& arithmetic) {
+  const bool wider = arithmetic == "amx" || arithmetic == "avx512_bf16";
+  return "fma_" + (wider ? "avx512" : arithmetic);
 }
 
 }  // namespace irodori::test

@@ -297,7 +297,8 @@ const std::vector<std::string>& RunningFamilies() {
 void CheckCase(const std::string& instructions, const StepCase& step) {
   constexpr int64_t kRows = 3;
   const std::string what = Message(instructions, " ", step.name);
-  const double absolute = step.tolerance + (instructions == "amx" ? step.tile_tolerance : 0);
+  const bool tiles = instructions == "amx" || instructions == "avx512_bf16";
+  const double absolute = step.tolerance + (tiles ? step.tile_tolerance : 0);
   Result<std::unique_ptr<Device>> reference = OpenReferenceDevice();
   CHECK_OK(reference.status());
   const CaseRun want = RunCase(*reference.value(), step, 0, kRows);

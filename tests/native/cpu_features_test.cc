@@ -90,6 +90,23 @@ TEST(CpuFeaturesProductsOfBytes) {
   CHECK(features.avx512_vnni && !features.amx_int8);
 }
 
+TEST(CpuFeaturesProductsOfBf16) {
+  CpuWords words = Sapphire();
+  CpuFeatures features = cpu::FeaturesOf(words, Granted);
+  CHECK(features.avx512_bf16 && !features.full_rate_bf16);
+  CHECK(Has(features.avx512_bf16_reason, "no faster than f32"));
+  words.amd = true;
+  features = cpu::FeaturesOf(words, Granted);
+  CHECK(features.full_rate_bf16 && features.avx512_bf16_reason.empty());
+  words.leaf7_1_eax = 0;
+  features = cpu::FeaturesOf(words, Granted);
+  CHECK(features.avx512 && !features.avx512_bf16 && !features.full_rate_bf16);
+  CHECK(Has(features.avx512_bf16_reason, "no AVX-512 BF16"));
+  words.saved_state = 0x7;
+  features = cpu::FeaturesOf(words, Granted);
+  CHECK(!features.avx512_bf16 && Has(features.avx512_bf16_reason, "does not save AVX-512"));
+}
+
 TEST(CpuFeaturesWithoutAvx2) {
   const CpuFeatures old = Without([](CpuWords& w) { w.leaf7_ebx &= ~(1u << 5); });
   CHECK(!old.avx2 && !old.avx512 && !old.amx && Has(old.avx2_reason, "no AVX2"));

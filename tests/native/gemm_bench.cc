@@ -89,8 +89,7 @@ void RunProduct(Device& device, const Product& product, int rounds) {
   const auto peak = [&](const char* name) {
     return device.MeasurePeak(*lane, {name, 0, kPeakTime, nullptr}).value();
   };
-  const std::string& arithmetic = device.info().arithmetic;
-  const std::string fma = Message("fma_", arithmetic == "amx" ? "avx512" : arithmetic);
+  const std::string fma = FmaPeakOf(device.info().arithmetic);
   const double matrices = Matrices(product);
   const double flops = Flops(product);
   const double bytes = WeightBytes(product);

@@ -22,6 +22,7 @@ std::vector<std::string> Families() {
 #else
   if (cpu.avx2) families.push_back("avx2");
   if (cpu.avx512) families.push_back("avx512");
+  if (cpu.avx512_bf16) families.push_back("avx512_bf16");
   if (cpu.amx) families.push_back("amx");
 #endif
 #endif

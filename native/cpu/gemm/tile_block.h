@@ -108,7 +108,62 @@ static inline void PlaceRows(const GemmArgs& args, const RowPlace* places, int64
   }
 }
 
-// MT x NT tiles of results over `chunks` chunks. Tiles 0 .. 3: C, 4 and 5: A, 6 and 7: B.
+// MT x NT tiles of results over `chunks` chunks.
+#ifdef IRODORI_VECTOR_TILES
+
+// Eight rows by NT vectors, whose sums stay in registers: a pair of x is loaded for NT products.
+template <int NT>
+static void RowsProduct(const std::byte* rows, int64_t row_stride, int64_t step,
+                        const std::byte* panel, int64_t panel_stride, int64_t chunks, std::byte* c,
+                        int64_t c_stride, bool resume) {
+  constexpr int kRows = 8;
+  F sums[kRows][NT];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int n = 0; n < NT; ++n) {
+      sums[i][n] = F{};
+      if (resume) __builtin_memcpy(&sums[i][n], c + i * c_stride + n * kChunkBytes, 64);
+    }
+  }
+  for (int64_t chunk = 0; chunk < chunks; ++chunk, rows += step, panel += kTileBytes) {
+#pragma GCC unroll 4
+    for (int pair = 0; pair < kTile; ++pair) {
+      F w[NT];
+#pragma GCC unroll 2
+      for (int n = 0; n < NT; ++n)
+        __builtin_memcpy(&w[n], panel + n * panel_stride + pair * kChunkBytes, 64);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const F x = TileUnit::Pair(rows + i * row_stride + pair * 4);
+#pragma GCC unroll 2
+        for (int n = 0; n < NT; ++n) sums[i][n] = TileUnit::Product(sums[i][n], w[n], x);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int n = 0; n < NT; ++n)
+      __builtin_memcpy(c + i * c_stride + n * kChunkBytes, &sums[i][n], 64);
+  }
+}
+
+template <typename, int MT, int NT>
+static void TileProduct(TileUnit&, const TileRowsPlace* rows, const std::byte* panel,
+                        int64_t panel_stride, int64_t chunks, std::byte* c, int64_t c_pitch,
+                        bool resume) {
+  constexpr int64_t kRows = 8;
+  for (int64_t row = 0; row < MT * kTile; row += kRows) {
+    const TileRowsPlace& place = rows[row / kTile];
+    RowsProduct<NT>(place.data + row % kTile * place.stride, place.stride, place.step, panel,
+                    panel_stride, chunks, c + row * c_pitch * 4, c_pitch * 4, resume);
+  }
+}
+
+#else
+
+// Tiles 0 .. 3: C, 4 and 5: A, 6 and 7: B.
 template <typename Element, int MT, int NT>
 static void TileProduct(TileUnit& unit, const TileRowsPlace* rows, const std::byte* panel,
                         int64_t panel_stride, int64_t chunks, std::byte* c, int64_t c_pitch,
@@ -147,6 +202,8 @@ static void TileProduct(TileUnit& unit, const TileRowsPlace* rows, const std::by
   if constexpr (MT == 2) unit.Store<2>(low, stride);
   if constexpr (MT == 2 && NT == 2) unit.Store<3>(low_right, stride);
 }
+
+#endif
 
 // Byte offsets of the parts of a thread's scratch behind results and partial sums: gathered rows,
 // places, rows of tiles.

@@ -1,5 +1,5 @@
-// The AMX tile unit: eight tiles of 16 rows of 64 bytes, and products of tiles of bf16 and int8; and
-// the same interface over vectors of AVX-512 BF16.
+// The AMX tile unit: eight tiles of 16 rows of 64 bytes, and products of tiles of bf16 and int8;
+// and the same interface over vectors of AVX-512 BF16.
 //
 //   C[m][n] += sum over pairs p: A[m][2p] B[p][2n] + A[m][2p + 1] B[p][2n + 1]        m, n, p < 16
 //
@@ -12,8 +12,8 @@
 // added to C; subnormals are zero on the way in and out.
 //
 // With IRODORI_VECTOR_TILES the unit is VDPBF16PS (AVX-512 BF16): odd products are added to C, then
-// even ones, each by an FMA that takes subnormals for zero. Tiles 0 .. 3 are for C and lie in L1; the
-// others are operands, and are read where they were loaded from, when they are multiplied.
+// even ones, each by an FMA that takes subnormals for zero. Tiles 0 .. 3 are for C and lie in L1;
+// the others are operands, and are read where they were loaded from, when they are multiplied.
 #pragma once
 
 #include "native/cpu/simd.h"
@@ -69,12 +69,34 @@ class TileUnit {
         __builtin_memcpy(&w, b.rows + pair * b.stride, 64);
 #pragma GCC unroll 8
         for (int i = 0; i < kChains; ++i) {
-          sums[i] = Product(sums[i], w, a.rows + (row + i) * a.stride + pair * 4);
+          sums[i] = Product(sums[i], w, Pair(a.rows + (row + i) * a.stride + pair * 4));
         }
       }
 #pragma GCC unroll 8
       for (int i = 0; i < kChains; ++i) sums_[C][row + i] = sums[i];
     }
+  }
+
+  // The pair at x in every lane.
+  IRODORI_INLINE F Pair(const std::byte* x) {
+    uint32_t pair;
+    __builtin_memcpy(&pair, x, 4);
+    return (F)(U{} + pair);
+  }
+  // sum + the pairs of w with those of x.
+  IRODORI_INLINE F Product(F sum, F w, F x) {
+#ifndef IRODORI_EMULATED_UNITS
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
+    return sum;
+#else
+    for (const uint32_t shift : {0u, 16u}) {  // the upper, odd halves first
+      const F left = (F)((U)w << shift & 0xffff0000u), right = (F)((U)x << shift & 0xffff0000u);
+      for (int i = 0; i < kLanes; ++i) {
+        sum[i] = Flushed(__builtin_fmaf(Flushed(left[i]), Flushed(right[i]), Flushed(sum[i])));
+      }
+    }
+    return sum;
+#endif
   }
 
  private:
@@ -83,28 +105,6 @@ class TileUnit {
     const std::byte* rows;
     int64_t stride;
   };
-
-  // sum + the pairs of w with the pair at x.
-  IRODORI_INLINE F Product(F sum, F w, const std::byte* x) {
-#ifndef IRODORI_EMULATED_UNITS
-    typedef uint32_t __attribute__((may_alias)) Pair;
-    asm("vdpbf16ps %2%{1to16%}, %1, %0"
-        : "+v"(sum)
-        : "v"(w), "m"(*reinterpret_cast<const Pair*>(x)));
-    return sum;
-#else
-    uint32_t pair;
-    __builtin_memcpy(&pair, x, 4);
-    const U words = (U)w, both = U{} + pair;
-    for (const uint32_t shift : {0u, 16u}) {  // the upper, odd halves first
-      const F left = (F)(words << shift & 0xffff0000u), right = (F)(both << shift & 0xffff0000u);
-      for (int i = 0; i < kLanes; ++i) {
-        sum[i] = Flushed(__builtin_fmaf(Flushed(left[i]), Flushed(right[i]), Flushed(sum[i])));
-      }
-    }
-    return sum;
-#endif
-  }
   static float Flushed(float x) { return __builtin_fabsf(x) < 0x1p-126f ? x * 0.0f : x; }
 
   F sums_[kSums][16];
