@@ -95,6 +95,7 @@ def stage(run, processor, price):
     last = read_lines(run, "log.jsonl")[-1]
     hours = last["seconds"] / 3600
     return {"processor": processor, "price": price, "hours": hours, "money": hours * price, "steps": last["step"], "loss": last["loss"],
+            "size": last.get("size"),
             **{k: last.get(k, 0) for k in ("pictures", "texts", "flops")}}
 
 
@@ -107,13 +108,14 @@ def time_text(hours, at):
 def stage_text(c, at):
     """A run as an item of a list; without pictures only the text encoder learnt (near.py)."""
     time = time_text(c["hours"], at)
-    cost = (f"${c['money']:.2f} at ${c['price']} an hour", f"1 時間 ${c['price']} として ${c['money']:.2f}")[at]
+    cost = (f"${c['money']:.2f} at ${c['price']:g} an hour", f"1 時間 ${c['price']:g} として ${c['money']:.2f}")[at]
     if not c["pictures"]:
         return (f"* Other nouns for the text encoder, {time} on {c['processor']}: {c['steps']:,} steps, {c['texts'] / 1e6:.2f} M texts; {cost}.",
                 f"* テキストエンコーダーへの他の名詞。{c['processor']} で {time}、{c['steps']:,} ステップ、{c['texts'] / 1e6:.2f} M 文。{cost}。")[at]
-    return (f"* Flow matching, {time} on {c['processor']}: {c['steps']:,} steps, {c['pictures'] / 1e6:.2f} M pictures, "
+    size = f"{c['size']}×{c['size']}"
+    return (f"* Flow matching, {size}, {time} on {c['processor']}: {c['steps']:,} steps, {c['pictures'] / 1e6:.2f} M pictures, "
             f"{c['flops'] / 1e15:.2f} PFLOP, loss {c['loss']:.2f}; {cost}.",
-            f"* フローマッチング。{c['processor']} で {time}、{c['steps']:,} ステップ、{c['pictures'] / 1e6:.2f} M 枚、"
+            f"* フローマッチング（{size}）。{c['processor']} で {time}、{c['steps']:,} ステップ、{c['pictures'] / 1e6:.2f} M 枚、"
             f"{c['flops'] / 1e15:.2f} PFLOP、損失 {c['loss']:.2f}。{cost}。")[at]
 
 

@@ -85,7 +85,7 @@ class Keeper:
             self.minutes = read_minutes(self.control, self.minutes)
             seconds = max(state["seconds"] - self.window_start, 1e-9)
             pictures, lessons = torch.stack(self.window).mean(0).tolist()
-            row = {"step": state["step"], "epoch": round(state["pictures"] / self.items, 1),
+            row = {"size": self.args.size, "step": state["step"], "epoch": round(state["pictures"] / self.items, 1),
                    "seconds": round(state["seconds"], 1), "pictures": state["pictures"],
                    "flops": self.flops * state["pictures"],
                    "loss": round(pictures, 4), "lesson": round(lessons, 4),

@@ -38,7 +38,7 @@ describe('generate', () => {
       '7',
     )
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    expect(stdout).toMatch(/^cat\.png {2}256x256 {2}seed 7\n[\d.]+ m?s \(text .*load .*\)\n$/)
+    expect(stdout).toMatch(/^cat\.png {2}512x512 {2}seed 7\n[\d.]+ m?s \(text .*load .*\)\n$/)
     const { format, width, height } = await sharp(path.join(folder, 'cat.png')).metadata()
     expect({ format, width, height }).toEqual({ format: 'png', width: 512, height: 512 })
     expect(await readMetadata(path.join(folder, 'cat.png'))).toMatchObject({ seed: 7, steps: 2 })

@@ -101,8 +101,8 @@ describe('a picture', () => {
     const image = await first({ ...apple, size })
     expect([image.width, image.height, image.data.length]).toEqual([size, size, size * size * 3])
     const pixels = sharp(image.data, { raw: { width: size, height: size, channels: 3 } })
-    const small = await pixels.resize(64, 64).raw().toBuffer()
-    const native = await first({ ...apple, size: 64 })
+    const small = await pixels.resize(128, 128).raw().toBuffer()
+    const native = await first({ ...apple, size: 128 })
     const worst = psnr(native, { ...native, data: new Uint8Array(small) })
     expect(worst).toBeGreaterThan(20)
   })
@@ -207,7 +207,7 @@ describe('stream', () => {
   it('shows previews that become the picture', async () => {
     const previews: Image[] = []
     let image: Image | undefined
-    for await (const event of pipe.stream({ ...apple, steps: 8, size: 64, preview: { every: 1 } })) {
+    for await (const event of pipe.stream({ ...apple, steps: 8, size: 128, preview: { every: 1 } })) {
       if (event.type === 'preview') previews.push(event.image)
       if (event.type === 'image') image = event.image
     }

@@ -89,8 +89,8 @@ describe('inpainting', () => {
     const options = { ...pear, init: apple, output: 'latents' as const }
     const { latents } = await pipe.generate({ ...options, mask: leftHalf })
     const { latents: whole } = await pipe.generate({ ...options, strength: 0.13 }) // one step of eight
-    expect(latents?.shape).toEqual([1, 16, 8, 8])
-    const right = (i: number) => i % 8 >= 4
+    expect(latents?.shape).toEqual([1, 16, 16, 16])
+    const right = (i: number) => i % 16 >= 8
     const differences = numbers(latents).map((value, i) => Math.abs(value - (numbers(whole)[i] ?? 0)))
     const mean = (side: boolean) => {
       const some = differences.filter((_, i) => right(i) === side)
@@ -124,12 +124,12 @@ describe('latents', () => {
   it('come in place of pictures, as the frameworks lay them out', async () => {
     const { images, latents } = await pipe.generate({ prompt: 'apple', seed: 1, count: 2, steps: 2, output: 'latents' })
     expect(images).toEqual([])
-    expect(latents).toMatchObject({ dtype: 'f32', shape: [2, 16, 8, 8] })
+    expect(latents).toMatchObject({ dtype: 'f32', shape: [2, 16, 16, 16] })
     expect(latents?.data.every((value) => Number.isFinite(value))).toBe(true)
     const kinds: string[] = []
     for await (const event of pipe.stream({ prompt: 'apple', seed: 1, steps: 2, output: 'latents' })) {
       kinds.push(event.type)
-      if (event.type === 'done') expect(event.latents?.data).toEqual(latents?.data.slice(0, 1024))
+      if (event.type === 'done') expect(event.latents?.data).toEqual(latents?.data.slice(0, 4096))
     }
     expect(kinds).not.toContain('image')
   })

@@ -55,8 +55,8 @@ const toByte = (value: number) => 255 * Math.min(1, Math.max(0, value))
 describe('library', () => {
   it('gives the colours on white and the opacity that the decoder gives, enlarged as grey', async () => {
     const [small, cutSmall] = [
-      await first({ ...apple, size: 64 }),
-      await first({ ...apple, size: 64, transparent: true }),
+      await first({ ...apple, size: 128 }),
+      await first({ ...apple, size: 128, transparent: true }),
     ]
     const [ordinary, cut] = [await first(apple), await first({ ...apple, transparent: true })]
     expect([small, ordinary, cutSmall, cut].map(({ channels }) => channels)).toEqual([3, 3, 4, 4])
@@ -67,21 +67,21 @@ describe('library', () => {
     const unscaled = Float32Array.from(Array.from(latents.data, Number), (value) => value / scaling_factor)
     const { sample } = await decoder.run({ latent: { ...latents, dtype: 'f32', data: unscaled } })
     if (sample === undefined) throw new Error('no sample')
-    expect(sample.shape).toEqual([1, 4, 64, 64])
+    expect(sample.shape).toEqual([1, 4, 128, 128])
     const decoded = planeOf(sample, 3).map((value) => Math.min(1, Math.max(0, (value + 1) / 2)))
     const alphaOf = ({ data }: Image) => data.filter((_, i) => i % 4 === 3)
     expect(worst(alphaOf(cutSmall), decoded.map(toByte))).toBeLessThan(1)
     using upscaler = await loadComponent(emoji, 'upscaler')
     const grey = Float32Array.from({ length: 3 * decoded.length }, (_, i) => decoded[i % decoded.length] ?? 0)
-    const enlarged = (await upscaler.run({ sample: { dtype: 'f32', shape: [1, 3, 64, 64], data: grey } })).sample
+    const enlarged = (await upscaler.run({ sample: { dtype: 'f32', shape: [1, 3, 128, 128], data: grey } })).sample
     if (enlarged === undefined) throw new Error('no sample')
     const [r, g, b] = [planeOf(enlarged, 0), planeOf(enlarged, 1), planeOf(enlarged, 2)]
     const opacity = r.map((value, i) => toByte((value + (g[i] ?? 0) + (b[i] ?? 0)) / 3))
     expect(worst(alphaOf(cut), opacity)).toBeLessThan(1)
     // An apple on nothing: whole inside, clear at the corners, and on white the ordinary picture.
-    const at = (x: number, y: number) => cut.data[(y * 256 + x) * 4 + 3] ?? 0
-    expect(Math.min(at(128, 128), at(100, 150), at(150, 150))).toBeGreaterThan(250)
-    expect(Math.max(at(2, 2), at(253, 2), at(2, 253), at(253, 253))).toBeLessThan(5)
+    const at = (x: number, y: number) => cut.data[(y * 512 + x) * 4 + 3] ?? 0
+    expect(Math.min(at(256, 256), at(200, 300), at(300, 300))).toBeGreaterThan(250)
+    expect(Math.max(at(2, 2), at(509, 2), at(2, 509), at(509, 509))).toBeLessThan(5)
     const { data } = await layOn(cut, WHITE)
     const apart = data.map((value, i) => Math.abs(value - (ordinary.data[i] ?? 0)))
     expect(apart.filter((difference) => difference > 8).length).toBeLessThan(0.02 * apart.length)
