@@ -24,7 +24,7 @@ EXAMPLES = {
     "sd15-unet": lambda: (noise(1, ROWS, 4, 64, 64), torch.tensor([981.0]), noise(2, ROWS, 77, 768)),
     "dit-xl": lambda: (noise(1, ROWS, 4, 32, 32), torch.tensor([981.0]), torch.tensor([207, 3])),
     "dit-small": lambda: (noise(1, ROWS, 4, 16, 16), torch.tensor([981.0]), torch.tensor([7, 3])),
-    "emoji-denoiser": lambda: (noise(1, ROWS, 16, 8, 8), torch.tensor([981.0]), noise(2, ROWS, 16, 256)),
+    "emoji-denoiser": lambda: (noise(1, ROWS, 16, 16, 16), torch.tensor([981.0]), noise(2, ROWS, 16, 256)),
     "vae-decoder": lambda: (noise(1, ROWS, 4, 64, 64),),
     "taesd-decoder": lambda: (noise(1, ROWS, 4, 64, 64),),
 }

@@ -133,7 +133,7 @@ export const WORKLOADS: readonly Workload[] = [
     source: { bundled: 'emoji' },
     rows: [1, 2],
     inputs: (rows, turn) => ({
-      hidden_states: noise(1, [rows, 16, 8, 8]),
+      hidden_states: noise(1, [rows, 16, 16, 16]),
       timestep: timestep(turn),
       encoder_hidden_states: noise(2, [rows, 16, 256]),
     }),
