@@ -89,7 +89,7 @@ class TileUnit {
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
     return sum;
 #else
-    for (const uint32_t shift : {0u, 16u}) {  // the upper, odd halves first
+    for (uint32_t shift = 0; shift <= 16; shift += 16) {  // the upper, odd halves first
       const F left = (F)((U)w << shift & 0xffff0000u), right = (F)((U)x << shift & 0xffff0000u);
       for (int i = 0; i < kLanes; ++i) {
         sum[i] = Flushed(__builtin_fmaf(Flushed(left[i]), Flushed(right[i]), Flushed(sum[i])));
