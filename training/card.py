@@ -1,6 +1,7 @@
 """Writes the model card in both languages from what prepare.py, train.py and evaluate.py measured."""
 
 import argparse
+import math
 import os
 import re
 
@@ -24,7 +25,7 @@ TAKEN_OVER = [{"kind": "weights", "name": "TAESD for SD3 latents; its decoder we
 
 
 def percent(value):
-    return f"{100 * value:.1f} %"
+    return f"{math.floor(1000 * value + 0.5) / 10:.1f} %"  # halves up, as JavaScript rounds
 
 
 def sources(report):
