@@ -105,10 +105,10 @@ try {
     { cwd: app, env },
   )
   const { images } = JSON.parse(json)
-  assert.deepEqual(images, [{ file: 'apple.png', width: 256, height: 256, seed: 7 }])
+  assert.deepEqual(images, [{ file: 'apple.png', width: 512, height: 512, seed: 7 }])
   const png = readFileSync(path.join(app, 'apple.png'))
   assert.equal(png.subarray(1, 4).toString('latin1'), 'PNG')
-  assert.deepEqual([png.readUInt32BE(16), png.readUInt32BE(20)], [256, 256])
+  assert.deepEqual([png.readUInt32BE(16), png.readUInt32BE(20)], [512, 512])
   say(`npx irodori generate: apple.png, ${png.length} bytes`)
 
   // Nothing is disposed: an idle pipeline must not keep the process alive.
