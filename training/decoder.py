@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 
 from files import append_line, read_json
+from keeper import rate, stop_on_signals
 from paths import MODEL, RUNS
 from prepare import views_of
 from taesd import load_taesd, with_opacity
-from keeper import rate, stop_on_signals
 
 NOISE = 0.24  # most that is added to latents, whose variance is near 0.6
 

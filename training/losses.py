@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from networks import PATCH, denoise, encode_text, target_tokens
+from networks import PATCH, denoise, encode_text, last_states, target_tokens
 from taesd import SCALING_FACTOR
 
 TEACHING = 0.5  # weight of the lessons' loss
@@ -25,7 +25,7 @@ class Losses:
 
     def lesson(self, states, ends, vectors):
         """1 - cosine between the last token's state, projected, and the teacher's vector."""
-        said = self.pupil(states[torch.arange(len(ends), device=ends.device), ends])
+        said = self.pupil(last_states(states, ends))
         return (1 - F.cosine_similarity(said, vectors)).mean()
 
     def words(self, ids, ends, targets):

@@ -17,7 +17,7 @@ import torch
 from batches import Captioner, Tokens, drawn, padded
 from files import append_line, read_json, read_lines, read_styles
 from keeper import rate
-from networks import MAX_TOKENS, Shape, encode_text, make_text_encoder
+from networks import MAX_TOKENS, Shape, encode_text, last_states, make_text_encoder
 from paths import RUNS
 
 BATCH = 160  # nouns, and as many captions
@@ -36,10 +36,6 @@ def wrapped(rng, styles):
     outer = styles["forms"]["en"][int(rng.integers(len(styles["forms"]["en"])))]
     word = words[int(rng.integers(len(words)))]
     return lambda noun: outer.format(style=word, caption=form.format(noun))
-
-
-def last(states, ends):
-    return states[torch.arange(len(ends)), ends]
 
 
 class Lessons:
@@ -96,10 +92,10 @@ def main():
         (ids, ends), (label_ids, label_ends), (caption_ids, caption_ends) = (
             padded(rows, MAX_TOKENS) for rows in (nouns, labels, captions))
         with torch.no_grad():
-            meant, kept = last(encode_text(before, label_ids), label_ends), encode_text(before, caption_ids)
+            meant, kept = last_states(encode_text(before, label_ids), label_ends), encode_text(before, caption_ids)
         states = encode_text(after, torch.cat([ids, caption_ids]))
         inside = (torch.arange(MAX_TOKENS)[None] <= caption_ends[:, None]).float()
-        near = (last(states[:BATCH], ends) - meant).square().mean()
+        near = (last_states(states[:BATCH], ends) - meant).square().mean()
         moved = ((states[BATCH:] - kept).square().mean(2) * inside).sum() / inside.sum()
         adamw.zero_grad()
         (near + STAYING * moved).backward()

@@ -112,6 +112,11 @@ def encode_text(model, ids):
     return text.final_layer_norm(x)
 
 
+def last_states(states, ends):
+    """Of each text the state at its end. Shape [B, width]."""
+    return states[torch.arange(len(ends), device=ends.device), ends]
+
+
 def time_embedding(s):
     """Sinusoids of 1000 s as diffusers' Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=0) makes them."""
     rates = torch.exp(-math.log(10000) * torch.arange(128, device=s.device) / 128)

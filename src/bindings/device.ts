@@ -17,7 +17,8 @@ const BACKEND_KERNELS: Readonly<Record<(typeof BACKENDS)[number], readonly Kerne
   // The oracle has every kernel there is.
   reference: KERNEL_NAMES,
 }
-const INSTRUCTIONS = ['auto', 'portable', 'avx2', 'avx512', 'avx512_bf16', 'amx'] as const
+/** Kernel families of the cpu device, by name; `auto` is the best that runs. */
+export const INSTRUCTIONS = ['auto', 'portable', 'avx2', 'avx512', 'avx512_bf16', 'amx'] as const
 
 export interface DeviceOptions {
   /** @defaultValue `'cpu'`; `'reference'` is the slow oracle. */

@@ -1,6 +1,7 @@
 /** Options that commands share which run networks of their caller's choice on a device. */
 
 import { Option } from 'commander'
+import { INSTRUCTIONS } from '../bindings/device'
 import { QUANTIZATIONS } from '../compile/passes/quantize'
 
 /** `--dtype`. */
@@ -18,6 +19,5 @@ export function quantizeOption(
 
 /** `--instructions`. */
 export function instructionsOption(): Option {
-  const sets = ['auto', 'portable', 'avx2', 'avx512', 'avx512_bf16', 'amx']
-  return new Option('--instructions <set>', 'kernels of the cpu device').choices(sets)
+  return new Option('--instructions <set>', 'kernels of the cpu device').choices(INSTRUCTIONS)
 }

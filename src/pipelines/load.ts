@@ -1,7 +1,7 @@
 /** Loading of pipelines. */
 
 import { performance } from 'node:perf_hooks'
-import { Device, type DeviceOptions, openDevice } from '../bindings/device'
+import { Device, type DeviceOptions, INSTRUCTIONS, openDevice } from '../bindings/device'
 import type { LoadProgress } from '../bindings/deviceWeights'
 import { QUANTIZATIONS, type Quantization } from '../compile/passes/quantize'
 import { throwIfAborted } from '../errors'
@@ -105,7 +105,7 @@ export async function loadPipeline(model: string, options: LoadPipelineOptions =
   const given = checkNames('loadPipeline', options, NAMES)
   const shared = given.device instanceof Device ? given.device : undefined
   const device = shared === undefined ? wordOption(given, 'device', ['cpu', 'reference']) : undefined
-  const instructions = wordOption(given, 'instructions', ['auto', 'portable', 'avx2', 'avx512', 'avx512_bf16', 'amx'])
+  const instructions = wordOption(given, 'instructions', INSTRUCTIONS)
   const dtype = wordOption(given, 'dtype', DTYPES)
   const quantize = wordOption(given, 'quantize', QUANTIZATIONS)
   const threads = given.threads === 'auto' ? undefined : integerOption(given, 'threads', 1, 1024)
