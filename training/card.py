@@ -11,6 +11,7 @@ from paths import HERE, MODEL, RUNS
 NAMES = {"seen": ("seen pairs of item and style", "見た品物とスタイルの組"), "pairs": ("held-out pairs", "見ていない組"),
          "colours": ("held-out colours", "見ていない色"), "words": ("held-out wordings", "見ていない言い回し"),
          "real seen": ("real pictures, seen", "実物（学習に使用）"), "real held out": ("real pictures, held out: the ceiling", "実物（未使用）：上限")}
+TWINLESS = ("held-out pairs whose real picture is no copy", "見ていない組のうち実物が写しに当たらないもの")
 LANGUAGES = {"en": ("English", "英語"), "ja": ("Japanese", "日本語"), None: ("", "")}
 PARTS = {"transformer": ("denoiser", "デノイザー"), "text_encoder": ("text encoder", "テキストエンコーダー"),
          "vae": ("picture encoder and decoder", "画像エンコーダーとデコーダー"), "upscaler": ("upscaler", "拡大器")}
@@ -46,9 +47,10 @@ def scores_as_data(scores):
         if row["group"] in NAMES:
             about |= {"of": NAMES[row["group"]][0], "count": row["n"]}
             out += [{"measure": "top-1", "value": row["top1"], **about}, {"measure": "top-5", "value": row["top5"], **about}]
-        if row["group"] in ("copies", "real copies"):
-            of = NAMES["pairs" if row["group"] == "copies" else "real held out"][0]
-            out.append({"measure": "copies", "value": row["share"], "of": of, **about, "count": row["n"]})
+        if row["group"] == "copies":
+            out.append({"measure": "copies", "value": row["share"], "of": NAMES[row["of"]][0], **about, "count": row["n"]})
+            if "apart" in row:
+                out.append({"measure": "copies", "value": row["apart"], "of": TWINLESS[0], **about, "count": row["nApart"]})
         if row["group"] == "diversity":
             out += [{"measure": "mean distance", "value": row[k], "of": of, **about}
                     for k, of in (("seeds", "16 seeds of one prompt"), ("prompts", "different prompts"))]
@@ -128,15 +130,14 @@ def score_table(scores, at):
             language = LANGUAGES[row.get("language")][at]
             lines.append(f"| {NAMES[row['group']][at]} | {row.get('steps', '')} | {language} | {row['n']:,} "
                          f"| {percent(row['top1'])} | {percent(row['top5'])} |")
-    for row in sorted(scores, key=lambda row: row["group"] == "real copies"):
-        if row["group"] == "copies":
-            lines.append((f"\nCopies among drawings of held-out pairs, {row['steps']} steps: {percent(row['share'])}; nearer to the copied "
-                          f"picture than to the real one of that pair: {percent(row['instead'])}.",
-                          f"\n見ていない組の絵のうち写し（{row['steps']} ステップ）：{percent(row['share'])}、うちその組の実物より写した絵に近いもの："
-                          f"{percent(row['instead'])}。")[at])
-        if row["group"] == "real copies":
-            lines.append((f"\nCopies by that measure among the real pictures held out: {percent(row['share'])}.",
-                          f"\n同じ物差しで、未使用の実物のうち写し：{percent(row['share'])}。")[at])
+    copies = [row for row in scores if row["group"] == "copies"]
+    if copies:
+        lines += ["", ("| copies among | steps | n | share |", "| 写しの割合 | ステップ | n | 割合 |")[at], "|---|---|---|---|"]
+    for row in copies:
+        lines.append(f"| {NAMES[row['of']][at]} | {row.get('steps', '')} | {row['n']:,} | {percent(row['share'])} |")
+        if "apart" in row:
+            lines.append(f"| {TWINLESS[at]} | {row['steps']} | {row['nApart']:,} | {percent(row['apart'])} |")
+    for row in scores:
         if row["group"] == "diversity":
             lines.append((f"\nMean distance (1 - cosine of the scorer's vectors) of 16 seeds of one prompt: {row['seeds']:.3f}; of different "
                           f"prompts: {row['prompts']:.3f}.",

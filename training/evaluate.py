@@ -3,8 +3,9 @@
 A drawing is right (top-1) when the scorer's nearest item is the one asked for, of all items; top-5 when among five.
 Groups: `seen` pairs of item and style; `pairs` never shown together; `colours` of items never shown; `words` that were never
 a caption (English and Japanese, no style named). `real` is the scorer on the held-out pictures themselves: the ceiling.
-`copies` is the share of drawings of held-out pairs that are nearer to a training picture than its own training views are
-(`instead`: and than to the real picture that was asked for); `real copies` is that share of the held-out pictures themselves.
+`copies` is the share of drawings that are nearer to a training picture, by the frozen descriptor, than that picture's own
+distorted views are: of drawings of held-out pairs, of seen ones (which have a picture to be like) and of the real pictures held
+out, whose copies are twins that the sets themselves have; `apart` leaves out held-out pairs with such a twin.
 """
 
 import argparse
@@ -14,13 +15,13 @@ import time
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from descriptor import load_descriptor
 from draw import Irodori, Model, sheet
 from files import append_line, read_json, read_lines, read_styles
+from judges import distorted, pictures_at, to_input, vectors_of
 from paths import MODEL, RUNS
-from prepare import moved, movement
-from scorer import load_scorer, to_input
+from scorer import load_scorer
 
 
 def labelled(row):
@@ -80,44 +81,39 @@ class Judge:
         ranks = np.array(ranks)
         return {"n": len(ranks), "top1": round(float((ranks == 0).mean()), 4), "top5": round(float((ranks < 5).mean()), 4)}
 
-    @torch.inference_mode()
-    def vectors(self, pictures):
-        return torch.cat([self.model.vectors(to_input(pictures[k : k + 256])) for k in range(0, len(pictures), 256)])
-
-
-def blurred(pictures):
-    """What copies are told by: 16x16 means. Shape [n, 768]."""
-    n = len(pictures)
-    return torch.from_numpy(pictures.reshape(n, 16, 4, 16, 4, 3).mean((2, 4)).reshape(n, -1).astype(np.float32))
-
 
 class Copies:
-    """Tells copies: drawings nearer to some training picture than the mean of that picture's moved views is."""
+    """Tells copies: drawings nearer to some training picture than the mean of that picture's distorted views is."""
 
-    VIEWS = 4
+    VIEWS = 8
 
     def __init__(self, data):
-        self.data, self.real = data, blurred(data.small(data.train))
+        self.data, self.model = data, load_descriptor()
+        parts = [data.train[k : k + 1024] for k in range(0, len(data.train), 1024)]
+        self.known = torch.cat([vectors_of(self.model, data.small(part)) for part in parts])
 
+    @torch.inference_mode()
     def limits(self, places):
-        """How far the moved views of training pictures are from them. Shape [n]."""
+        """How far the distorted views of training pictures are from them, 1 - cosine. Shape [n]."""
         rng = np.random.default_rng(0)
-        pixels = np.stack([self.data.pixels[self.data.train[k]] for k in places])
-        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        views = [255 * moved(x, *movement(rng))[:, :3] for _ in range(self.VIEWS)]
-        thumbs = torch.stack([F.avg_pool2d(y, 8).permute(0, 2, 3, 1).flatten(1) for y in views])
-        return (thumbs - self.real[places]).norm(dim=2).mean(0)
+        torch.manual_seed(0)
+        x = pictures_at(self.data.pixels, [self.data.train[k] for k in places])
+        views = [self.model.vectors(distorted(x, rng)) for _ in range(self.VIEWS)]
+        return torch.stack([1 - (v * self.known[places]).sum(1) for v in views]).mean(0)
 
-    def share(self, drawn, asked=None):
-        """`instead`: copies that are also nearer to that picture than to the real one, `asked`."""
-        nearest = torch.cdist(blurred(drawn), self.real).min(1)
+    def among(self, drawn):
+        """Which of pictures are copies. Shape [n]."""
+        nearest = (1 - vectors_of(self.model, drawn) @ self.known.T).min(1)
         places, back = nearest.indices.unique(return_inverse=True)
         limits = torch.cat([self.limits(part) for part in places.split(256)])
-        copied = nearest.values < limits[back]
+        return nearest.values < limits[back]
+
+    def share(self, drawn, twins=None):
+        """`apart`: the share among those that are no `twins`."""
+        copied = self.among(drawn)
         out = {"share": round(copied.float().mean().item(), 4), "n": len(drawn)}
-        if asked is not None:
-            copied &= nearest.values < (blurred(drawn) - blurred(asked)).norm(dim=1)
-            out["instead"] = round(copied.float().mean().item(), 4)
+        if twins is not None:
+            out |= {"apart": round(copied[~twins].float().mean().item(), 4), "nApart": int((~twins).sum())}
         return out
 
 
@@ -142,7 +138,7 @@ def diversity(model, judge, data, steps):
     """Mean distance (1 - cosine) of the scorer's vectors of 16 drawings of one prompt, and of those of different prompts."""
     labels = [names["en"] for names in list(data.labels.values())[:: max(1, len(data.labels) // 24)]]
     drawn = reduced(model.draw([label for label in labels for _ in range(16)], steps))
-    vectors = judge.vectors(drawn).view(len(labels), 16, -1)
+    vectors = vectors_of(judge.model, drawn).view(len(labels), 16, -1)
     same = 1 - (vectors @ vectors.transpose(1, 2)).sum((1, 2)).sub(16).div(16 * 15).mean()
     heads = vectors[:, 0]
     n = len(labels)
@@ -158,7 +154,7 @@ def main():
     parser.add_argument("--guidance", type=float, help="the model's own unless given")
     parser.add_argument("--irodori", metavar="QUANTIZE", help="irodori draws (a build is needed), quantised so: none, int8, int8-weights")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th question only")
-    parser.add_argument("--groups", nargs="*", help="these only: real, seen, pairs, copies (with pairs), diversity, and those of questions.json")
+    parser.add_argument("--groups", nargs="*", help="these only: real, seen, pairs, copies (with seen, pairs), diversity, and those of questions.json")
     parser.add_argument("--sheet", help="draw prompts into this PNG instead of scoring")
     parser.add_argument("--prompts", nargs="*", default=[], help="prompts of the sheet")
     parser.add_argument("--append", help="also append every score to this file, which card.py reads")
@@ -183,10 +179,10 @@ def main():
         indices = data.base(held_out)[:: args.every]
         if indices:
             tell({"group": name, **judge.score(data.small(indices), [[data.rows[k]["item"]] for k in indices])})
-    known = Copies(data) if wanted("copies") and wanted("pairs") else None
-    if known and data.base(True):
-        hidden = data.small(data.base(True))
-        tell({"group": "real copies", **known.share(hidden)})
+    known = Copies(data) if wanted("copies") else None
+    twins = known.among(data.small(data.base(True))) if known and data.base(True) else None
+    if twins is not None:
+        tell({"group": "copies", "of": "real held out", "share": round(twins.float().mean().item(), 4), "n": len(twins)})
     for name, asked in questions(data, args.every).items():
         if not wanted(name):
             continue
@@ -199,8 +195,11 @@ def main():
                 tell({"group": name, "language": g, "steps": steps, "guidance": guidance, "seed": args.seed,
                       **judge.score(drawn[own], [asked[k][2] for k in own]), "seconds": spent})
             if name == "pairs" and known and asked:
-                real = np.repeat(hidden[:: args.every], len({g for g, _, _ in asked}), 0)  # each is asked for in both
-                tell({"group": "copies", "steps": steps, **known.share(drawn, real)})
+                each = len({g for g, _, _ in asked})  # languages that a pair is asked for in
+                own = twins[:: args.every].repeat_interleave(each)
+                tell({"group": "copies", "of": name, "steps": steps, **known.share(drawn, own)})
+            if name == "seen" and known:
+                tell({"group": "copies", "of": name, "steps": steps, **known.share(drawn)})
     if wanted("diversity"):
         tell({"group": "diversity", "steps": args.steps[-1], **diversity(model, judge, data, args.steps[-1])})
 
