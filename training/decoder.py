@@ -15,34 +15,38 @@ import torch.nn.functional as F
 from files import append_line, read_json
 from keeper import rate, stop_on_signals
 from paths import MODEL, RUNS
-from prepare import views_of
+from prepare import moved, movement
 from taesd import load_taesd, with_opacity
 
 NOISE = 0.24  # most that is added to latents, whose variance is near 0.6
 
 
 class Pictures:
-    """Latents and the pictures that they are of."""
+    """Stored pictures and their latents, encoded when they are wanted."""
 
-    def __init__(self, folder, rng, size=64):
-        self.latents = np.load(os.path.join(folder, f"latents-{size}.npy"), mmap_mode="r")
+    def __init__(self, folder, encoder, size, rng):
         self.pixels = np.load(os.path.join(folder, "pixels.npy"), mmap_mode="r")
-        self.rng, self.size = rng, size
+        self.encoder, self.size, self.rng = encoder, size, rng
 
-    def get(self, k, view):
-        """Latent [C, h, w] and picture [4, size, size] in [-1, 1]: colours on white, then opacity."""
-        z = torch.from_numpy(self.latents[k, view].astype(np.float32))
-        y = F.interpolate(views_of(self.pixels, k, view + 1, count=1)[view], (self.size, self.size), mode="area")
-        return z, y[0] * 2 - 1
+    def plain(self, indices):
+        """Colours on white, then opacity. [n, 4, size, size] in [-1, 1]."""
+        return self.sized(torch.from_numpy(np.stack([self.pixels[k] for k in indices])).permute(0, 3, 1, 2).float() / 255)
 
-    def stack(self, indices, views):
-        return [torch.stack(parts) for parts in zip(*(self.get(k, view) for k, view in zip(indices, views)))]
+    def sized(self, pictures):
+        return F.interpolate(pictures, (self.size, self.size), mode="area") * 2 - 1
+
+    @torch.no_grad()
+    def encode(self, pictures):
+        return self.encoder(pictures[:, :3].contiguous(memory_format=torch.channels_last))
 
     def draw(self, indices, batch):
-        """A batch at random, half of it with noise of a strength of its own each."""
-        z, y = self.stack(self.rng.choice(indices, batch), self.rng.integers(self.latents.shape[1], size=batch))
+        """A batch at random of latents and pictures: half of it moved, half of it with noise of a strength of its own each."""
+        y = self.plain(self.rng.choice(indices, batch))
+        for k in self.rng.permutation(batch)[: batch // 2]:
+            y[k : k + 1] = moved(y[k : k + 1] / 2 + 0.5, *movement(self.rng)) * 2 - 1
         strength = self.rng.uniform(0, NOISE, (batch, 1, 1, 1)).astype(np.float32)
         strength[: batch // 2] = 0
+        z = self.encode(y)
         return z + torch.from_numpy(strength * self.rng.standard_normal(z.shape, np.float32)), y
 
 
@@ -68,6 +72,7 @@ def main():
     parser.add_argument("--run", default=os.path.join(RUNS, "decoder"))
     parser.add_argument("--minutes", type=float, default=40, help="trained time in all, over every resume")
     parser.add_argument("--steps", type=int, help="stop after so many steps in all, whatever the time")
+    parser.add_argument("--size", type=int, default=128, help="of pictures")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=2)
@@ -86,10 +91,10 @@ def main():
         decoder.load_state_dict(old["model"])
         optimizer.load_state_dict(old["optimizer"])
         average, state = old["average"], {k: old[k] for k in state}
-    pictures = Pictures(args.data, np.random.default_rng([11, state["step"]]))
+    pictures = Pictures(args.data, vae.encoder, args.size, np.random.default_rng([11, state["step"]]))
     train = np.array(split["train"])
-    asked = np.array(split["heldOut"] or split["train"])[:128]
-    looks = pictures.stack(asked, [0] * len(asked))
+    asked = pictures.plain(np.array(split["heldOut"] or split["train"])[:64])
+    looks = pictures.encode(asked), asked
     stopping = stop_on_signals()
 
     def save():
