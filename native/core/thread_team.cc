@@ -1,4 +1,4 @@
-// The thread team: workers that spin shortly for the next job, then sleep; the caller works too.
+// The thread team: workers that spin for the next job, then sleep; the caller works too.
 //
 // A job is open while `gate_` has no kClosed bit. A worker that wakes in time counts itself in and
 // takes blocks; one that wakes too late finds the gate closed and goes back to waiting, so the
@@ -37,9 +37,11 @@ namespace {
 // Kernels keep their scratch on the heap; what is left fits many times. musl's default would be 128
 // KiB.
 constexpr size_t kStackBytes = size_t{1} << 20;
-// Longer than the gap between two steps of a run, much shorter than anyone would notice as wasted
-// time.
-constexpr std::chrono::microseconds kSpinTime{50};
+// How long a thread spins before it sleeps: among jobs that follow each other closely longer than
+// most waits for another thread's last block, else much shorter than anyone would notice as wasted
+// time. Being woken takes as long as a twentieth of a step (docs/performance.md).
+constexpr std::chrono::microseconds kSpinAmongJobs{300};
+constexpr std::chrono::microseconds kSpinAlone{50};
 // Workers are this much nicer than the thread that made them: when CPUs are short, the JavaScript
 // thread goes first.
 constexpr int kWorkerNiceness = 5;
@@ -58,20 +60,6 @@ void Pause() {
 #elif defined(__aarch64__)
   asm volatile("yield");
 #endif
-}
-
-// Spins while `waiting()` holds, for kSpinTime at most; then whoever calls goes to sleep.
-template <typename Condition>
-void SpinWhile(Condition waiting) {
-  constexpr int kPausesPerLook = 32;  // at the clock
-  const auto end = std::chrono::steady_clock::now() + kSpinTime;
-  while (waiting()) {
-    for (int i = 0; i < kPausesPerLook; ++i) {
-      if (!waiting()) return;
-      Pause();
-    }
-    if (std::chrono::steady_clock::now() >= end) return;
-  }
 }
 
 // First come, first served: a mutex would let a busy lane take it again and again.
@@ -139,6 +127,9 @@ class Team final : public ThreadTeam {
     turns_.Give();
   }
 
+  void BeginJobs() override { close_jobs_.fetch_add(1, std::memory_order_relaxed); }
+  void EndJobs() override { close_jobs_.fetch_sub(1, std::memory_order_relaxed); }
+
   // Whether the workers stayed behind in the parent.
   bool Forked() const { return forks.load(std::memory_order_relaxed) != forks_; }
 
@@ -176,6 +167,22 @@ class Team final : public ThreadTeam {
 #endif
     worker.team->Serve(worker.thread);
     return nullptr;
+  }
+
+  // Spins while `waiting()` holds, for a limited time; then whoever calls goes to sleep.
+  template <typename Condition>
+  void SpinWhile(Condition waiting) {
+    constexpr int kPausesPerLook = 32;  // at the clock
+    const auto start = std::chrono::steady_clock::now();
+    while (waiting()) {
+      for (int i = 0; i < kPausesPerLook; ++i) {
+        if (!waiting()) return;
+        Pause();
+      }
+      const bool close = close_jobs_.load(std::memory_order_relaxed) > 0;
+      const auto limit = close ? kSpinAmongJobs : kSpinAlone;
+      if (std::chrono::steady_clock::now() - start >= limit) return;
+    }
   }
 
   void Serve(int thread) {
@@ -241,6 +248,7 @@ class Team final : public ThreadTeam {
   alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<uint32_t> announced_{0};   // jobs, and the end
   alignas(64) std::atomic<uint32_t> gate_{kClosed};  // workers inside, and kClosed
+  std::atomic<int> close_jobs_{0};                   // scopes of CloseJobs
   std::atomic<bool> stopping_{false};
 };
 

@@ -16,6 +16,21 @@ class ThreadTeam {
   // of several lanes queue up one after another.
   virtual void ParallelFor(int64_t blocks, void (*body)(void* context, int64_t block, int thread),
                            void* context) = 0;
+  // Between these jobs follow each other closely: threads that wait stay awake longer.
+  virtual void BeginJobs() = 0;
+  virtual void EndJobs() = 0;
+};
+
+// The jobs of a scope follow each other closely.
+class CloseJobs {
+ public:
+  explicit CloseJobs(ThreadTeam& team) : team_(team) { team_.BeginJobs(); }
+  ~CloseJobs() { team_.EndJobs(); }
+  CloseJobs(const CloseJobs&) = delete;
+  CloseJobs& operator=(const CloseJobs&) = delete;
+
+ private:
+  ThreadTeam& team_;
 };
 
 // The team of that many threads (0: all the process may use, cgroup quota and affinity respected),
