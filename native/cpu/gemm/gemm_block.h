@@ -95,17 +95,6 @@ static inline void LayRows(const GemmArgs& args, const RowPlace* places, int64_t
   }
 }
 
-// At least `count` floats, an odd number of cache lines: rows so far apart fall into different sets
-// of the first cache.
-IRODORI_INLINE int64_t OddLines(int64_t count) {
-  constexpr int64_t kLine = 16;
-  return ((count + kLine - 1) / kLine | 1) * kLine;
-}
-
-// Elements from row to row where they are laid down. A third of a line more, so that a tile comes
-// to the end of its lines in one row after another: 89 % of the FMA peak against 86 (AVX-512).
-IRODORI_INLINE int64_t LaidPitch(int64_t depth) { return OddLines(depth + kRunSlack) + 5; }
-
 // Rows of float32 that are equally far apart, where they are; pitch 0: they are not.
 struct EqualRows {
   const float* first;
@@ -123,10 +112,6 @@ static inline EqualRows FindEqualRows(const GemmArgs& args, const RowPlace* plac
   }
   return {reinterpret_cast<const float*>(first), pitch / 4};
 }
-
-// Rows a multiple of this many floats apart are laid down, as they would drive each other out of a
-// few sets of the first cache.
-inline constexpr int64_t kCrowdedPitch = 512;
 
 // From this many tiles on, narrow weights are widened once per pass and group of panels instead of
 // in every tile: measured on Zen 2 at 256x1152x1152, 0.63 of the FMA peak in the tile against 0.90
@@ -230,7 +215,8 @@ IRODORI_INLINE GemmScratch LayOutScratch(const GemmArgs& args) {
   scratch.sums = products;
   scratch.widened = scratch.sums + (args.k_block < args.k ? products : 0);
   scratch.rows = scratch.widened + RoundUp(widened, 64);
-  scratch.places = scratch.rows + RoundUp(args.row_block * LaidPitch(args.depth) * 4, 64);
+  scratch.places =
+      scratch.rows + RoundUp(args.row_block * LaidPitch(args.depth + kRunSlack) * 4, 64);
   scratch.results = scratch.places + args.row_block * static_cast<int64_t>(sizeof(RowPlace));
   scratch.bytes = scratch.results + args.row_block * static_cast<int64_t>(sizeof(std::byte*));
   return scratch;
@@ -265,21 +251,15 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
   pass.widened = reinterpret_cast<float*>(scratch + layout.widened);
   const int64_t c_pitch = OddLines(pass.n1 - n0);
   float* c = reinterpret_cast<float*>(scratch);
-  pass.rows = {SplitRows(rows),
-               laid,
-               LaidPitch(args.depth),
-               0,
-               c,
-               c_pitch,
-               false,
-               nullptr,
-               args.finish.dtype == DType::kF32 ? 4 : 2};
+  pass.rows = {SplitRows(rows), laid,    LaidPitch(args.depth + kRunSlack),       0, c, c_pitch,
+               false,           nullptr, args.finish.dtype == DType::kF32 ? 4 : 2};
   if (args.k == 0) {
     for (int64_t i = 0; i < rows * c_pitch; i += kLanes) Store(c + i, F{});
   }
 
   FindRows(args, m0, rows, places);
   const EqualRows equal = FindEqualRows(args, places, rows);
+  // Crowded rows of several blocks were spread before (gemm_step.cc).
   const bool in_place = equal.pitch != 0 && (rows == 1 || equal.pitch % kCrowdedPitch != 0);
   if (in_place) pass.rows.a_pitch = equal.pitch;
   // Of the block that this thread will probably take next.

@@ -14,12 +14,15 @@ class GemmStep final : public PlannedStep {
 
  private:
   Status RunProduct(Run& run, GemmArgs& args) const;
+  // Copies rows of x that are a crowded pitch apart, once for all blocks of outputs.
+  Status SpreadRows(Run& run, GemmArgs& args) const;
 
   GemmArgs args_;
   int64_t parities_;  // products, over as many planes of the weights
   uint32_t x_;
   FinishPlan finish_;
   std::vector<std::byte> zeros_;
+  bool spreads_;  // rows are read one by one, at a crowded pitch
   GemmTile tile_;
   BlockKernel<GemmArgs> kernel_;
   ScratchBytes<GemmArgs> scratch_;
