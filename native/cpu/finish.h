@@ -33,14 +33,20 @@ struct PreluOp {
 struct SiluOp {
   IRODORI_INLINE F Of(F v) { return Silu(v); }
 };
-struct GeluOp {
-  IRODORI_INLINE F Of(F v) { return Gelu(v); }
-};
 struct GeluTanhOp {
-  IRODORI_INLINE F Of(F v) { return GeluTanh(v); }
+  template <int N>
+  IRODORI_INLINE void OfAll(F (&v)[N]) {
+    GeluTanh(v);
+  }
 };
 struct QuickGeluOp {
-  IRODORI_INLINE F Of(F v) { return QuickGelu(v); }
+  template <int N>
+  IRODORI_INLINE void OfAll(F (&v)[N]) {
+    QuickGelu(v);
+  }
+};
+struct GeluOp {
+  IRODORI_INLINE F Of(F v) { return Gelu(v); }
 };
 struct ReluOp {
   IRODORI_INLINE F Of(F v) { return v < F{} ? F{} : v; }
@@ -58,6 +64,24 @@ struct ExpOp {
 template <typename Op>
 static inline void ApplyUnary(float* values, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes) Store(values + i, Op::Of(Load(values + i)));
+}
+
+template <typename Op, int N>
+IRODORI_INLINE void ApplyTo(float* values) {
+  F v[N];
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) v[i] = Load(values + i * kLanes);
+  Op::OfAll(v);
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) Store(values + i * kLanes, v[i]);
+}
+
+template <typename Op>
+static inline void ApplyTogether(float* values, int64_t n) {
+  constexpr int kVectors = 4;
+  int64_t i = 0;
+  for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) ApplyTo<Op, kVectors>(values + i);
+  for (; i < n; i += kLanes) ApplyTo<Op, 1>(values + i);
 }
 
 template <typename Op>
@@ -124,9 +148,9 @@ static inline void ApplyStep(const EpilogueStep& step, float* values, int64_t ro
     case Epilogue::kGelu:
       return ApplyUnary<GeluOp>(values, n);
     case Epilogue::kGeluTanh:
-      return ApplyUnary<GeluTanhOp>(values, n);
+      return ApplyTogether<GeluTanhOp>(values, n);
     case Epilogue::kQuickGelu:
-      return ApplyUnary<QuickGeluOp>(values, n);
+      return ApplyTogether<QuickGeluOp>(values, n);
     case Epilogue::kRelu:
       return ApplyUnary<ReluOp>(values, n);
     case Epilogue::kTanh:

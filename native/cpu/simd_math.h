@@ -122,13 +122,35 @@ IRODORI_INLINE F Gelu(F x) {
   return (x * Splat(0.5f)) * (Splat(1.0f) + Erf(x * Splat(0.707106781f)));
 }
 
-// x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x / (1 + e^(-2u)).
-IRODORI_INLINE F GeluTanh(F x) {
-  const F inner = Splat(-1.59576912f) * Fma(Splat(0.044715f) * x * x, x, x);
-  return x / (Splat(1.0f) + Exp(inner));
+// N vectors to x / (1 + 2^power), in step as Exp2 is: half the time of one after another. What
+// rounding adds to a large power is lost in a result near 0.
+template <int N>
+IRODORI_INLINE void DivideByPower(F (&x)[N], F (&power)[N]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) power[i] = AtMost(power[i], Splat(127.0f));
+  Exp2(power);
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) x[i] = x[i] / (Splat(1.0f) + power[i]);
 }
 
 // x / (1 + e^(-1.702 x))
-IRODORI_INLINE F QuickGelu(F x) { return x / (Splat(1.0f) + Exp(Splat(-1.702f) * x)); }
+template <int N>
+IRODORI_INLINE void QuickGelu(F (&x)[N]) {
+  F power[N];
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) power[i] = Splat(-2.45546696f) * x[i];
+  DivideByPower(x, power);
+}
+
+// x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x / (1 + e^(-2u)).
+template <int N>
+IRODORI_INLINE void GeluTanh(F (&x)[N]) {
+  F power[N];
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) {
+    power[i] = Splat(-2.30220821f) * Fma(Splat(0.044715f) * x[i] * x[i], x[i], x[i]);
+  }
+  DivideByPower(x, power);
+}
 
 }  // namespace irodori::cpu::IRODORI_FAMILY
