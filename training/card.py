@@ -98,7 +98,7 @@ def stage(run, processor, price):
     last = read_lines(run, "log.jsonl")[-1]
     hours = last["seconds"] / 3600
     return {"processor": processor, "price": price, "hours": hours, "money": hours * price, "steps": last["step"], "loss": last["loss"],
-            "size": last.get("size"),
+            **{k: last.get(k) for k in ("size", "part", "psnr", "opacity")},
             **{k: last.get(k, 0) for k in ("pictures", "texts", "flops")}}
 
 
@@ -109,13 +109,18 @@ def time_text(hours, at):
 
 
 def stage_text(c, at):
-    """A run as an item of a list; without pictures only the text encoder learnt (near.py)."""
+    """A run as an item of a list; without pictures only the text encoder learnt (near.py), else maybe only the decoder."""
     time = time_text(c["hours"], at)
     cost = (f"${c['money']:.2f} at ${c['price']:g} an hour", f"1 時間 ${c['price']:g} として ${c['money']:.2f}")[at]
     if not c["pictures"]:
         return (f"* Other nouns for the text encoder, {time} on {c['processor']}: {c['steps']:,} steps, {c['texts'] / 1e6:.2f} M texts; {cost}.",
                 f"* テキストエンコーダーへの他の名詞。{c['processor']} で {time}、{c['steps']:,} ステップ、{c['texts'] / 1e6:.2f} M 文。{cost}。")[at]
     size = f"{c['size']}×{c['size']}"
+    if c["part"] == "decoder":
+        return (f"* Decoder, {size}, {time} on {c['processor']}: {c['steps']:,} steps, {c['pictures']:,} pictures; then {c['psnr']:.1f} dB "
+                f"on held-out pictures, opacity {c['opacity']:.1f} dB; {cost}.",
+                f"* デコーダー（{size}）。{c['processor']} で {time}、{c['steps']:,} ステップ、{c['pictures']:,} 枚。未使用の絵で {c['psnr']:.1f} dB、"
+                f"不透明度 {c['opacity']:.1f} dB。{cost}。")[at]
     return (f"* Flow matching, {size}, {time} on {c['processor']}: {c['steps']:,} steps, {c['pictures'] / 1e6:.2f} M pictures, "
             f"{c['flops'] / 1e15:.2f} PFLOP, loss {c['loss']:.2f}; {cost}.",
             f"* フローマッチング（{size}）。{c['processor']} で {time}、{c['steps']:,} ステップ、{c['pictures'] / 1e6:.2f} M 枚、"

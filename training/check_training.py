@@ -1,4 +1,4 @@
-"""Checks the whole path on a handful of pictures: prepare, 50 steps, a few of the decoder, export, and irodori cuts
+"""Checks the whole path on a handful of pictures: prepare, 50 steps, a few of the decoder, export, evaluate, and irodori cuts
 out a picture.
 
 Without a folder it draws six simple pictures itself. The result is noise; that every step takes what the last one gave is
@@ -13,7 +13,7 @@ import tempfile
 
 from PIL import Image, ImageDraw
 
-from files import append_line, read_json
+from files import append_line, read_json, read_lines
 from paths import HERE
 
 SHAPES = {"red circle": ("赤い丸", "ellipse", "#d03030"), "blue circle": ("青い丸", "ellipse", "#3050d0"),
@@ -56,6 +56,12 @@ def main():
         run(sys.executable, "decoder.py", "--data", sub("data"), "--run", sub("decoder"), "--steps", 4, "--batch", 4)
         run(sys.executable, "export.py", "--data", sub("data"), "--run", sub("run"), "--vae", sub("decoder/vae"), "--out", sub("model"))
         run(sys.executable, "check_export.py", "--model", sub("model"))
+        for judge in ("scorer", "descriptor"):
+            run(sys.executable, f"{judge}.py", "--data", sub("data"), "--run", sub(judge), "--out", sub("judges"), "--pictures", 32, "--batch", 8)
+        run(sys.executable, "evaluate.py", "--model", sub("model"), "--data", sub("data"), "--judges", sub("judges"), "--steps", 2,
+            "--groups", "real", "seen", "copies", "--append", sub("scores.jsonl"))
+        groups = {row["group"] for row in read_lines(base, "scores.jsonl")}
+        assert groups == {"real seen", "seen", "copies"}, groups
         prompt = read_json(sub("model"), "labels.json")["items"][0]["en"][0]
         cli = os.path.join(os.path.dirname(HERE), "dist", "cli", "main.js")
         run("node", cli, "generate", prompt, "--model", sub("model"), "--transparent", "-o", sub("drawn.png"))

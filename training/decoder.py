@@ -97,6 +97,12 @@ def main():
     looks = pictures.encode(asked), asked
     stopping = stop_on_signals()
 
+    def tell(loss):
+        row = {**state, "seconds": round(state["seconds"]), "part": "decoder", "pictures": state["step"] * args.batch,
+               "size": args.size, "loss": round(loss, 4), **score(vae, *looks)}
+        append_line(os.path.join(args.run, "log.jsonl"), row)
+        print(row, flush=True)
+
     def save():
         torch.save({"model": decoder.state_dict(), "optimizer": optimizer.state_dict(), "average": average, **state,
                     "options": vars(args)}, path + ".new")
@@ -104,7 +110,7 @@ def main():
 
     if state["step"] == 0:
         print("before:", score(vae, *looks), flush=True)
-    last, clock, losses = time.monotonic(), time.monotonic(), []
+    last, clock, losses, loss = time.monotonic(), time.monotonic(), [], torch.tensor(0.0)
     while not stopping and state["seconds"] < 60 * args.minutes and state["step"] != args.steps:
         for group in optimizer.param_groups:
             group["lr"] = args.lr * rate(state["step"], state["seconds"] / (60 * args.minutes), flat=0)
@@ -123,9 +129,7 @@ def main():
         clock = now
         losses.append(loss.item())
         if state["step"] % 100 == 0:
-            row = {**state, "seconds": round(state["seconds"]), "loss": round(float(np.mean(losses)), 4), **score(vae, *looks)}
-            append_line(os.path.join(args.run, "log.jsonl"), row)
-            print(row, flush=True)
+            tell(float(np.mean(losses)))
             losses, clock = [], time.monotonic()
         if now - last > 120:
             save()
@@ -134,7 +138,7 @@ def main():
     with torch.no_grad():
         for p, a in zip(decoder.parameters(), average):
             p.copy_(a)
-    print("averaged weights:", score(vae, *looks))
+    tell(loss.item())
     vae.bfloat16().save_pretrained(os.path.join(args.run, "vae"))
 
 

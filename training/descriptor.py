@@ -24,9 +24,9 @@ def descriptor():
     return Features(WIDTHS, 4, FEATURES)
 
 
-def load_descriptor():
+def load_descriptor(folder):
     model = descriptor()
-    model.load_state_dict(frozen("descriptor")[1])
+    model.load_state_dict(frozen(folder, "descriptor")[1])
     return model.eval()
 
 
@@ -44,13 +44,14 @@ def main():
     rows = read_lines(args.data, "rows.jsonl")
     groups = defaultdict(list)
     for k in read_json(args.data, "split.json")["train"]:
-        groups[rows[k].get("item", k)].append(k)
+        groups[rows[k]["item"]].append(k)
+    together = min(args.batch, sum(len(group) for group in groups.values()))
     groups = list(groups.values())
     model = descriptor()
 
     def lesson(rng):
         chosen = set()
-        while len(chosen) < args.batch:
+        while len(chosen) < together:
             chosen.update(rng.permutation(groups[rng.integers(len(groups))])[:TOGETHER].tolist())
         x = pictures_at(pixels, sorted(chosen))
         a, b = (model.vectors(distorted(x, rng)) for _ in range(2))

@@ -7,7 +7,8 @@ const { loadPipeline } = createRequire(import.meta.url)('../dist/index.js')
 const TOGETHER = 32
 
 const { model, quantize, threads, prompts, seed, steps, guidance, size } = await json(process.stdin)
-const pipe = await loadPipeline(model, { quantize, threads })
+// In float32, so that scores do not depend on the machine.
+const pipe = await loadPipeline(model, { dtype: 'f32', quantize, threads })
 for (let start = 0; start < prompts.length; start += TOGETHER) {
   const prompt = prompts.slice(start, start + TOGETHER)
   const seeds = prompt.map((_, i) => seed * 1_000_000 + start + i)

@@ -19,7 +19,7 @@ import torch
 from descriptor import load_descriptor
 from draw import Irodori, Model, sheet
 from files import append_line, read_json, read_lines, read_styles
-from judges import distorted, pictures_at, to_input, vectors_of
+from judges import FROZEN, distorted, pictures_at, to_input, vectors_of
 from paths import MODEL, RUNS
 from scorer import load_scorer
 
@@ -63,8 +63,8 @@ class Data:
 
 
 class Judge:
-    def __init__(self):
-        self.model, items = load_scorer()
+    def __init__(self, folder):
+        self.model, items = load_scorer(folder)
         self.place = {item: k for k, item in enumerate(items)}
 
     @torch.inference_mode()
@@ -87,8 +87,8 @@ class Copies:
 
     VIEWS = 8
 
-    def __init__(self, data):
-        self.data, self.model = data, load_descriptor()
+    def __init__(self, data, folder):
+        self.data, self.model = data, load_descriptor(folder)
         parts = [data.train[k : k + 1024] for k in range(0, len(data.train), 1024)]
         self.known = torch.cat([vectors_of(self.model, data.small(part)) for part in parts])
 
@@ -136,7 +136,7 @@ def questions(data, every):
 
 def diversity(model, judge, data, steps):
     """Mean distance (1 - cosine) of the scorer's vectors of 16 drawings of one prompt, and of those of different prompts."""
-    labels = [names["en"] for names in list(data.labels.values())[:: max(1, len(data.labels) // 24)]]
+    labels = [next(iter(names.values())) for names in list(data.labels.values())[:: max(1, len(data.labels) // 24)]]
     drawn = reduced(model.draw([label for label in labels for _ in range(16)], steps))
     vectors = vectors_of(judge.model, drawn).view(len(labels), 16, -1)
     same = 1 - (vectors @ vectors.transpose(1, 2)).sum((1, 2)).sub(16).div(16 * 15).mean()
@@ -150,6 +150,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--data", default=os.path.join(RUNS, "data"))
+    parser.add_argument("--judges", default=FROZEN, help="where scorer.py and descriptor.py put theirs")
     parser.add_argument("--steps", type=int, nargs="*", default=[4, 8, 20])
     parser.add_argument("--guidance", type=float, help="the model's own unless given")
     parser.add_argument("--irodori", metavar="QUANTIZE", help="irodori draws (a build is needed), quantised so: none, int8, int8-weights")
@@ -174,12 +175,12 @@ def main():
             append_line(args.append, row)
 
     wanted = lambda group: not args.groups or group in args.groups
-    data, judge = Data(args.data), Judge()
+    data, judge = Data(args.data), Judge(args.judges)
     for name, held_out in (("real seen", False), ("real held out", True)) if wanted("real") else ():
         indices = data.base(held_out)[:: args.every]
         if indices:
             tell({"group": name, **judge.score(data.small(indices), [[data.rows[k]["item"]] for k in indices])})
-    known = Copies(data) if wanted("copies") else None
+    known = Copies(data, args.judges) if wanted("copies") else None
     twins = known.among(data.small(data.base(True))) if known and data.base(True) else None
     if twins is not None:
         tell({"group": "copies", "of": "real held out", "share": round(twins.float().mean().item(), 4), "n": len(twins)})

@@ -63,10 +63,10 @@ def save_tokenizer(path, out):
 def save_labels(rows, path):
     """Per item its emoji, and by language its label first and then every other caption; without colours and pairs."""
     items = {}
-    for index, row in enumerate(rows):
+    for row in rows:
         if row.get("heldOut"):
             continue
-        own = items.setdefault(row.get("item", index), {})
+        own = items.setdefault(row["item"], {})
         for g, captions in row["captions"].items():
             own.setdefault(g, {}).update({c: None for c, _, kind in captions if kind in LABELLED})
             own["emoji"] = own.get("emoji") or next((c for c, _, kind in captions if kind == "emoji"), None)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from files import read_json
+from files import read_json, write_json
 from optim import MuonWithAdamW
 from paths import HERE, RUNS
 
@@ -137,17 +137,16 @@ def hash_of(file):
 
 def freeze(model, folder, name, **about):
     """Writes NAME.safetensors, and NAME.json with its hash."""
+    os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, name)
     save_file({k: v.half().contiguous() for k, v in model.state_dict().items()}, f"{path}.safetensors")
-    with open(f"{path}.json", "w", encoding="utf-8") as f:
-        json.dump({"sha256": hash_of(f"{path}.safetensors"), **about}, f)
-        f.write("\n")
+    write_json(f"{path}.json", {"sha256": hash_of(f"{path}.safetensors"), **about}, compact=True)
     print("parameters", sum(p.numel() for p in model.parameters()), "sha256", hash_of(f"{path}.safetensors"))
 
 
-def frozen(name):
+def frozen(folder, name):
     """What is known of a judge, and its weights; refuses those of another hash."""
-    file, said = os.path.join(FROZEN, f"{name}.safetensors"), read_json(FROZEN, f"{name}.json")
+    file, said = os.path.join(folder, f"{name}.safetensors"), read_json(folder, f"{name}.json")
     if hash_of(file) != said["sha256"]:
         raise ValueError(f"{file}: expected sha256 {said['sha256']}, got {hash_of(file)}")
     return said, {k: v.float() for k, v in load_file(file).items()}

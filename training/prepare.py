@@ -4,7 +4,7 @@ The folder holds `captions.jsonl`, one picture a line:
 
     {"file": "cat.png", "captions": {"en": ["a cat", "tabby"], "ja": ["猫"]}, "licence": "CC0-1.0", "source": "…"}
 
-A caption may also be [text, share, kind]. Optional: "item" (pictures of one thing are balanced and split together),
+A caption may also be [text, share, kind]. Optional: "item" (pictures of one thing are balanced and split together; else each is of its own),
 "style" (a key of the folder's `styles.json`, whose words are put into captions), "weight" (how often it is shown),
 "heldOut": true (never trained on). `questions.json`, if there is one, is what evaluate.py asks besides.
 In place of `captions.jsonl` there may be `manifest.json`, a list of {"path", "licence", "caption_en", "caption_ja"}.
@@ -174,7 +174,8 @@ def prepare_pictures(folder, out):
     reasons["near-duplicate"] = len(drop)
     kept = [k for k in range(len(rows)) if k not in drop]
     rows = [rows[k] for k in kept]
-    for row in rows:
+    for k, row in enumerate(rows):
+        row.setdefault("item", f"picture {k}")
         row["captions"] = {g: weighted(c) for g, c in row["captions"].items() if c}
     np.save(os.path.join(out, "pixels.npy"), pixels[kept])
     for name in ("styles.json", "questions.json"):

@@ -37,8 +37,8 @@ def training_rows(folder):
         [rows[k].get("weight", 1.0) ** 0.5 for k in fit])
 
 
-def load_scorer():
-    about, weights = frozen("scorer")
+def load_scorer(folder):
+    about, weights = frozen(folder, "scorer")
     model = Scorer(len(about["items"]))
     model.load_state_dict(weights)
     return model.eval(), about["items"]

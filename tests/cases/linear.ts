@@ -16,6 +16,8 @@ export const linear: OpCases = {
     { operands: [x(33, 127), param(129, 127), param(129)] },
     { operands: [x(2, 3, 40), param(24, 40), param(24)] },
     { operands: [x(64, 256), param(96, 256), param(96)] },
+    // Rows a multiple of 2 KiB apart, for several blocks of outputs.
+    { operands: [x(41, 512), param(400, 512), param(400)] },
     { operands: [x(3, 1031), param(19, 1031), param(19)] },
     { operands: [x(129, 72), param(257, 72), param(257)] },
     { operands: [{ ...x(6, 24), within: 'columns' }, param(9, 24), param(9)] },

@@ -51,12 +51,18 @@ TEST(ThreadTeamRunsEveryBlockOnce) {
 
 TEST(ThreadTeamSleepsAndWakes) {
   const std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(3);
-  for (int job = 0; job < 50; ++job) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // longer than workers spin
-    Count count(64, 3);
-    team->ParallelFor(64, Count::Body, &count);
-    CHECK(count.EachOnce());
-  }
+  const auto jobs_after = [&](std::chrono::microseconds pause) {
+    for (int job = 0; job < 50; ++job) {
+      std::this_thread::sleep_for(pause);
+      Count count(64, 3);
+      team->ParallelFor(64, Count::Body, &count);
+      CHECK(count.EachOnce());
+    }
+  };
+  jobs_after(std::chrono::milliseconds(1));  // longer than workers spin
+  const CloseJobs close(*team);
+  jobs_after(std::chrono::microseconds(100));  // shorter, among jobs
+  jobs_after(std::chrono::milliseconds(1));
 }
 
 TEST(ThreadTeamServesSeveralCallers) {
