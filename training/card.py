@@ -48,7 +48,8 @@ def scores_as_data(scores):
             about |= {"of": NAMES[row["group"]][0], "count": row["n"]}
             out += [{"measure": "top-1", "value": row["top1"], **about}, {"measure": "top-5", "value": row["top5"], **about}]
         if row["group"] == "copies":
-            out.append({"measure": "copies", "value": row["share"], "of": NAMES[row["of"]][0], **about, "count": row["n"]})
+            of = NAMES[row["of"]][0].split(":")[0]
+            out.append({"measure": "copies", "value": row["share"], "of": of, **about, "count": row["n"]})
             if "apart" in row:
                 out.append({"measure": "copies", "value": row["apart"], "of": TWINLESS[0], **about, "count": row["nApart"]})
         if row["group"] == "diversity":
@@ -139,7 +140,8 @@ def score_table(scores, at):
     if copies:
         lines += ["", ("| copies among | steps | n | share |", "| 写しの割合 | ステップ | n | 割合 |")[at], "|---|---|---|---|"]
     for row in copies:
-        lines.append(f"| {NAMES[row['of']][at]} | {row.get('steps', '')} | {row['n']:,} | {percent(row['share'])} |")
+        of = re.split("[:：]", NAMES[row["of"]][at])[0]
+        lines.append(f"| {of} | {row.get('steps', '')} | {row['n']:,} | {percent(row['share'])} |")
         if "apart" in row:
             lines.append(f"| {TWINLESS[at]} | {row['steps']} | {row['nApart']:,} | {percent(row['apart'])} |")
     for row in scores:
