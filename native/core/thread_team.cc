@@ -37,10 +37,10 @@ namespace {
 // Kernels keep their scratch on the heap; what is left fits many times. musl's default would be 128
 // KiB.
 constexpr size_t kStackBytes = size_t{1} << 20;
-// How long a thread spins before it sleeps: among jobs that follow each other closely longer than
-// most waits for another thread's last block, else much shorter than anyone would notice as wasted
-// time. Being woken takes as long as a twentieth of a step (docs/performance.md).
-constexpr std::chrono::microseconds kSpinAmongJobs{300};
+// How long a thread spins before it sleeps: in a series of jobs longer than most waits for another
+// thread's last block, else much shorter than anyone would notice as wasted time. Being woken takes
+// as long as a twentieth of a step (docs/performance.md).
+constexpr std::chrono::microseconds kSpinInSeries{300};
 constexpr std::chrono::microseconds kSpinAlone{50};
 // Workers are this much nicer than the thread that made them: when CPUs are short, the JavaScript
 // thread goes first.
@@ -127,8 +127,8 @@ class Team final : public ThreadTeam {
     turns_.Give();
   }
 
-  void BeginJobs() override { close_jobs_.fetch_add(1, std::memory_order_relaxed); }
-  void EndJobs() override { close_jobs_.fetch_sub(1, std::memory_order_relaxed); }
+  void BeginSeries() override { series_.fetch_add(1, std::memory_order_relaxed); }
+  void EndSeries() override { series_.fetch_sub(1, std::memory_order_relaxed); }
 
   // Whether the workers stayed behind in the parent.
   bool Forked() const { return forks.load(std::memory_order_relaxed) != forks_; }
@@ -179,8 +179,8 @@ class Team final : public ThreadTeam {
         if (!waiting()) return;
         Pause();
       }
-      const bool close = close_jobs_.load(std::memory_order_relaxed) > 0;
-      const auto limit = close ? kSpinAmongJobs : kSpinAlone;
+      const bool in_series = series_.load(std::memory_order_relaxed) > 0;
+      const auto limit = in_series ? kSpinInSeries : kSpinAlone;
       if (std::chrono::steady_clock::now() - start >= limit) return;
     }
   }
@@ -248,7 +248,7 @@ class Team final : public ThreadTeam {
   alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<uint32_t> announced_{0};   // jobs, and the end
   alignas(64) std::atomic<uint32_t> gate_{kClosed};  // workers inside, and kClosed
-  std::atomic<int> close_jobs_{0};                   // scopes of CloseJobs
+  std::atomic<int> series_{0};                       // scopes of JobSeries
   std::atomic<bool> stopping_{false};
 };
 

@@ -16,18 +16,18 @@ class ThreadTeam {
   // of several lanes queue up one after another.
   virtual void ParallelFor(int64_t blocks, void (*body)(void* context, int64_t block, int thread),
                            void* context) = 0;
-  // Between these jobs follow each other closely: threads that wait stay awake longer.
-  virtual void BeginJobs() = 0;
-  virtual void EndJobs() = 0;
+  // Between these, jobs follow each other closely: threads that wait stay awake longer.
+  virtual void BeginSeries() = 0;
+  virtual void EndSeries() = 0;
 };
 
-// The jobs of a scope follow each other closely.
-class CloseJobs {
+// A scope whose jobs follow each other closely.
+class JobSeries {
  public:
-  explicit CloseJobs(ThreadTeam& team) : team_(team) { team_.BeginJobs(); }
-  ~CloseJobs() { team_.EndJobs(); }
-  CloseJobs(const CloseJobs&) = delete;
-  CloseJobs& operator=(const CloseJobs&) = delete;
+  explicit JobSeries(ThreadTeam& team) : team_(team) { team_.BeginSeries(); }
+  ~JobSeries() { team_.EndSeries(); }
+  JobSeries(const JobSeries&) = delete;
+  JobSeries& operator=(const JobSeries&) = delete;
 
  private:
   ThreadTeam& team_;

@@ -114,7 +114,7 @@ Status CpuExecutable::RunOn(CpuLane& lane, const RunArgs& args) const {
     return NoHostMemory(Message("run(", program_->name, "): arena"), arena_bytes.value());
   }
   ResolveSources(lane, args);
-  const CloseJobs close(*lane.team);
+  const JobSeries series(*lane.team);
   Run run(lane, *program_, kernels_, args);
   StepClock clock(args.step_ns);
   for (const StepPlan& step : steps_) {

@@ -60,8 +60,8 @@ TEST(ThreadTeamSleepsAndWakes) {
     }
   };
   jobs_after(std::chrono::milliseconds(1));  // longer than workers spin
-  const CloseJobs close(*team);
-  jobs_after(std::chrono::microseconds(100));  // shorter, among jobs
+  const JobSeries series(*team);
+  jobs_after(std::chrono::microseconds(100));  // shorter, in a series
   jobs_after(std::chrono::milliseconds(1));
 }
 

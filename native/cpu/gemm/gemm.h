@@ -61,9 +61,8 @@ struct GemmArgs {
   Finish finish;
 };
 
-// Rows of float32 a multiple of this many apart drive each other out of a few sets of the first
-// cache.
-inline constexpr int64_t kCrowdedPitch = 512;
+// Rows a multiple of this many bytes apart drive each other out of a few sets of the first cache.
+inline constexpr int64_t kCrowdedBytes = 2048;
 
 // At least `count` floats, an odd number of cache lines: rows so far apart fall into different sets
 // of the first cache.

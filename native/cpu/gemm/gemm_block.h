@@ -260,7 +260,7 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
   FindRows(args, m0, rows, places);
   const EqualRows equal = FindEqualRows(args, places, rows);
   // Crowded rows of several blocks were spread before (gemm_step.cc).
-  const bool in_place = equal.pitch != 0 && (rows == 1 || equal.pitch % kCrowdedPitch != 0);
+  const bool in_place = equal.pitch != 0 && (rows == 1 || equal.pitch * 4 % kCrowdedBytes != 0);
   if (in_place) pass.rows.a_pitch = equal.pitch;
   // Of the block that this thread will probably take next.
   const int64_t next_n = (block + args.threads) / args.row_blocks * args.column_block;

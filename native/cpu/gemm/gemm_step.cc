@@ -39,7 +39,7 @@ GemmStep::GemmStep(const PlanContext& context, const Step& step, const GemmArgs&
   if (args_.in_w > 0) zeros_.resize(static_cast<size_t>(args_.channels * DTypeBytes(x.dtype)));
   const bool tiles = context.takes_tiles(x, pack);
   spreads_ = !tiles && x.dtype == DType::kF32 && args_.in_w == 0 && args_.rows > 1 &&
-             x.pitch % kCrowdedPitch == 0;
+             x.pitch * 4 % kCrowdedBytes == 0;
   tile_ = tiles ? context.kernels.tile_bf16 : context.kernels.tile;
   kernel_ = tiles ? context.kernels.gemm_bf16 : context.kernels.gemm;
   scratch_ = tiles ? context.kernels.gemm_bf16_scratch : context.kernels.gemm_scratch;

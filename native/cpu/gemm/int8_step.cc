@@ -7,9 +7,6 @@ namespace irodori::cpu {
 namespace {
 
 constexpr int64_t kQuantizeBlocksPerThread = 4;
-// Vectors this many bytes apart fall into few sets of the first cache, those of a register tile
-// into one.
-constexpr int64_t kAliasedPitch = 2048;
 constexpr int64_t kLine = 64;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -32,7 +29,7 @@ Int8Step::Int8Step(const PlanContext& context, const Step& step, const GemmArgs&
   // A whole number of groups, of a matmul of units: tiles then need no other rows.
   quantize_.depth = picture ? x.columns() : GemmDepth(x.columns(), DType::kI8, int8.tile);
   quantize_.out_pitch =
-      quantize_.depth + (quantize_.depth % kAliasedPitch == 0 ? kLine : int64_t{0});
+      quantize_.depth + (quantize_.depth % kCrowdedBytes == 0 ? kLine : int64_t{0});
 
   GemmArgs& product = args_.product;
   product = args;
