@@ -39,6 +39,11 @@ def sources(report):
     return pictures + TAKEN_OVER
 
 
+def bare(name):
+    """A name without the remark behind it."""
+    return re.split("[:：]", name)[0]
+
+
 def scores_as_data(scores):
     """For `provenance` of irodori.json: one row a figure."""
     out = []
@@ -48,8 +53,7 @@ def scores_as_data(scores):
             about |= {"of": NAMES[row["group"]][0], "count": row["n"]}
             out += [{"measure": "top-1", "value": row["top1"], **about}, {"measure": "top-5", "value": row["top5"], **about}]
         if row["group"] == "copies":
-            of = NAMES[row["of"]][0].split(":")[0]
-            out.append({"measure": "copies", "value": row["share"], "of": of, **about, "count": row["n"]})
+            out.append({"measure": "copies", "value": row["share"], "of": bare(NAMES[row["of"]][0]), **about, "count": row["n"]})
             if "apart" in row:
                 out.append({"measure": "copies", "value": row["apart"], "of": TWINLESS[0], **about, "count": row["nApart"]})
         if row["group"] == "diversity":
@@ -110,7 +114,7 @@ def time_text(hours, at):
 
 
 def stage_text(c, at):
-    """A run as an item of a list; without pictures only the text encoder learnt (near.py), else maybe only the decoder."""
+    """A run as an item of a list: of decoder.py, of near.py, which shows no pictures, or of train.py."""
     time = time_text(c["hours"], at)
     cost = (f"${c['money']:.2f} at ${c['price']:g} an hour", f"1 時間 ${c['price']:g} として ${c['money']:.2f}")[at]
     if not c["pictures"]:
@@ -140,8 +144,7 @@ def score_table(scores, at):
     if copies:
         lines += ["", ("| copies among | steps | n | share |", "| 写しの割合 | ステップ | n | 割合 |")[at], "|---|---|---|---|"]
     for row in copies:
-        of = re.split("[:：]", NAMES[row["of"]][at])[0]
-        lines.append(f"| {of} | {row.get('steps', '')} | {row['n']:,} | {percent(row['share'])} |")
+        lines.append(f"| {bare(NAMES[row['of']][at])} | {row.get('steps', '')} | {row['n']:,} | {percent(row['share'])} |")
         if "apart" in row:
             lines.append(f"| {TWINLESS[at]} | {row['steps']} | {row['nApart']:,} | {percent(row['apart'])} |")
     for row in scores:

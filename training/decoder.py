@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from files import append_line, read_json
-from keeper import rate, stop_on_signals
+from keeper import rate, save_checkpoint, stop_on_signals
 from paths import MODEL, RUNS
 from prepare import moved, movement
 from taesd import load_taesd, with_opacity
@@ -30,9 +30,7 @@ class Pictures:
 
     def plain(self, indices):
         """Colours on white, then opacity. [n, 4, size, size] in [-1, 1]."""
-        return self.sized(torch.from_numpy(np.stack([self.pixels[k] for k in indices])).permute(0, 3, 1, 2).float() / 255)
-
-    def sized(self, pictures):
+        pictures = torch.from_numpy(np.stack([self.pixels[k] for k in indices])).permute(0, 3, 1, 2).float() / 255
         return F.interpolate(pictures, (self.size, self.size), mode="area") * 2 - 1
 
     @torch.no_grad()
@@ -97,20 +95,19 @@ def main():
     looks = pictures.encode(asked), asked
     stopping = stop_on_signals()
 
-    def tell(loss):
-        row = {**state, "seconds": round(state["seconds"]), "part": "decoder", "pictures": state["step"] * args.batch,
-               "size": args.size, "loss": round(loss, 4), **score(vae, *looks)}
+    def tell():
+        row = {**state, "seconds": round(state["seconds"]), "part": "decoder", "pictures": state["step"] * args.batch, "size": args.size,
+               "loss": round(float(np.mean(losses[-100:])), 4) if losses else None, **score(vae, *looks)}
         append_line(os.path.join(args.run, "log.jsonl"), row)
         print(row, flush=True)
 
     def save():
-        torch.save({"model": decoder.state_dict(), "optimizer": optimizer.state_dict(), "average": average, **state,
-                    "options": vars(args)}, path + ".new")
-        os.replace(path + ".new", path)
+        save_checkpoint(path, {"model": decoder.state_dict(), "optimizer": optimizer.state_dict(), "average": average, **state,
+                               "options": vars(args)})
 
     if state["step"] == 0:
         print("before:", score(vae, *looks), flush=True)
-    last, clock, losses, loss = time.monotonic(), time.monotonic(), [], torch.tensor(0.0)
+    last, clock, losses = time.monotonic(), time.monotonic(), []
     while not stopping and state["seconds"] < 60 * args.minutes and state["step"] != args.steps:
         for group in optimizer.param_groups:
             group["lr"] = args.lr * rate(state["step"], state["seconds"] / (60 * args.minutes), flat=0)
@@ -129,8 +126,8 @@ def main():
         clock = now
         losses.append(loss.item())
         if state["step"] % 100 == 0:
-            tell(float(np.mean(losses)))
-            losses, clock = [], time.monotonic()
+            tell()
+            clock = time.monotonic()
         if now - last > 120:
             save()
             last = time.monotonic()
@@ -138,7 +135,7 @@ def main():
     with torch.no_grad():
         for p, a in zip(decoder.parameters(), average):
             p.copy_(a)
-    tell(loss.item())
+    tell()
     vae.bfloat16().save_pretrained(os.path.join(args.run, "vae"))
 
 

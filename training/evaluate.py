@@ -108,13 +108,13 @@ class Copies:
         limits = torch.cat([self.limits(part) for part in places.split(256)])
         return nearest.values < limits[back]
 
-    def share(self, drawn, twins=None):
-        """`apart`: the share among those that are no `twins`."""
-        copied = self.among(drawn)
-        out = {"share": round(copied.float().mean().item(), 4), "n": len(drawn)}
-        if twins is not None:
-            out |= {"apart": round(copied[~twins].float().mean().item(), 4), "nApart": int((~twins).sum())}
-        return out
+
+def share_of(copied, twins=None):
+    """How many are copies; `apart`: among those that are no `twins`."""
+    out = {"share": round(copied.float().mean().item(), 4), "n": len(copied)}
+    if twins is not None:
+        out |= {"apart": round(copied[~twins].float().mean().item(), 4), "nApart": int((~twins).sum())}
+    return out
 
 
 def questions(data, every):
@@ -183,7 +183,7 @@ def main():
     known = Copies(data, args.judges) if wanted("copies") else None
     twins = known.among(data.small(data.base(True))) if known and data.base(True) else None
     if twins is not None:
-        tell({"group": "copies", "of": "real held out", "share": round(twins.float().mean().item(), 4), "n": len(twins)})
+        tell({"group": "copies", "of": "real held out", **share_of(twins)})
     for name, asked in questions(data, args.every).items():
         if not wanted(name):
             continue
@@ -195,12 +195,10 @@ def main():
                 own = [k for k, (lang, _, _) in enumerate(asked) if lang == g]
                 tell({"group": name, "language": g, "steps": steps, "guidance": guidance, "seed": args.seed,
                       **judge.score(drawn[own], [asked[k][2] for k in own]), "seconds": spent})
-            if name == "pairs" and known and asked:
+            if known and asked and name in ("seen", "pairs"):
                 each = len({g for g, _, _ in asked})  # languages that a pair is asked for in
-                own = twins[:: args.every].repeat_interleave(each)
-                tell({"group": "copies", "of": name, "steps": steps, **known.share(drawn, own)})
-            if name == "seen" and known:
-                tell({"group": "copies", "of": name, "steps": steps, **known.share(drawn)})
+                own = twins[:: args.every].repeat_interleave(each) if name == "pairs" else None
+                tell({"group": "copies", "of": name, "steps": steps, **share_of(known.among(drawn), own)})
     if wanted("diversity"):
         tell({"group": "diversity", "steps": args.steps[-1], **diversity(model, judge, data, args.steps[-1])})
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from files import read_json, write_json
+from keeper import save_checkpoint
 from optim import MuonWithAdamW
 from paths import HERE, RUNS
 
@@ -50,7 +51,7 @@ class Features(nn.Module):
 
 
 def to_input(pictures):
-    """Bytes [n, 64, 64, 3] to what a judge reads."""
+    """Bytes [n, H, W, 3] as [n, 3, H, W] in [-1, 1]; a judge reads 64x64."""
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -82,7 +83,7 @@ def distorted(x, rng):
 
 def pictures_at(pixels, indices):
     """Colours on white of stored pictures, as `distorted` takes them. [n, 3, 128, 128] in [-1, 1]."""
-    return torch.from_numpy(np.stack([pixels[k] for k in indices])[..., :3]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return to_input(np.stack([pixels[k] for k in indices])[..., :3])
 
 
 def begin(description, name, pictures, batch):
@@ -125,9 +126,7 @@ def fit(model, args, lesson):
             print(json.dumps({"step": step, "seconds": round(spent), "loss": round(loss.item(), 3),
                               "right": round(float(np.mean(right)), 4)}), flush=True)
             right = []
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": spent},
-                       path + ".new")
-            os.replace(path + ".new", path)
+            save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": spent})
 
 
 def hash_of(file):

@@ -44,6 +44,12 @@ def flops_of(shape, named, mask, mixing):
     return 6 * (inner * seen + words * 8)
 
 
+def save_checkpoint(path, state):
+    """In place of the old one at once, so that a stop in between leaves that."""
+    torch.save(state, path + ".new")
+    os.replace(path + ".new", path)
+
+
 class Keeper:
     """The clock, the moving average, the log and the checkpoints."""
 
@@ -101,10 +107,9 @@ class Keeper:
     def save(self):
         path = os.path.join(self.args.run, "checkpoint.pt")
         kept = lambda values: {k: p.cpu().clone() for k, p in zip(self.names, values)}
-        torch.save({"weights": kept(self.parameters), "ema": kept(self.ema),
-                    "adamw": self.adamw.state_dict(), "muon": self.muon.state_dict(), **self.state,
-                    "shape": dataclasses.asdict(self.shape), "options": vars(self.args)}, path + ".new")
-        os.replace(path + ".new", path)
+        save_checkpoint(path, {"weights": kept(self.parameters), "ema": kept(self.ema),
+                               "adamw": self.adamw.state_dict(), "muon": self.muon.state_dict(), **self.state,
+                               "shape": dataclasses.asdict(self.shape), "options": vars(self.args)})
 
     def end(self):
         self.save()
