@@ -69,6 +69,17 @@ export function weightFiles({ checkpoint }: ComponentModel): string {
   return `${(bytes / 1e6).toFixed(0)} MB of weights in ${[...ends.keys()].join(', ')}`
 }
 
+/** What one call took. */
+export interface TimedCall {
+  readonly ms: number
+  /** Its share of what was made for all calls of its run. */
+  readonly preparedMs: number
+  readonly outputs: Record<string, Tensor>
+  /** Of parts that ran for this call, and of those that ran for all calls of its run together; where `timed`. */
+  readonly parts: readonly PartTimes[]
+  readonly prepared: readonly PartTimes[]
+}
+
 export class BenchNetwork {
   readonly device: Device
   readonly model: ComponentModel
@@ -90,25 +101,47 @@ export class BenchNetwork {
   }
 
   /**
-   * One call, timed without what stands before and after the network: reading the inputs, gathering the outputs.
+   * Calls as the steps of one run: as in a pipeline, what depends on timesteps alone is made for all of them first. Of one
+   * call nothing is made first.
    *
-   * @param onStepTimes - hears of every part that runs.
+   * Times are without what stands before and after the network: reading the inputs, gathering the outputs.
    */
   async run(
-    inputs: Readonly<Record<string, Tensor>>,
-    options: { readonly signal?: AbortSignal | undefined; readonly onStepTimes?: (times: PartTimes) => void } = {},
-  ): Promise<{ readonly ms: number; readonly outputs: Record<string, Tensor> }> {
-    const { signal, onStepTimes } = options
-    const { sizes, form, rows } = bindInputs(this.model.name, this.model.ports, inputs)
-    using lease = await this.#networks.lease({ sizes, form }, { ...(signal ? { signal } : {}) })
-    const started = performance.now()
-    const results = await lease.network.run(rows, {
-      arrays: 'given',
+    calls: readonly Readonly<Record<string, Tensor>>[],
+    { signal, timed = false }: { readonly signal?: AbortSignal | undefined; readonly timed?: boolean } = {},
+  ): Promise<TimedCall[]> {
+    const bound = calls.map((inputs) => bindInputs(this.model.name, this.model.ports, inputs))
+    const [first] = bound
+    if (!first) return []
+    using lease = await this.#networks.lease({ sizes: first.sizes, form: first.form }, signal ? { signal } : {})
+    const prepared: PartTimes[] = []
+    const listening = (into: PartTimes[]) => ({
       ...(signal ? { signal } : {}),
-      ...(onStepTimes ? { onStepTimes } : {}),
+      ...(timed ? { onStepTimes: (times: PartTimes) => into.push(times) } : {}),
     })
-    const ms = performance.now() - started
-    return { ms, outputs: gatherOutputs(lease.model.outputs, lease.model.graph, results) }
+    let started = performance.now()
+    if (calls.length > 1) {
+      await lease.network.prepare(
+        bound.flatMap(({ rows }) => rows),
+        listening(prepared),
+      )
+    }
+    const preparedMs = (performance.now() - started) / calls.length
+    const done: TimedCall[] = []
+    for (const { rows } of bound) {
+      const parts: PartTimes[] = []
+      started = performance.now()
+      const results = await lease.network.run(rows, { arrays: 'given', ...listening(parts) })
+      const ms = performance.now() - started
+      done.push({
+        ms,
+        preparedMs,
+        outputs: gatherOutputs(lease.model.outputs, lease.model.graph, results),
+        parts,
+        prepared,
+      })
+    }
+    return done
   }
 
   /** Makes the packs, and the Programs for those inputs; what a first run does is left to it. */

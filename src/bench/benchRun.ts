@@ -33,6 +33,8 @@ export interface BenchOptions extends Omit<PeerOptions, 'threads' | 'dtype'> {
   readonly rows?: readonly number[] | undefined
   /** Of each comparison. @defaultValue as many as fit a minute, three to nine */
   readonly rounds?: number | undefined
+  /** Calls that are the steps of one run. @defaultValue 20, of slow networks as many as fit ten seconds; 1 of decoders */
+  readonly steps?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** What is done next, one line each. */
   readonly onProgress?: ((text: string) => void) | undefined
@@ -132,7 +134,7 @@ async function measureWorkload(
   workload: Workload,
   { device, dtype, quantize, scratch, options }: Session,
 ): Promise<{ readonly ofOps: readonly OpsReport[]; readonly ofNetworks: readonly NetworkReport[] }> {
-  const { suites, signal, onProgress, exported } = options
+  const { suites, signal, onProgress, exported, steps } = options
   const ofOps: OpsReport[] = []
   let flops: number
   const own = mkdtempSync(path.join(scratch, 'weights-'))
@@ -145,7 +147,7 @@ async function measureWorkload(
     if (suites.includes('ops')) {
       onProgress?.(`${workload.name}: steps`)
       const limits = { minRuns: FEWEST_RUNS, maxRuns: MOST_RUNS, enoughMs: ENOUGH_MS }
-      const report = await opsReport(workload, network, { rows: workload.rows[0] ?? 1, ...limits, signal })
+      const report = await opsReport(workload, network, { rows: workload.rows[0] ?? 1, steps, ...limits, signal })
       options.onOps?.(report)
       ofOps.push(report)
     }

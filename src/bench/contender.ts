@@ -1,8 +1,8 @@
 /**
  * Who is measured: a process of its own for each, so that peak memory is its own, told over pipes whose turn it is.
  *
- * One JSON document a line. `{do: 'load', ...}` is answered once with what was loaded, `{do: 'run', rows, inputs: [...]}`
- * with the milliseconds of each run, `{do: 'output', rows, inputs}` with `{ms, data}`, the output's values as base64 of float32,
+ * One JSON document a line. `{do: 'load', ...}` is answered once with what was loaded, `{do: 'run', rows, calls, steps}`
+ * with the milliseconds of each call, of which every `steps` are the steps of one run, `{do: 'output', rows, calls}` with `{ms, data}`, the output's values as base64 of float32,
  * `{do: 'memory'}` with the peak so far; each answer is `{ok: ...}` or `{error: text}`. A process ends when its input does.
  */
 
@@ -69,9 +69,9 @@ export class Contender {
     return this.#ask({ do: 'load', ...command.load }) as Promise<Loaded>
   }
 
-  /** Milliseconds of each call. */
-  run(rows: number, calls: readonly Call[]): Promise<readonly number[]> {
-    return this.#ask({ do: 'run', rows, calls: calls.map(encodeCall) }) as Promise<readonly number[]>
+  /** Milliseconds of each call; every `steps` of them are the steps of one run. */
+  run(rows: number, calls: readonly Call[], steps: number): Promise<readonly number[]> {
+    return this.#ask({ do: 'run', rows, calls: calls.map(encodeCall), steps }) as Promise<readonly number[]>
   }
 
   /** One call with its output. */

@@ -11,7 +11,7 @@ import { type Call, Contender, type ContenderCommand, type Loaded } from './cont
 import { peaksFor, sampleProducts } from './peaks'
 import { findPeers, type PeerOptions } from './peers'
 import { median, type Spread, spread } from './statistics'
-import type { Workload } from './workloads'
+import { stepsOfRun, type Workload } from './workloads'
 
 /** One contender's figures for one number of rows. */
 export interface Standing {
@@ -38,6 +38,8 @@ export interface NetworkReport {
   /** Of one call, everything included. */
   readonly flops: number
   readonly rounds: number
+  /** Calls that are the steps of one run. */
+  readonly steps: number
   /** For products, the median of what was measured around all blocks. */
   readonly peak: number
   /** We first. */
@@ -51,6 +53,8 @@ export interface NetworkSuiteOptions extends PeerOptions {
   readonly scratch: string
   /** @defaultValue as many as fit a minute, three to nine */
   readonly rounds?: number | undefined
+  /** Calls that are the steps of one run. @defaultValue as {@link stepsOfRun} says */
+  readonly steps?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((text: string) => void) | undefined
 }
@@ -71,8 +75,13 @@ interface Entrant {
   readonly loaded: Loaded
   readonly firstMs: number
   readonly output: Float32Array
-  /** Runs of one block, and about how long they take. */
-  readonly blockRuns: number
+  readonly warmMs: number
+}
+
+/** With what its blocks are. */
+interface Runner extends Entrant {
+  /** Calls of one block, and about how long they take. */
+  readonly blockCalls: number
   readonly blockMs: number
   /** Times of the runs of every block, and the peak around each. */
   readonly blocks: (readonly number[])[]
@@ -168,14 +177,16 @@ async function compare(
   let turn = 0
   const calls = (count: number): Call[] => Array.from({ length: count }, () => workload.inputs(rows, ++turn))
   const same = workload.inputs(rows, 0)
-  let entrants: Entrant[] = []
+  const warm: Entrant[] = []
   for (const one of loaded) {
     throwIfAborted(signal)
     onProgress?.(`${title}, ${one.contender.name} for the first time`)
-    await unlessPeerFails(session, entrants.length > 0, async () => {
-      entrants.push(await warmUp(one, rows, same, calls))
+    await unlessPeerFails(session, warm.length > 0, async () => {
+      warm.push(await warmUp(one, rows, same, calls))
     })
   }
+  const steps = options.steps ?? stepsOfRun(workload, Math.max(...warm.map(({ warmMs }) => warmMs)))
+  let entrants: Runner[] = warm.map((entrant) => runnerOf(entrant, steps))
   const roundMs = entrants.reduce((sum, { blockMs }) => sum + blockMs, 0)
   const usual = Math.max(FEWEST_ROUNDS, Math.min(MOST_ROUNDS, Math.floor(ENOUGH_MS / roundMs)))
   const rounds = options.rounds ?? usual
@@ -185,11 +196,11 @@ async function compare(
     // Every other round backwards: nobody is always the one after another.
     for (const entrant of round % 2 ? entrants.toReversed() : entrants) {
       throwIfAborted(signal)
-      const { contender, blockRuns, blockMs, blocks, peaks } = entrant
+      const { contender, blockCalls, blockMs, blocks, peaks } = entrant
       const sampling = { names, blockMs, signal }
       const before = await sampleProducts(device, sampling)
       const works = await unlessPeerFails(session, entrant !== entrants[0], async () => {
-        blocks.push(await contender.run(rows, calls(blockRuns)))
+        blocks.push(await contender.run(rows, calls(blockCalls), steps))
       })
       if (works) peaks.push((before + (await sampleProducts(device, sampling))) / 2)
       else entrants = entrants.filter((other) => other !== entrant)
@@ -203,13 +214,14 @@ async function compare(
     rows,
     flops,
     rounds,
+    steps,
     peak: median(entrants.flatMap(({ peaks }) => peaks)),
     standings,
     missing: [...missing],
   }
 }
 
-/** The first run, whose output is kept, and how many make a block. */
+/** The first run, whose output is kept, and how long others take. */
 async function warmUp(
   { contender, loaded }: Pick<Entrant, 'contender' | 'loaded'>,
   rows: number,
@@ -217,12 +229,19 @@ async function warmUp(
   calls: (count: number) => Call[],
 ): Promise<Entrant> {
   const { ms: firstMs, values: output } = await contender.output(rows, same)
-  const warmMs = firstMs > SLOW_MS ? firstMs : median(await contender.run(rows, calls(1)))
-  const blockRuns = Math.min(MOST_RUNS, Math.max(1, Math.ceil(BLOCK_MS / warmMs)))
-  return { contender, loaded, firstMs, output, blockRuns, blockMs: warmMs * blockRuns, blocks: [], peaks: [] }
+  const warmMs = firstMs > SLOW_MS ? firstMs : median(await contender.run(rows, calls(1), 1))
+  return { contender, loaded, firstMs, output, warmMs }
 }
 
-async function standingOf(entrant: Entrant, own: Entrant | undefined, flops: number): Promise<Standing> {
+/** Blocks of whole runs. */
+function runnerOf(entrant: Entrant, steps: number): Runner {
+  const { warmMs } = entrant
+  const wanted = Math.min(MOST_RUNS, Math.ceil(BLOCK_MS / warmMs))
+  const blockCalls = Math.max(1, Math.ceil(wanted / steps)) * steps
+  return { ...entrant, blockCalls, blockMs: warmMs * blockCalls, blocks: [], peaks: [] }
+}
+
+async function standingOf(entrant: Runner, own: Runner | undefined, flops: number): Promise<Standing> {
   const { contender, loaded, firstMs, output, blocks, peaks } = entrant
   const ms = spread(blocks.flat())
   const standing: Standing = {

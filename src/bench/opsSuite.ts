@@ -12,12 +12,11 @@ import type { NetworkDType } from '../compile/compile'
 import { KERNELS } from '../compile/kernels'
 import type { Quantization } from '../compile/passes/quantize'
 import type { Program, Step } from '../compile/program'
-import { isProduct, programBytes, type StoredTypes, stepCost } from '../compile/stepCost'
-import type { Tensor } from '../tensor/tensor'
-import type { BenchNetwork } from './benchNetwork'
+import { isProduct, type StoredTypes, stepCost } from '../compile/stepCost'
+import type { BenchNetwork, TimedCall } from './benchNetwork'
 import { meanSample, type PeakSample, peaksFor, samplePeaks } from './peaks'
 import { median } from './statistics'
-import type { Workload } from './workloads'
+import { stepsOfRun, type Workload } from './workloads'
 
 /** All steps of one kernel and shape, of one run. */
 export interface OpsRow {
@@ -43,9 +42,11 @@ export interface OpsReport {
   readonly dtype: NetworkDType
   readonly quantize: Quantization
   readonly runs: number
-  /** Of one run, everything that it had to do included. */
+  /** Calls that are the steps of one run: what depends on timesteps alone is made for all of them at once. */
+  readonly stepsOfRun: number
+  /** Of one call, everything that it had to do included. */
   readonly ms: number
-  /** Of the steps alone: what is missing is handing the call over and waking threads. */
+  /** Of the Programs' steps alone: what is missing is handing the call over and waking threads. */
   readonly stepsMs: number
   readonly peaks: PeakSample
   /** By time. */
@@ -63,6 +64,8 @@ export interface OpsReport {
 
 export interface OpsOptions {
   readonly rows: number
+  /** Calls that are the steps of one run. @defaultValue as {@link stepsOfRun} says */
+  readonly steps?: number | undefined
   readonly minRuns: number
   readonly maxRuns: number
   /** Enough of measuring one workload, once there are `minRuns`. */
@@ -86,11 +89,18 @@ interface CostedStep {
   readonly bytes: number
 }
 
-/** One timed run: the times of all steps, and the peaks around it. */
+/** One timed call: the times of all steps by part, and the peaks around it. */
 interface TimedRun {
-  readonly stepMs: ReadonlyMap<number, readonly number[]>
+  readonly parts: ReadonlyMap<number, PartShare>
   readonly peaks: PeakSample
   readonly ms: number
+}
+
+/** What one call had of a part: all of it, or its share of what was made for all calls of its run. */
+interface PartShare {
+  readonly stepMs: readonly number[]
+  readonly rows: number
+  readonly calls: number
 }
 
 /** Measures one workload; the network is warm afterwards. */
@@ -99,10 +109,11 @@ export async function opsReport(workload: Workload, network: BenchNetwork, optio
   const compiled = await network.compiled(workload.inputs(rows, 0))
   const programs = compiled.parts.map(({ payload }) => payload.program)
   const stored = network.storedTypes()
-  const steps = programs.flatMap((program, part) => costedSteps(program, part, { rows, stored }))
   // The first has pages and caches to fill.
-  const { ms: firstMs } = await network.run(workload.inputs(rows, 0), { signal })
-  const blockRuns = Math.max(1, Math.min(options.maxRuns, Math.ceil(BLOCK_MS / firstMs)))
+  const [first] = await network.run([workload.inputs(rows, 0)], { signal })
+  const firstMs = first?.ms ?? 0
+  const steps = options.steps ?? stepsOfRun(workload, firstMs)
+  const blockRuns = Math.max(1, Math.ceil(Math.min(options.maxRuns, BLOCK_MS / firstMs) / steps)) * steps
   const runs: TimedRun[] = []
   const started = performance.now()
   const sampling = {
@@ -111,47 +122,47 @@ export async function opsReport(workload: Workload, network: BenchNetwork, optio
     signal,
   }
   let turn = 0
+  const calls = (count: number) => Array.from({ length: count }, () => workload.inputs(rows, ++turn))
   let before = await samplePeaks(network.device, sampling)
   while (
     runs.length < options.minRuns ||
     (runs.length < options.maxRuns && performance.now() - started < options.enoughMs)
   ) {
-    const block: Omit<TimedRun, 'peaks'>[] = []
+    const block: TimedCall[] = []
     // Measuring memory has pushed the weights of small networks out of the caches, where they are in life.
-    if (blockRuns > 1) await network.run(workload.inputs(rows, ++turn), { signal })
-    while (block.length < blockRuns) block.push(await timedRun(network, workload.inputs(rows, ++turn), signal))
+    if (blockRuns > 1) await network.run(calls(1), { signal })
+    while (block.length < blockRuns) block.push(...(await network.run(calls(steps), { signal, timed: true })))
     const after = await samplePeaks(network.device, sampling)
-    runs.push(...block.map((run) => ({ ...run, peaks: meanSample(before, after) })))
+    const peaks = meanSample(before, after)
+    runs.push(...block.map((call) => ({ ms: call.ms + call.preparedMs, parts: sharesOf(call, steps), peaks })))
     before = after
   }
-  return summarise(workload, network, rows, { steps, runs, programs, stored })
+  const costed = programs.flatMap((program, part) => costedSteps(program, part, { runs, rows, stored }))
+  return summarise(workload, network, { rows, steps, costed, runs })
 }
 
-async function timedRun(
-  network: BenchNetwork,
-  inputs: Readonly<Record<string, Tensor>>,
-  signal: AbortSignal | undefined,
-): Promise<Omit<TimedRun, 'peaks'>> {
-  const parts: PartTimes[] = []
-  const { ms } = await network.run(inputs, { signal, onStepTimes: (times) => parts.push(times) })
-  return { ms, stepMs: new Map(parts.map((times) => [times.part, times.stepMs])) }
+function sharesOf({ parts, prepared }: TimedCall, calls: number): Map<number, PartShare> {
+  const share = ({ part, rows, stepMs }: PartTimes, by: number): [number, PartShare] => [
+    part,
+    { rows, calls: by, stepMs: stepMs.map((ms) => ms / by) },
+  ]
+  return new Map([...prepared.map((times) => share(times, calls)), ...parts.map((times) => share(times, 1))])
 }
 
 interface Measured {
-  readonly steps: readonly CostedStep[]
+  readonly rows: number
+  readonly steps: number
+  readonly costed: readonly CostedStep[]
   readonly runs: readonly TimedRun[]
-  readonly programs: readonly Program[]
-  readonly stored: StoredTypes
 }
 
 function summarise(
   workload: Workload,
   { dtype, quantize }: BenchNetwork,
-  rows: number,
-  { steps, runs, programs, stored }: Measured,
+  { rows, steps, costed, runs }: Measured,
 ): OpsReport {
   // Parts whose results were known from earlier runs, those of the prompt, cost a step nothing.
-  const ran = steps.filter(({ part }) => runs.every(({ stepMs }) => stepMs.has(part)))
+  const ran = costed.filter(({ part }) => runs.every(({ parts }) => parts.has(part)))
   const totals = runs.map((run) => ran.reduce((sum, step) => sum + timeOf(run, step), 0))
   const row = (of: readonly CostedStep[], kernel: string, shape: string): OpsRow => {
     const [flops, bytes] = [sum(of, (step) => step.flops), sum(of, (step) => step.bytes)]
@@ -176,8 +187,6 @@ function summarise(
     groups(ran, key)
       .flatMap((of) => (of[0] ? [row(of, of[0].kernel, shape(of[0]))] : []))
       .sort((a, b) => b.ms - a.ms)
-  const parts = new Set(ran.map(({ part }) => part))
-  const moved = programs.filter((_, part) => parts.has(part)).map((program) => programBytes(program, rows, stored))
   const products = ran.filter(({ product }) => product)
   const passes = ran.filter(({ product }) => !product)
   const sample = (of: (peaks: PeakSample) => number) => median(runs.map(({ peaks }) => of(peaks)))
@@ -188,6 +197,7 @@ function summarise(
     dtype,
     quantize,
     runs: runs.length,
+    stepsOfRun: steps,
     ms: median(runs.map(({ ms }) => ms)),
     stepsMs: median(totals),
     peaks: {
@@ -206,8 +216,8 @@ function summarise(
     ),
     products: row(products, 'products', ''),
     passes: row(passes, 'passes', ''),
-    movedBytes: sum(moved, (bytes) => bytes.moved),
-    fusedBytes: sum(moved, (bytes) => bytes.products),
+    movedBytes: sum(ran, ({ bytes }) => bytes),
+    fusedBytes: sum(products, ({ bytes }) => bytes),
   }
 }
 
@@ -221,8 +231,8 @@ function groups<T>(items: readonly T[], key: (item: T) => string): T[][] {
   return [...found.values()]
 }
 
-function timeOf({ stepMs }: TimedRun, { part, index }: CostedStep): number {
-  return stepMs.get(part)?.[index] ?? 0
+function timeOf({ parts }: TimedRun, { part, index }: CostedStep): number {
+  return parts.get(part)?.stepMs[index] ?? 0
 }
 
 /** The roofline: what a step would take at the peaks, and which of them bounds it. */
@@ -240,8 +250,9 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
 function costedSteps(
   program: Program,
   part: number,
-  { rows, stored }: { readonly rows: number; readonly stored: StoredTypes },
+  { runs, rows, stored }: { readonly runs: readonly TimedRun[]; readonly rows: number; readonly stored: StoredTypes },
 ): CostedStep[] {
+  const share = runs[0]?.parts.get(part) ?? { rows, calls: 1 }
   return program.steps.map((step, index) => {
     const { flops, rowBytes, paramBytes } = stepCost(program, step, stored)
     return {
@@ -251,8 +262,8 @@ function costedSteps(
       shape: shapeOf(program, step),
       product: isProduct(step.kernel),
       int8: attrOf(step, 'quantizeX') > 0,
-      flops: rows * flops,
-      bytes: rows * rowBytes + paramBytes,
+      flops: (share.rows * flops) / share.calls,
+      bytes: (share.rows * rowBytes + paramBytes) / share.calls,
     }
   })
 }

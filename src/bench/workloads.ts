@@ -27,6 +27,15 @@ export interface Workload {
   readonly output: string
 }
 
+/** As samplers have them. */
+const USUAL_STEPS = 20
+const LONG_RUN_MS = 10_000
+
+/** Calls that are measured as the steps of one run: 20, of slow networks as many as fit ten seconds; of what is no denoiser 1. */
+export function stepsOfRun({ suite }: Workload, callMs: number): number {
+  return suite === 'denoiser' ? Math.max(1, Math.min(USUAL_STEPS, Math.floor(LONG_RUN_MS / callMs))) : 1
+}
+
 const noise = (seed: number, shape: Shape): Tensor => ({
   dtype: 'f32',
   shape,

@@ -186,7 +186,7 @@ export class Network {
    *
    * @param rows - any of the graph inputs, and states whose parts they belong to.
    */
-  async prepare(rows: readonly NetworkRow[], options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async prepare(rows: readonly NetworkRow[], options: AcquireOptions = {}): Promise<void> {
     return this.#whilePending(async () => {
       const read = rows.map((row, index) => this.#readRow(row, index, { complete: false, arrays: 'copied' }))
       const { states, filled } = this.#states.acquire(read, options)

@@ -16,6 +16,7 @@ interface RunFlags
     | 'dtype'
     | 'quantize'
     | 'rounds'
+    | 'steps'
     | 'rows'
     | 'exported'
     | 'peers'
@@ -45,6 +46,11 @@ function runCommand(): Command {
       '--rows <counts>',
       'rows of a call, steps only of the first: 1,2 (default: one, for some networks also two)',
       parseRows,
+    )
+    .option(
+      '--steps <count>',
+      'calls that are the steps of one run, whose timesteps are prepared together; 1: each by itself (default: 20 or what fits ten seconds)',
+      parseSteps,
     )
     .option('--rounds <count>', 'blocks in turn with each peer (default: as many as fit a minute, 3 to 9)', parseRounds)
     .option('--exported <folder>', 'weights for all sides, from bench/peers/export.py; without it there are no peers')
@@ -105,6 +111,10 @@ function parseSuites(text: string): Suite[] {
 
 function parseRounds(text: string): number {
   return wholeNumber(text, 1000)
+}
+
+function parseSteps(text: string): number {
+  return wholeNumber(text, 200)
 }
 
 function parseRows(text: string): number[] {

@@ -40,23 +40,28 @@ export function peaksTable(peaks: readonly PeakRate[]): string {
   ])
 }
 
+/** `calls`, `calls, 20 of them the steps of one run`. */
+function callsText(steps: number): string {
+  return steps > 1 ? `calls, ${steps} of them the steps of one run` : 'calls'
+}
+
 /** Where the time of one network goes. */
 export function opsText(report: OpsReport): string {
-  const { workload, title, rows, runs, ms, stepsMs, peaks, steps, kernels, products, passes } = report
+  const { workload, title, rows, runs, stepsOfRun, ms, stepsMs, peaks, steps, kernels, products, passes } = report
   const shown = steps.slice(0, SHOWN_STEPS)
   const int8 = report.quantize === 'int8' ? `, over int8 ${rate(peaks.int8, 'OP/s')}` : ''
   const rest = steps.slice(SHOWN_STEPS)
   const header = ['kernel', 'shape', 'count', 'time', 'share', 'rate', 'memory', 'of peak']
   const restLine = rest.length === 0 ? [] : [restRow(rest)]
   return [
-    `${workload}: ${title}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${typeText(report)}: ${formatMs(ms)}, ${formatMs(stepsMs)} of it in steps, median of ${runs} runs`,
+    `${workload}: ${title}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${typeText(report)}: ${formatMs(ms)}, ${formatMs(stepsMs)} of it in steps, median of ${runs} ${callsText(stepsOfRun)}`,
     `peaks beside them: products ${rate(peaks.products, 'FLOP/s')}${int8}, read ${rate(peaks.read, 'B/s')}, read and write ${rate(peaks.copy, 'B/s')}`,
     '',
     formatTable([header, ...shown.map(stepRow), ...restLine]),
     '',
     formatTable([header, ...kernels.map(stepRow), stepRow(products), stepRow(passes)]),
     '',
-    `a run moves ${formatBytes(report.movedBytes)}; products alone, a perfect fusion, ${formatBytes(report.fusedBytes)} (${percent(report.fusedBytes / report.movedBytes)})`,
+    `a call moves ${formatBytes(report.movedBytes)}; products alone, a perfect fusion, ${formatBytes(report.fusedBytes)} (${percent(report.fusedBytes / report.movedBytes)})`,
   ].join('\n')
 }
 
@@ -85,10 +90,20 @@ function restRow(rest: readonly OpsRow[]): string[] {
 }
 
 /** Whole networks beside their peers. */
-export function networkText({ workload, title, rows, flops, rounds, peak, standings, missing }: NetworkReport): string {
+export function networkText({
+  workload,
+  title,
+  rows,
+  flops,
+  rounds,
+  steps,
+  peak,
+  standings,
+  missing,
+}: NetworkReport): string {
   const header = ['', 'median', '10 % to 90 %', 'first', 'load', 'rate', 'of peak', 'memory', 'irodori is', 'distance']
   return [
-    `${workload}: ${title}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${rate(flops, 'FLOP')}, ${rounds} rounds, peak ${rate(peak, 'FLOP/s')}`,
+    `${workload}: ${title}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${rate(flops, 'FLOP')}, ${rounds} rounds of ${callsText(steps)}, peak ${rate(peak, 'FLOP/s')}`,
     '',
     formatTable([
       header,

@@ -37,7 +37,11 @@ describe('bench run', { timeout: 240_000 }, () => {
 
     const [ops] = report.ops
     if (!ops) throw new Error('expected a report of steps')
-    expect(ops).toMatchObject({ workload: 'emoji-denoiser', rows: 1 })
+    expect(ops).toMatchObject({ workload: 'emoji-denoiser', rows: 1, stepsOfRun: 20 })
+    // What timesteps alone decide is made for all steps of a run at once: a twentieth of it for each.
+    const ofTimesteps = ops.steps.find(({ shape }) => shape === '1x1536x256')
+    expect(ofTimesteps?.flops).toBe(2 * 1536 * 256)
+    expect(ofTimesteps?.bytes).toBeLessThan((1536 * 256 * 4) / 10)
     const kernels = ops.kernels.map(({ kernel }) => kernel)
     expect(kernels).toEqual(expect.arrayContaining(['matmul', 'attention', 'layer_norm', 'conv2d']))
     const count = (rows: typeof ops.steps) => rows.reduce((sum, row) => sum + row.count, 0)
@@ -49,8 +53,8 @@ describe('bench run', { timeout: 240_000 }, () => {
     expect(ops.products.ofPeak).toBeGreaterThan(0)
 
     expect(report.networks.map(({ rows }) => rows)).toEqual([1, 2])
-    for (const { standings, missing, rounds } of report.networks) {
-      expect(rounds).toBe(1)
+    for (const { standings, missing, rounds, steps } of report.networks) {
+      expect([rounds, steps]).toEqual([1, 20])
       expect(standings.map(({ name }) => name)).toEqual(['irodori'])
       expect(standings[0]?.ms.p50).toBeGreaterThan(0)
       expect(standings[0]?.peakMemoryBytes).toBeGreaterThan(30e6)
@@ -95,7 +99,7 @@ describe('bench run', { timeout: 240_000 }, () => {
         '--rows',
         '1',
       ],
-      ...['--rounds', '2', '--exported', 'exported', '--peers', 'peers', '--json'],
+      ...['--rounds', '2', '--steps', '1', '--exported', 'exported', '--peers', 'peers', '--json'],
     )
     expect(status).toBe(0)
     const { networks } = JSON.parse(stdout) as BenchReport
@@ -113,9 +117,11 @@ describe('bench run', { timeout: 240_000 }, () => {
   it('prints tables for people', async () => {
     const { status, stdout } = await bench('--suite', 'ops', '--only', 'emoji-denoiser', '--instructions', 'portable')
     expect(status).toBe(0)
-    expect(stdout).toMatch(/^emoji-denoiser: .*1 row, f32: [\d.]+ m?s, .* of it in steps/m)
+    expect(stdout).toMatch(
+      /^emoji-denoiser: .*1 row, f32: [\d.]+ m?s, .* of it in steps, median of \d+ calls, 20 of them the steps of one run$/m,
+    )
     expect(stdout).toMatch(/^matmul +64x1024x256 \+gelu_tanh +8 /m)
-    expect(stdout).toMatch(/a run moves [\d.]+ MB; products alone, a perfect fusion, [\d.]+ MB \(\d+ %\)/)
+    expect(stdout).toMatch(/a call moves [\d.]+ MB; products alone, a perfect fusion, [\d.]+ MB \(\d+ %\)/)
     expect(stdout).toMatch(/^fma_portable +[\d.]+ [MGT]FLOP\/s +[\d.]+ [MGT]FLOP\/s$/m)
   })
 

@@ -39,7 +39,7 @@ describe('contenders', () => {
     const fake = contender(echo)
     const answers = await Promise.all([
       fake.load({ name: 'fake', command: '', args: [], load: { model: 'm' } }),
-      fake.run(1, [call, call]),
+      fake.run(1, [call, call], 2),
       fake.output(1, call),
       fake.peakMemoryBytes(),
     ])
@@ -63,7 +63,7 @@ describe('contenders', () => {
   it('that end fail every question, with what they complained of', async () => {
     const fake = contender(`console.error('cannot find the library'); process.exitCode = 3`)
     await expect(fake.peakMemoryBytes()).rejects.toThrow('ended with 3: cannot find the library')
-    await expect(fake.run(1, [call])).rejects.toThrow('ended with 3')
+    await expect(fake.run(1, [call], 1)).rejects.toThrow('ended with 3')
   })
 
   it('that talk of other things fail', async () => {
