@@ -8,13 +8,13 @@ import type { Graph } from '../../graph/graph'
 import { type Pieces, whole } from '../../graph/pieces'
 import { useCounts } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
-import { type DType, isFloat, type StorageType } from '../../tensor/dtype'
+import { type DType, isFloat, STORAGE_BYTES, type StorageType } from '../../tensor/dtype'
 import { elements, type Shape } from '../../tensor/shape'
 import { BufferTable } from '../bufferTable'
 import { recipeOf } from '../constants'
 import type { Draft, DraftStep } from '../draft'
 import type { LaunchOperand } from '../kernelOf'
-import { columnsOf, isDense, type Place, reshapePlace, slicePlace, stridesOf } from '../place'
+import { columnsOf, isDense, type Place, reshapePlace, slicePlace, stridesOf, vectorsOf } from '../place'
 import type { EpilogueOp, Packing } from '../program'
 import type { Item, Launch } from './fuse'
 
@@ -31,6 +31,10 @@ export interface LayoutOptions {
   readonly views: boolean
 }
 
+const LINE_BYTES = 64
+/** Rows a multiple of so many bytes apart fall into few sets of a first cache (native/cpu/gemm/gemm.h). */
+const CROWDED_BYTES = 2048
+
 /** Items as steps over a buffer table. */
 export const layout = whole(layoutPieces)
 
@@ -42,6 +46,7 @@ export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutO
   const places = new Map<Value, Place>()
   const casts = new Map<Value, Place>()
   const targets = new Map<Value, Place>()
+  const onlyMultiplied = views ? matmulInputs(g, items) : new Set<Value>()
 
   // --- values and where they lie
 
@@ -61,8 +66,8 @@ export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutO
   }
 
   /** The buffer an operand is read through, cast first when a gemm needs it. */
-  const operandIndex = ({ value, role, packing = 'gemm', int8 = false }: LaunchOperand): number => {
-    if (role === 'gemm-weight') return table.indexOf(constant(value, value.shape, packing, int8 ? 'i8' : dtype))
+  const operandIndex = ({ value, role, packing = 'gemm', int8 }: LaunchOperand): number => {
+    if (role === 'gemm-weight') return table.indexOf(constant(value, value.shape, packing, int8 ?? dtype))
     if (role === 'table' && recipeOf(value)) return table.indexOf(constant(value, value.shape, 'plain', dtype))
     const place = known(value)
     if (role !== 'gemm-x' || place.dtype === dtype) return table.indexOf(place)
@@ -103,6 +108,16 @@ export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutO
   /** Where a value goes: the place prepared for it, or a buffer of its own. */
   const destination = (value: Value): Place => targets.get(value) ?? table.arena(value.at, storage(value), value.shape)
 
+  /** A buffer of its own, with rows apart where products read what would crowd a cache. */
+  const roomFor = ({ result, shape }: Launch): Place => {
+    const type = storage(result)
+    const columns = columnsOf(shape)
+    const crowds = (columns * STORAGE_BYTES[type]) % CROWDED_BYTES === 0 && vectorsOf(shape) > 1
+    if (!crowds || !onlyMultiplied.has(result)) return table.arena(result.at, type, shape)
+    const wide = table.arena(result.at, type, shape.with(-1, columns + LINE_BYTES / STORAGE_BYTES[type]))
+    return slicePlace(wide, shape.length - 1, 0, columns) ?? wide
+  }
+
   const launch = (item: Launch) => {
     const { result } = item
     const operands = item.operands.map((operand) => operand && operandIndex(operand))
@@ -114,7 +129,7 @@ export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutO
       }),
     )
     const target = targets.get(result)
-    const written = target ? reshapePlace(target, item.shape) : table.arena(result.at, storage(result), item.shape)
+    const written = target ? reshapePlace(target, item.shape) : roomFor(item)
     if (!written)
       throw new EngineError('internal', `${g.name}: ${item.at} cannot write [${item.shape}] into [${result.shape}]`)
     steps.push({
@@ -283,6 +298,18 @@ export function* layoutPieces(g: Graph, items: readonly Item[], options: LayoutO
     outputs: table.outputs,
     steps,
   }
+}
+
+/** Values that nothing but matmuls reads, as their x. */
+function matmulInputs(g: Graph, items: readonly Item[]): Set<Value> {
+  const uses = useCounts(g)
+  const multiplied = new Map<Value, number>()
+  for (const item of items) {
+    if (item.kind !== 'launch' || item.kernel !== 'matmul') continue
+    const x = item.operands[0]?.value
+    if (x) multiplied.set(x, (multiplied.get(x) ?? 0) + 1)
+  }
+  return new Set([...multiplied].flatMap(([value, count]) => (uses.get(value) === count ? value : [])))
 }
 
 function sameMemory(a: Place | undefined, b: Place | undefined): boolean {

@@ -385,6 +385,14 @@ describe('programs', () => {
       "
     `)
   })
+  test('rows that products alone read do not crowd a cache', async () => {
+    const wide = ops.silu('act', dense('up', x, 512))
+    const apart = await programOf({ y: dense('down', wide, 6) })
+    expect(apart).toContain('f32 [4, 528] arena @0 act')
+    expect(apart).toMatch(/f32 \[4, 512\] pitch 528 view/)
+    // An output, too: somebody else reads them.
+    expect(await programOf({ y: dense('down', wide, 6), wide })).toContain('f32 [4, 512] arena @0 act')
+  })
   test('the plain form has one step per op and no views of slices', async () => {
     const y = ops.relu('act', ops.slice('half', dense('proj', x, 6), -1, 3, 3))
     expect(await programOf({ y }, { optimise: false, dtype: 'bf16' })).toMatchInlineSnapshot(`
