@@ -99,7 +99,7 @@ Result<napi_value> DescribeDevice(Environment& environment, Arguments arguments)
   IRODORI_RETURN_IF_ERROR(set("upsampledConv2d", upsampled));
   IRODORI_RETURN_IF_ERROR(set("widenedDtypes", MakeNumbers(env, info.widened_dtypes)));
   IRODORI_RETURN_IF_ERROR(set("int8Products", MakeNumbers(env, info.int8_products)));
-  IRODORI_RETURN_IF_ERROR(set("int8Bits", MakeNumber(env, info.int8_bits)));
+  IRODORI_RETURN_IF_ERROR(set("int8Sums", MakeNumber(env, info.int8_sums)));
   IRODORI_RETURN_IF_ERROR(set("peaks", MakeStrings(env, info.peaks)));
   return object;
 }

@@ -29,6 +29,7 @@ ArrayKind KindOf(DType dtype) {
     case DType::kU8:
       return {napi_uint8_array, "Uint8Array"};
     case DType::kI8:  // of packs alone
+    case DType::kI8Sums16:
       return {napi_int8_array, "Int8Array"};
   }
   return {napi_uint8_array, "Uint8Array"};

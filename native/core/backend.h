@@ -41,7 +41,7 @@ struct DeviceInfo {
   std::vector<DType> widened_dtypes;
   // Products that are quicker over int8 than in the networks' own types.
   std::vector<Kernel> int8_products;
-  int int8_bits = 8;               // of their x, 7 or 8 (quantize.h)
+  int int8_sums = 32;              // bits of their sums, 16 or 32 (quantize.h)
   std::vector<std::string> peaks;  // what MeasurePeak knows
 };
 

@@ -257,7 +257,7 @@ class Decoder {
 }  // namespace
 
 int64_t DTypeBytes(DType dtype) {
-  constexpr int64_t kBytes[] = {4, 2, 2, 4, 8, 1, 1};
+  constexpr int64_t kBytes[] = {4, 2, 2, 4, 8, 1, 1, 1};
   static_assert(std::size(kBytes) == kDTypes);
   return kBytes[static_cast<size_t>(dtype)];
 }
@@ -275,7 +275,8 @@ bool WritesInPlace(Kernel kernel) { return kKernels[static_cast<size_t>(kernel)]
 std::string_view EpilogueText(Epilogue op) { return kEpilogues[static_cast<size_t>(op)].text; }
 
 std::string_view DTypeText(DType dtype) {
-  constexpr std::string_view kNames[] = {"f32", "f16", "bf16", "i32", "i64", "u8", "i8"};
+  constexpr std::string_view kNames[] = {"f32", "f16", "bf16", "i32",
+                                         "i64", "u8",  "i8",   "i8-sums16"};
   static_assert(std::size(kNames) == kDTypes);
   return kNames[static_cast<size_t>(dtype)];
 }

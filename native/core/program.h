@@ -30,9 +30,12 @@ inline constexpr uint32_t kProgramMagic = 0x47505249;
 inline constexpr uint32_t kProgramVersion = 3;
 
 // In the order of src/tensor/dtype.ts: f32, f16, bf16, i32, i64, u8; behind them what only weights
-// in kGemm packing are stored in: i8, with a scale for every output (quantize.h).
-enum class DType : uint8_t { kF32, kF16, kBF16, kI32, kI64, kU8, kI8 };
-inline constexpr int kDTypes = 7;
+// in kGemm packing are stored in: i8 with a scale for every output, and i8 of which sums with x fit
+// 16 bits (quantize.h).
+enum class DType : uint8_t { kF32, kF16, kBF16, kI32, kI64, kU8, kI8, kI8Sums16 };
+inline constexpr int kDTypes = 8;
+constexpr bool IsInt8(DType dtype) { return dtype == DType::kI8 || dtype == DType::kI8Sums16; }
+constexpr int64_t Int8SumsOf(DType dtype) { return dtype == DType::kI8Sums16 ? 16 : 32; }
 int64_t DTypeBytes(DType dtype);
 
 enum class StorageKind : uint8_t { kArena, kInput, kOutput, kParam, kView };

@@ -1,17 +1,27 @@
 // How products of int8 are defined; the same for every backend.
 //
-//   w[n, k] ~ scale[n] q[n, k]       scale = max over k of |w[n, k]| / 127
-//   x[m, k] ~ s (p[m, k] - zero)     s = (high - low) / steps
+//   w[n, k] ~ scale[n] q[n, k]       q in -127 .. 127
+//   x[m, k] ~ s (p[m, k] - zero)     s = (high - low) / steps, p in -steps / 2 .. steps / 2
 //
 //   product of quantised x: out[m, n] = finish(s scale[n] (sum over k of p q - zero * sum of q))
 //
 // Weights are meant as they are used: folded, joined, with LoRAs on them. [low, high] is the range
 // of x and 0 over the vector m of a matmul, over all of a row's picture of a conv2d; never over
-// more than one row. q is the nearest integer of w * (127 / max), p that of x * (steps / (high -
-// low)) and the integer `zero` that takes low to the least p: in float32, ties to even; x = 0 is
-// exact. In 8 bits, the step's attribute, p is in -127 .. 127 (254 steps), in 7 bits in 0 .. 127.
+// more than one row. q is the nearest integer of w / scale, p that of x * (steps / (high - low))
+// and the integer `zero` that takes low to the least p: in float32, ties to even; x = 0 is exact.
 //
-// Both sums are exact in 32 bits, so results do not depend on the order of their terms.
+// The sums are exact in 32 bits, so results do not depend on the order of their terms. Devices
+// whose instructions add up in 16 bits first, four products at a time, ask for the form that leaves
+// room for them; which of the two it is, is the step's attribute:
+//
+//   sums   steps   scale
+//   32     254     max over k of |w| / 127
+//   16     200     or more, so that of the eight terms of two neighbouring groups of four, neither
+//                  the first two of each nor the last two have positive q, or negative ones, that
+//                  add up to more than 163: 163 * 200 < 2^15, whatever x is
+//
+// A normal row of 320 to 2,880 has such sums of 5 to 5.6 deviations and a largest value of 3.0 to
+// 3.6, so that the second form's weights are a quarter coarser (docs/performance.md).
 //
 // Activations behind SiLU or GELU lie almost all on one side of zero: a range uses the integers
 // that a scale by the largest magnitude would leave empty, and halves the error of those products.
@@ -27,7 +37,11 @@ inline constexpr int64_t kInt8Group = 4;
 // 255 * 127 * 2^16 < 2^31: also where a kernel stores p + 128, without a sign.
 inline constexpr int64_t kMaxInt8Terms = 1 << 16;
 inline constexpr int32_t kInt8Most = 127;
-constexpr bool IsInt8Bits(int64_t bits) { return bits == 7 || bits == 8; }
+constexpr bool IsInt8Sums(int64_t sums) { return sums == 16 || sums == 32; }
+constexpr int32_t Int8Steps(int64_t sums) { return sums == 16 ? 200 : 254; }
+// Of sums of four q with a sign in common, where they are formed in 16 bits.
+inline constexpr int32_t kInt8MostOfFour = 163;
+static_assert(kInt8MostOfFour * Int8Steps(16) < 1 << 15);
 // Smaller maxima and ranges count as this one: what is divided by it is finite.
 inline constexpr float kInt8Least = 0x1p-100f;
 
@@ -51,20 +65,46 @@ IRODORI_INT8_INLINE Int8Scale Int8ScaleOver(float extent, float steps) {
   return {steps / bounded, bounded / steps, 0};
 }
 
-// Of weights with a largest magnitude of `most`.
-IRODORI_INT8_INLINE Int8Scale Int8ScaleOfWeights(float most) {
-  return Int8ScaleOver(most, static_cast<float>(kInt8Most));
+// Of one output's weights: without a number the scale is none.
+IRODORI_INT8_INLINE Int8Scale Int8ScaleOfWeights(const float* weights, int64_t count,
+                                                 int64_t sums) {
+  float most = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const float magnitude = weights[i] < 0 ? -weights[i] : weights[i];
+    most = magnitude <= most ? most : magnitude;  // a NaN stays
+    if (most != most) break;
+  }
+  const Int8Scale plain = Int8ScaleOver(most, static_cast<float>(kInt8Most));
+  if (sums == 32 || plain.to_int8 == 0) return plain;
+  // Of the group before: sums of the positive weights among its first two and its last two, and of
+  // the negative ones.
+  float first = 0, last = 0, first_below = 0, last_below = 0, most_of_four = 0;
+  const auto take = [&](float& before, float a, float b) __attribute__((always_inline)) {
+    const float pair = (a > 0 ? a : 0) + (b > 0 ? b : 0);
+    most_of_four = before + pair > most_of_four ? before + pair : most_of_four;
+    before = pair;
+  };
+  for (int64_t i = 0; i < count; i += kInt8Group) {
+    const float a = weights[i];
+    const float b = i + 1 < count ? weights[i + 1] : 0;
+    const float c = i + 2 < count ? weights[i + 2] : 0;
+    const float d = i + 3 < count ? weights[i + 3] : 0;
+    take(first, a, b);
+    take(last, c, d);
+    take(first_below, -a, -b);
+    take(last_below, -c, -d);
+  }
+  // Rounding adds at most half to each of four.
+  const Int8Scale narrow = Int8ScaleOver(most_of_four, static_cast<float>(kInt8MostOfFour - 2));
+  return narrow.to_int8 < plain.to_int8 ? narrow : plain;
 }
 
-// The smallest p.
-IRODORI_INT8_INLINE int32_t Int8Least(int64_t bits) { return bits == 7 ? 0 : -kInt8Most; }
-
 // Of x between low <= 0 and high >= 0.
-IRODORI_INT8_INLINE Int8Scale Int8ScaleOfRange(float low, float high, int64_t bits) {
-  const int32_t least = Int8Least(bits);
-  Int8Scale scale = Int8ScaleOver(high - low, static_cast<float>(kInt8Most - least));
+IRODORI_INT8_INLINE Int8Scale Int8ScaleOfRange(float low, float high, int64_t sums) {
+  const int32_t steps = Int8Steps(sums);
+  Int8Scale scale = Int8ScaleOver(high - low, static_cast<float>(steps));
   if (scale.to_int8 > 0)
-    scale.zero = least - static_cast<int32_t>(Int8Nearest(low * scale.to_int8));
+    scale.zero = -steps / 2 - static_cast<int32_t>(Int8Nearest(low * scale.to_int8));
   return scale;
 }
 

@@ -1,9 +1,9 @@
 // The thread team: workers that spin for the next job, then sleep; the caller works too.
 //
 // A job is open while `gate_` has no kClosed bit. A worker that wakes in time counts itself in and
-// takes blocks; one that wakes too late finds the gate closed and goes back to waiting, so the
-// caller never waits for a thread that is not running. When blocks run out the caller closes the
-// gate and waits for those inside.
+// takes blocks, its own range first; one that wakes too late finds the gate closed and goes back to
+// waiting, so the caller never waits for a thread that is not running. When blocks run out the
+// caller closes the gate and waits for those inside.
 //
 // Life: the registry of teams is never destroyed and no static destructor joins, so `exit` in the
 // middle of a run ends the process with the workers still running, which is harmless as they touch
@@ -87,7 +87,7 @@ class Turns {
 
 class Team final : public ThreadTeam {
  public:
-  explicit Team(int threads) : forks_(forks.load()) {
+  explicit Team(int threads) : forks_(forks.load()), ranges_(static_cast<size_t>(threads)) {
     workers_.reserve(static_cast<size_t>(threads));
     // Where the system refuses more threads, the team is as large as it let us have.
     while (threads_ < threads && Start(threads_)) ++threads_;
@@ -115,8 +115,11 @@ class Team final : public ThreadTeam {
     turns_.Take();
     body_ = body;
     context_ = context;
-    blocks_ = blocks;
-    next_.store(0, std::memory_order_relaxed);
+    for (int thread = 0; thread < threads_; ++thread) {
+      Range& range = ranges_[static_cast<size_t>(thread)];
+      range.next.store(blocks * thread / threads_, std::memory_order_relaxed);
+      range.end = blocks * (thread + 1) / threads_;
+    }
     const bool shared = blocks > 1 && !workers_.empty();
     if (shared) {
       gate_.store(0, std::memory_order_release);
@@ -225,10 +228,13 @@ class Team final : public ThreadTeam {
   void TakeBlocks(int thread) {
     const void* outer_team = std::exchange(current_team, this);
     const int outer_thread = std::exchange(current_thread, thread);
-    for (;;) {
-      const int64_t block = next_.fetch_add(1, std::memory_order_relaxed);
-      if (block >= blocks_) break;
-      body_(context_, block, thread);
+    // Its own range, then what is left of the others'.
+    for (int i = 0; i < threads_; ++i) {
+      Range& range = ranges_[static_cast<size_t>((thread + i) % threads_)];
+      while (range.next.load(std::memory_order_relaxed) < range.end) {
+        const int64_t block = range.next.fetch_add(1, std::memory_order_relaxed);
+        if (block < range.end) body_(context_, block, thread);
+      }
     }
     current_team = outer_team;
     current_thread = outer_thread;
@@ -242,10 +248,14 @@ class Team final : public ThreadTeam {
   // The job; written only while the gate is closed and nobody is inside.
   void (*body_)(void*, int64_t, int) = nullptr;
   void* context_ = nullptr;
-  int64_t blocks_ = 0;
+  // Blocks of every thread, a line for each, so that taking one disturbs nobody.
+  struct alignas(64) Range {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::vector<Range> ranges_;
 
   // Apart from each other, so that taking blocks does not disturb those who wait.
-  alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<uint32_t> announced_{0};   // jobs, and the end
   alignas(64) std::atomic<uint32_t> gate_{kClosed};  // workers inside, and kClosed
   std::atomic<int> series_{0};                       // scopes of JobSeries

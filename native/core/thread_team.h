@@ -11,9 +11,11 @@ class ThreadTeam {
   virtual ~ThreadTeam() = default;
   // Threads that take part in ParallelFor, the caller included.
   virtual int threads() const = 0;
-  // Calls body(context, block, thread) for every block in [0, blocks), dynamically shared (atomic
-  // counter); returns when all are done. `thread` in [0, threads()) picks per-thread scratch. Jobs
-  // of several lanes queue up one after another.
+  // Calls body(context, block, thread) for every block in [0, blocks); returns when all are done.
+  // Every thread has a range of blocks of its own, which it takes in order, and goes on with what
+  // is left of the others': who is fast helps who is slow, and jobs of equal blocks find their
+  // memory in the caches of the threads that wrote it. `thread` in [0, threads()) picks per-thread
+  // scratch. Jobs of several lanes queue up one after another.
   virtual void ParallelFor(int64_t blocks, void (*body)(void* context, int64_t block, int thread),
                            void* context) = 0;
   // Between these, jobs follow each other closely: threads that wait stay awake longer.

@@ -44,7 +44,7 @@ class BufferTable {
       const ParamSpec& param = program_.params[i];
       const bool plain = param.packing == Packing::kPlain;
       const bool real =
-          IsFloat(param.dtype) || (param.packing == Packing::kGemm && param.dtype == DType::kI8);
+          IsFloat(param.dtype) || (param.packing == Packing::kGemm && IsInt8(param.dtype));
       if (real && (plain || param.shape.size() >= 2)) continue;
       return {Code::kInvalidProgram,
               Message("program(", program_.name, "): param ", i,
@@ -79,7 +79,7 @@ class BufferTable {
     if (buffer.storage != StorageKind::kView && buffer.pitch != buffer.columns()) {
       return Fail(i, Message("pitch ", buffer.columns()), Message(buffer.pitch));
     }
-    if (buffer.dtype == DType::kI8 && buffer.storage != StorageKind::kParam)
+    if (IsInt8(buffer.dtype) && buffer.storage != StorageKind::kParam)
       return Fail(i, "i8 in a parameter", "it elsewhere");
     switch (buffer.storage) {
       case StorageKind::kArena:

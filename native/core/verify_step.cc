@@ -294,12 +294,16 @@ class StepRule {
 
   // Quantised x: over weights in i8, in its plain form, in sums that 32 bits hold.
   Status QuantizeX(size_t attr, const BufferSpec& weight, const ConvForm& form) const {
-    if (step_.attrs[attr] == 0) return Status::Ok();
-    if (!IsInteger(step_.attrs[attr], 0, kMaxInteger) ||
-        !IsInt8Bits(static_cast<int64_t>(step_.attrs[attr]))) {
-      return Fail(Message("0, 7 or 8 as attribute ", attr), Message(step_.attrs[attr]));
+    if (step_.attrs[attr] == 0) {
+      return Require(weight.dtype != DType::kI8Sums16, "weights for x as it is", weight);
     }
-    IRODORI_RETURN_IF_ERROR(Require(weight.dtype == DType::kI8, "weights in i8", weight));
+    if (!IsInteger(step_.attrs[attr], 0, kMaxInteger) ||
+        !IsInt8Sums(static_cast<int64_t>(step_.attrs[attr]))) {
+      return Fail(Message("0, 16 or 32 as attribute ", attr), Message(step_.attrs[attr]));
+    }
+    const bool made =
+        IsInt8(weight.dtype) && step_.attrs[attr] == static_cast<double>(Int8SumsOf(weight.dtype));
+    IRODORI_RETURN_IF_ERROR(Require(made, "weights in i8 for those sums", weight));
     const int64_t terms = Elements(weight.shape) / weight.shape[0];
     const int64_t channels = Operand(0).columns();
     if (form.upsample == 1 && form.tile == 0 && terms <= kMaxInt8Terms &&

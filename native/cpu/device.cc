@@ -216,9 +216,7 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   info.upsampled_conv2d = true;
   info.widened_dtypes = {DType::kBF16, DType::kF16};
   info.int8_products = cpu::Int8Products(info.arithmetic);
-  // What vpmaddubsw adds up without saturating; 8 bits take an instruction more
-  // (int8_4x16_avx2.cc).
-  info.int8_bits = info.arithmetic == "avx2" ? 7 : 8;
+  info.int8_sums = info.arithmetic == "avx2" ? 16 : 32;  // vpmaddubsw
   info.peaks = cpu::PeakNames(info.arithmetic);
   return std::unique_ptr<Device>(
       std::make_unique<cpu::CpuDevice>(chosen.value().kernels(), std::move(info), std::move(team)));

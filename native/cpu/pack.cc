@@ -58,9 +58,9 @@ struct Stretches {
     }
     Scratch::Loan<float> stretch(scratch, count * k);
     IRODORI_RETURN_IF_ERROR(values.Read(first * k, stretch.values(), scratch, abort));
-    if (spec.dtype == DType::kI8) {
-      return PackInt8(stretch.values().data(), count, k, kernels.tile, to, scales + first,
-                      sums + first, abort);
+    if (IsInt8(spec.dtype)) {
+      return PackInt8(stretch.values().data(), count, k, spec.dtype, kernels.tile, to,
+                      scales + first, sums + first, abort);
     }
     if (spec.packing == Packing::kGemm) {
       return PackGemm(stretch.values().data(), count, k, spec.dtype, kernels.tile, to, abort);
@@ -133,7 +133,7 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
                           std::span<const int64_t>(values.shape())));
   }
   const bool plain = spec.packing == Packing::kPlain;
-  const bool int8 = spec.packing == Packing::kGemm && spec.dtype == DType::kI8;
+  const bool int8 = spec.packing == Packing::kGemm && IsInt8(spec.dtype);
   if (!(IsReal(spec.dtype) || int8) || (!plain && spec.shape.empty())) {
     return Status(Code::kDtypeMismatch, "pack: expected real numbers, in panels of rank 1 or more");
   }

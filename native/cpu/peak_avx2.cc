@@ -1,38 +1,24 @@
-// The peaks of the `avx2` family: float32, and bytes by vpmaddubsw, vpmaddwd and vpaddd.
+// The peaks of the `avx2` family: float32, and bytes as int8_4x16_avx2.cc multiplies them.
 #define IRODORI_FAMILY avx2
 #define IRODORI_LANES 8
-#include "native/cpu/peak_fma.h"
+#include "native/cpu/peak_chains.h"
 
 namespace irodori::cpu::avx2 {
 namespace {
 
-constexpr int kInt8Chains = 10;
-constexpr int kInt8Rounds = 2048;
-constexpr int64_t kInt8Bytes = 32 * (kInt8Chains + 1);
-
-void Int8Piece(std::byte* memory, int64_t) {
-  auto* values = reinterpret_cast<__m256i*>(memory);
-  __m256i sums[kInt8Chains];
-#pragma GCC unroll 10
-  for (int i = 0; i < kInt8Chains; ++i) sums[i] = _mm256_load_si256(values + i);
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i bytes = _mm256_load_si256(values + kInt8Chains);
-  for (int round = 0; round < kInt8Rounds; ++round) {
-#pragma GCC unroll 10
-    for (int i = 0; i < kInt8Chains; ++i) {
-      asm("" : "+x"(bytes));  // else the products would be the same for all
-      const __m256i pairs = _mm256_maddubs_epi16(bytes, bytes);
-      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(pairs, ones));
-    }
+struct Sums16 {
+  IRODORI_INLINE void Of(I& sum, I& x) {
+    asm("" : "+x"(x));  // else the products would be the same for all
+    const __m256i pairs = _mm256_maddubs_epi16((__m256i)x, (__m256i)x);
+    asm("" : "+x"(x));
+    const __m256i others = _mm256_maddubs_epi16((__m256i)x, (__m256i)x);
+    sum += (I)_mm256_madd_epi16(_mm256_add_epi16(pairs, others), _mm256_set1_epi16(1));
   }
-#pragma GCC unroll 10
-  for (int i = 0; i < kInt8Chains; ++i) _mm256_store_si256(values + i, sums[i]);
-}
+};
 
 }  // namespace
 
-const Peak kFmaPeak{"fma_avx2", kFmaWork, kFmaBytes, &FmaPiece};
-const Peak kInt8Peak{"int8_avx2", int64_t{2} * 32 * kInt8Rounds* kInt8Chains, kInt8Bytes,
-                     &Int8Piece};
+const Peak kFmaPeak = ChainsPeak<F, MultiplyAdd>("fma_avx2", kLanes);
+const Peak kInt8Peak = ChainsPeak<I, Sums16>("int8_avx2", 64);
 
 }  // namespace irodori::cpu::avx2

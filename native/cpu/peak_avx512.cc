@@ -2,7 +2,6 @@
 #define IRODORI_FAMILY avx512
 #define IRODORI_LANES 16
 #include "native/cpu/peak_chains.h"
-#include "native/cpu/peak_fma.h"
 
 namespace irodori::cpu::avx512 {
 namespace {
@@ -19,7 +18,7 @@ struct Vnni {
 
 }  // namespace
 
-const Peak kFmaPeak{"fma_avx512", kFmaWork, kFmaBytes, &FmaPiece};
-const Peak kVnniPeak{"int8_vnni", ChainsWork(64), kChainsBytes<I>, &ChainsPiece<I, Vnni>};
+const Peak kFmaPeak = ChainsPeak<F, MultiplyAdd>("fma_avx512", kLanes);
+const Peak kVnniPeak = ChainsPeak<I, Vnni>("int8_vnni", 64);
 
 }  // namespace irodori::cpu::avx512

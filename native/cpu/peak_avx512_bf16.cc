@@ -18,6 +18,6 @@ struct Bf16Pairs {
 
 }  // namespace
 
-const Peak kBf16Peak{"bf16_avx512", ChainsWork(32), kChainsBytes<F>, &ChainsPiece<F, Bf16Pairs>};
+const Peak kBf16Peak = ChainsPeak<F, Bf16Pairs>("bf16_avx512", 32);
 
 }  // namespace irodori::cpu::avx512_bf16

@@ -1,10 +1,10 @@
 // The peak of the `portable` family: multiplications and additions apart.
 #define IRODORI_FAMILY portable
 #define IRODORI_LANES 4
-#include "native/cpu/peak_fma.h"
+#include "native/cpu/peak_chains.h"
 
 namespace irodori::cpu::portable {
 
-const Peak kFmaPeak{"fma_portable", kFmaWork, kFmaBytes, &FmaPiece};
+const Peak kFmaPeak = ChainsPeak<F, MultiplyAdd>("fma_portable", kLanes);
 
 }  // namespace irodori::cpu::portable

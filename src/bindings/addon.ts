@@ -36,7 +36,7 @@ export interface NativeDeviceInfo {
   readonly widenedDtypes: readonly number[]
   /** Codes of kernels. */
   readonly int8Products: readonly number[]
-  readonly int8Bits: 7 | 8
+  readonly int8Sums: 16 | 32
   readonly peaks: readonly string[]
 }
 

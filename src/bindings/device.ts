@@ -117,7 +117,7 @@ export class Device {
       upsampledConv2d: native.upsampledConv2d,
       widenedDtypes: native.widenedDtypes.map(dtypeOf),
       int8Products: native.int8Products.flatMap((code) => KERNEL_NAMES[code] ?? []),
-      int8Bits: native.int8Bits,
+      int8Sums: native.int8Sums,
     }
   }
 

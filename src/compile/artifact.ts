@@ -2,7 +2,7 @@
 
 import { EngineError } from '../errors'
 import type { Graph } from '../graph/graph'
-import { type DType, STORAGE_BYTES } from '../tensor/dtype'
+import { type DType, isInt8, STORAGE_BYTES } from '../tensor/dtype'
 import { elements, type Shape } from '../tensor/shape'
 import type { CutSet } from './passes/cut'
 import type { BufferSpec, ParamSpec, PortSpec, Program } from './program'
@@ -55,7 +55,7 @@ export interface Artifact extends Runnable {
 export function programRunnable(program: Program, states: ReadonlySet<string> = new Set()): Runnable {
   const port = ({ name, buffer }: PortSpec): SignaturePort => {
     const { dtype = 'f32', shape = [] }: Partial<BufferSpec> = program.buffers[buffer] ?? {}
-    if (dtype === 'i8')
+    if (isInt8(dtype))
       throw new EngineError('internal', `${program.name}: expected numbers at port ${name}, got packed weights`)
     return { name, dtype, shape }
   }

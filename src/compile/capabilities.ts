@@ -25,6 +25,6 @@ export interface Capabilities {
   readonly widenedDtypes: readonly DType[]
   /** Products that are quicker over int8, weights and x, than in the types of networks. */
   readonly int8Products: readonly KernelName[]
-  /** Bits of their x. */
-  readonly int8Bits: 7 | 8
+  /** Bits in which it forms their sums: 16 asks for weights and x in fewer steps (native/core/quantize.h). */
+  readonly int8Sums: 16 | 32
 }

@@ -2,6 +2,7 @@
 
 import { EngineError } from '../errors'
 import type { Attr, Attrs, Value } from '../graph/value'
+import type { Int8Storage } from '../tensor/dtype'
 import { recipeOf } from './constants'
 import type { EpilogueName, KernelName } from './kernels'
 import type { Packing } from './program'
@@ -17,8 +18,8 @@ export interface LaunchOperand {
   readonly role: OperandRole
   /** Of a `gemm-weight`. @defaultValue 'gemm' */
   readonly packing?: Exclude<Packing, 'plain'>
-  /** Of a `gemm-weight`: stored as int8. @defaultValue false, in the network's type */
-  readonly int8?: boolean
+  /** Of a `gemm-weight`: stored as int8. @defaultValue in the network's type */
+  readonly int8?: Int8Storage
 }
 
 /** An element-wise op waiting in an epilogue. */

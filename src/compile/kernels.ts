@@ -17,7 +17,7 @@ export interface KernelSpec {
  * |---|---|
  * | matmul | x [M, K] · weight [N, K]ᵀ + bias [N] -> [M, N] |
  * | conv2d | x [H, W, C], weight [O, kh, kw, C] + bias [O] -> [H', W', O], zero padding; upsample 2: over x with every pixel doubled; tile m: by Winograd's F(m×m), 0: as one sum |
- * | | both, quantizeX 7 or 8: of x as int8 in so many bits, with a scale and a zero point of its own for every vector of a matmul and every picture of a conv2d |
+ * | | both, quantizeX 16 or 32: of x as int8 with sums in so many bits, with a scale and a zero point of its own for every vector of a matmul and every picture of a conv2d |
  * | attention | softmax(q kᵀ · scale) v per head, q [L, N·K], k and v [S, N·K]; keys at or after kvLength do not exist |
  * | layer_norm | over the last axis, biased variance, optional affine |
  * | group_norm | x [H, W, C] over pixels and the channels of a group |

@@ -21,7 +21,7 @@ export type Storage =
   | { readonly kind: 'view'; readonly base: number; readonly byteOffset: number }
 
 /** Storage types in the order of their codes. */
-export const STORAGE_TYPES: readonly StorageType[] = ['f32', 'f16', 'bf16', 'i32', 'i64', 'u8', 'i8']
+export const STORAGE_TYPES: readonly StorageType[] = ['f32', 'f16', 'bf16', 'i32', 'i64', 'u8', 'i8', 'i8-sums16']
 
 /** One entry of the buffer table. */
 export interface BufferSpec {

@@ -7,6 +7,7 @@ import type { Quantization } from '../compile/passes/quantize'
 import type { ParamSpec } from '../compile/program'
 import { paramOf, type StoredTypes } from '../compile/stepCost'
 import { type Graph, graphInputs } from '../graph/graph'
+import { isInt8 } from '../tensor/dtype'
 import { philoxNormals } from '../tensor/philox'
 import { elements } from '../tensor/shape'
 import type { Checkpoint } from '../weights/checkpoint'
@@ -79,7 +80,7 @@ function countProducts({ parts }: CompiledGraph, stored: StoredTypes): Quantized
       .map((weight) => paramOf(program, weight)),
   )
   const isQuantized = (param: ParamSpec) => stored(param) !== stored({ ...param, rounded: undefined })
-  const quantized = weights.filter((param) => param && (param.dtype === 'i8' || isQuantized(param)))
+  const quantized = weights.filter((param) => param && (isInt8(param.dtype) || isQuantized(param)))
   return { quantized: quantized.length, all: weights.length }
 }
 

@@ -7,6 +7,7 @@ import { isProduct } from '../../src/compile/stepCost'
 import type { Graph } from '../../src/graph/graph'
 import { graphInputs } from '../../src/graph/graph'
 import { opDefinitions } from '../../src/graph/op'
+import { isInt8 } from '../../src/tensor/dtype'
 import { elements } from '../../src/tensor/shape'
 import { ALL_CASES, type OpCase, type OpCases } from '../cases'
 import { type CaseRow, caseGraph, caseName, caseRow, chainGraph, chainName } from '../cases/build'
@@ -264,17 +265,17 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
         const g = int8Graph(one)
         const rows = Array.from({ length: ROWS }, (_, row) => ({ x: wholeNumbers(`int8.${row}`, one.x) }))
         const terms = one.channels * (one.kernel ?? 1) ** 2
-        for (const [quantize, int8Bits] of [
-          ['int8', 8],
-          ['int8', 7],
-          ['int8-weights', 8],
+        for (const [quantize, int8Sums] of [
+          ['int8', 32],
+          ['int8', 16],
+          ['int8-weights', 32],
         ] as const) {
           for (const dtype of ['f32', 'bf16', 'f16'] as const) {
-            const able = (of: Device) => ({ ...of.capabilities, int8Products: ['matmul', 'conv2d'] as const, int8Bits })
+            const able = (of: Device) => ({ ...of.capabilities, int8Products: ['matmul', 'conv2d'] as const, int8Sums })
             const { parts } = await compile(g, able(device), { dtype, quantize, cut: false })
             const products = parts[0]?.payload.program.steps.filter(({ kernel }) => isProduct(kernel))
-            expect(products?.map(({ attrs }) => attrs.at(-1))).toEqual([0, quantize === 'int8' ? int8Bits : 0, 0])
-            expect(parts[0]?.signature.params.filter((param) => param.dtype === 'i8')).toHaveLength(1)
+            expect(products?.map(({ attrs }) => attrs.at(-1))).toEqual([0, quantize === 'int8' ? int8Sums : 0, 0])
+            expect(parts[0]?.signature.params.filter(({ dtype }) => isInt8(dtype))).toHaveLength(1)
             const got = await runRows(bindings, device, g, dtype, true, rows, able(device), quantize)
             const want = await runRows(bindings, reference, g, dtype, true, rows, able(reference), quantize)
             // Sums over int8 are exact; of weights alone, with integers up to 127, they have the usual error.

@@ -20,16 +20,19 @@ struct Shape3x3 {
 };
 
 // A convolution in one form, over int8 or float32.
-Program FormOf(const Shape3x3& shape, const ConvForm& form, double bits) {
+Program FormOf(const Shape3x3& shape, const ConvForm& form, double sums) {
   ProgramWriter w;
   const int64_t size = shape.size / form.upsample;
   const auto x = static_cast<int32_t>(w.Input("x", DType::kF32, {size, size, shape.in}));
-  const auto weight = static_cast<int32_t>(
-      w.Param(PackingOf(form), bits > 0 ? DType::kI8 : DType::kF32, {shape.out, 9 * shape.in}));
+  const auto weight = static_cast<int32_t>(w.Param(PackingOf(form),
+                                                   sums == 0    ? DType::kF32
+                                                   : sums == 16 ? DType::kI8Sums16
+                                                                : DType::kI8,
+                                                   {shape.out, 9 * shape.in}));
   w.AddStep(Kernel::kConv2d, {x, weight},
             w.Output("y", DType::kF32, {shape.size, shape.size, shape.out}),
             {3, 3, 1, 1, 1, 1, 1, 1, 1, static_cast<double>(9 * shape.in),
-             static_cast<double>(form.upsample), static_cast<double>(form.tile), bits});
+             static_cast<double>(form.upsample), static_cast<double>(form.tile), sums});
   return w.program;
 }
 
@@ -38,7 +41,7 @@ void RunShape(Device& device, const Shape3x3& shape, int rounds) {
   if (shape.upsample == 2) forms = {{1, 0}, {1, 4}, {2, 0}, {2, 2}};
   std::vector<Contender> contenders;
   for (const ConvForm& form : forms) contenders.emplace_back(device, FormOf(shape, form, 0));
-  contenders.emplace_back(device, FormOf(shape, {1, 0}, device.info().int8_bits));
+  contenders.emplace_back(device, FormOf(shape, {1, 0}, device.info().int8_sums));
   const std::vector<double> times = InTurns(contenders, rounds);
   const double direct = times[0];
   const double flops = 18.0 * static_cast<double>(shape.size * shape.size * shape.in * shape.out);

@@ -47,6 +47,7 @@ void StoreValue(std::byte* at, DType dtype, double value) {
     case DType::kU8:
       return poke(static_cast<uint8_t>(value));
     case DType::kI8:
+    case DType::kI8Sums16:
       return poke(static_cast<int8_t>(value));
   }
 }
@@ -209,6 +210,7 @@ std::vector<double> Widen(const std::vector<std::byte>& bytes, DType dtype) {
         values[i] = peek(uint8_t{});
         break;
       case DType::kI8:
+      case DType::kI8Sums16:
         values[i] = peek(int8_t{});
         break;
     }

@@ -240,11 +240,11 @@ TEST(CpuConv2dForms) {
 // The step over weights in i8, whose x is quantised too or not. Sums of integers are exact: what is
 // left are a few roundings of the result; of weights alone, whose integers are up to 127, the sums
 // of float32 before their scale is on them.
-StepCase Int8(StepCase step, int bits) {
-  step.name += bits > 0 ? Message(" int8 in ", bits, " bits") : " int8 weights";
-  step.operands[1]->dtype = DType::kI8;
+StepCase Int8(StepCase step, int sums) {
+  step.name += sums > 0 ? Message(" int8, sums of ", sums, " bits") : " int8 weights";
+  step.operands[1]->dtype = sums == 16 ? DType::kI8Sums16 : DType::kI8;
   if (step.operands[2]) step.operands[2]->dtype = DType::kF32;
-  step.attrs.back() = bits;
+  step.attrs.back() = sums;
   return step;
 }
 
@@ -252,19 +252,19 @@ TEST(CpuInt8Matmul) {
   std::vector<StepCase> cases;
   std::vector<std::array<int64_t, 3>> sizes(std::begin(kProductSizes), std::end(kProductSizes));
   sizes.push_back({33, 40, 2048});  // vectors that would fall into few sets of a cache
-  for (const int bits : {8, 7, 0}) {
+  for (const int sums : {32, 16, 0}) {
     for (const auto& [m, n, k] : sizes) {
       for (const DType dtype : kReals) {
-        cases.push_back(Int8(Matmul(m, n, k, dtype, DType::kF32, dtype), bits));
+        cases.push_back(Int8(Matmul(m, n, k, dtype, DType::kF32, dtype), sums));
       }
     }
-    StepCase view = Int8(Matmul(19, 53, 71, DType::kF32, DType::kF32, DType::kF32), bits);
+    StepCase view = Int8(Matmul(19, 53, 71, DType::kF32, DType::kF32, DType::kF32), sums);
     view.name += " views";
     view.operands[0]->gap = 5;
     view.out.gap = 3;
     view.epilogue = {{Epilogue::kGelu, {}, 0}, {Epilogue::kAdd, TensorSpec{view.out.shape}, 0}};
     cases.push_back(view);
-    StepCase without = Int8(Matmul(9, 20, 32, DType::kF32, DType::kF32, DType::kF32), bits);
+    StepCase without = Int8(Matmul(9, 20, 32, DType::kF32, DType::kF32, DType::kF32), sums);
     without.operands[2].reset();
     cases.push_back(without);
     // One scale for every vector: values of very different size beside each other.
@@ -274,6 +274,17 @@ TEST(CpuInt8Matmul) {
     large.operands[0]->high = 1e3;
     large.tolerance *= 1e6;
     cases.push_back(large);
+    // All products are as large as they get, with one sign: sums of 16 bits must hold four.
+    for (const double sign : {1.0, -1.0}) {
+      StepCase full = without;
+      full.name += Message(" full ", sign);
+      full.operands[0]->low = 0.99;
+      full.operands[0]->high = 1;
+      full.operands[1]->low = std::min(sign * 0.99, sign);
+      full.operands[1]->high = std::max(sign * 0.99, sign);
+      full.tolerance *= 8;
+      cases.push_back(full);
+    }
   }
   CheckAll(cases);
 }
@@ -289,11 +300,11 @@ TEST(CpuInt8Conv2d) {
   };
   std::vector<StepCase> cases;
   for (const ConvShape& shape : shapes) {
-    for (const int bits : {8, 7, 0}) {
+    for (const int sums : {32, 16, 0}) {
       for (const DType dtype : kReals) {
-        cases.push_back(Int8(Conv2d(shape, dtype, DType::kF32, dtype), bits));
+        cases.push_back(Int8(Conv2d(shape, dtype, DType::kF32, dtype), sums));
       }
-      StepCase view = Int8(Conv2d(shape, DType::kF32, DType::kF32, DType::kF32), bits);
+      StepCase view = Int8(Conv2d(shape, DType::kF32, DType::kF32, DType::kF32), sums);
       view.name += " views";
       view.operands[0]->gap = 2;
       view.out.gap = 1;

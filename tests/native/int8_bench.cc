@@ -14,25 +14,25 @@ struct Shape2 {
   int64_t m, n, k;
 };
 
-Program MatmulOf(const Shape2& shape, DType weights, double bits) {
+Program MatmulOf(const Shape2& shape, DType weights, double sums) {
   ProgramWriter w;
   const auto x = static_cast<int32_t>(w.Input("x", DType::kF32, {shape.m, shape.k}));
   const auto weight = static_cast<int32_t>(w.Param(Packing::kGemm, weights, {shape.n, shape.k}));
   w.AddStep(Kernel::kMatmul, {x, weight}, w.Output("y", DType::kF32, {shape.m, shape.n}),
-            {1, static_cast<double>(shape.k), bits});
+            {1, static_cast<double>(shape.k), sums});
   return w.program;
 }
 
 void RunShape(Device& device, const Shape2& shape, int rounds) {
   std::vector<Contender> contenders;
   contenders.emplace_back(device, MatmulOf(shape, DType::kF32, 0));
-  contenders.emplace_back(device, MatmulOf(shape, DType::kI8, 8));
-  contenders.emplace_back(device, MatmulOf(shape, DType::kI8, 7));
+  contenders.emplace_back(device, MatmulOf(shape, DType::kI8, 32));
+  contenders.emplace_back(device, MatmulOf(shape, DType::kI8Sums16, 16));
   contenders.emplace_back(device, MatmulOf(shape, DType::kI8, 0));
   const std::vector<double> times = InTurns(contenders, rounds);
   const double work = 2e-6 * static_cast<double>(shape.m * shape.n * shape.k);
   std::printf("%5ld x %5ld x %5ld ", shape.m, shape.n, shape.k);
-  constexpr const char* kNames[] = {"f32", "int8", "in 7 bits", "weights"};
+  constexpr const char* kNames[] = {"f32", "int8", "16 bits", "weights"};
   for (size_t i = 0; i < times.size(); ++i) {
     std::printf(" | %s %8.3f ms %6.1f G/s %5.2fx", kNames[i], times[i], work / times[i],
                 times[0] / times[i]);

@@ -85,7 +85,7 @@ TEST(ProgramRefusesHeader) {
 }
 
 TEST(ProgramRefusesBuffers) {
-  REFUSES("dtype below 7", p.buffers[kX].dtype = static_cast<DType>(7));
+  REFUSES("dtype below 8", p.buffers[kX].dtype = static_cast<DType>(8));
   REFUSES("i8 in a parameter", p.buffers[kX].dtype = DType::kI8);
   REFUSES("storage kind below 5", p.buffers[kX].storage = static_cast<StorageKind>(5));
   REFUSES("size of at least 1", p.buffers[kX].shape = {4, 0});
@@ -211,22 +211,27 @@ TEST(ProgramRulesMatmul) {
 TEST(ProgramRulesInt8) {
   constexpr DType kI8 = DType::kI8;
   const Operands good = {{DType::kBF16, {4, 7}}, {kI8, {8, 7}}};
-  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 8});
+  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 32});
   KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0});
-  KERNEL_REFUSES("0, 7 or 8", Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 2});
-  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 7});
+  KERNEL_REFUSES("0, 16 or 32", Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 8});
+  // Weights for sums of 16 bits are for them alone.
+  const Operands narrow = {{DType::kBF16, {4, 7}}, {DType::kI8Sums16, {8, 7}}};
+  KERNEL_OK(Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 16});
+  KERNEL_REFUSES("for those sums", Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 32});
+  KERNEL_REFUSES("for those sums", Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 16});
+  KERNEL_REFUSES("for x as it is", Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 0});
   KERNEL_REFUSES("weights in i8", Kernel::kMatmul, (Operands{{kF32, {4, 7}}, {kF32, {8, 7}}}), kF32,
-                 {4, 8}, {1, 64, 8});
+                 {4, 8}, {1, 64, 32});
   const Operands wide = {{kF32, {1, 65540}}, {kI8, {1, 65540}}};
-  KERNEL_REFUSES("at most 65536 terms", Kernel::kMatmul, wide, kF32, {1, 1}, {1, 64, 8});
+  KERNEL_REFUSES("at most 65536 terms", Kernel::kMatmul, wide, kF32, {1, 1}, {1, 64, 32});
   const Operands picture = {{kF32, {5, 7, 8}}, {kI8, {4, 3, 3, 8}}};
-  KERNEL_OK(Kernel::kConv2d, picture, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 0, 8});
+  KERNEL_OK(Kernel::kConv2d, picture, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 0, 32});
   KERNEL_OK(Kernel::kConv2d, picture, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 4, 0});
   KERNEL_REFUSES("in one sum over x", Kernel::kConv2d, picture, kF32, {5, 7, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 2, 8});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 2, 32});
   const Operands odd = {{kF32, {5, 7, 6}}, {kI8, {4, 3, 3, 6}}};
   KERNEL_REFUSES("groups of 4", Kernel::kConv2d, odd, kF32, {5, 7, 4},
-                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 0, 8});
+                 {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 0, 32});
   // Nothing else takes weights in i8, and they lie in packs alone.
   KERNEL_REFUSES("i8 in a parameter", Kernel::kElementwise, (Operands{{kI8, {4}}}), kF32, {4}, {});
 }

@@ -132,7 +132,7 @@ TEST(ReferenceInt8) {
   Session session;
   const uint32_t x = session.Input({2, 3}, {127, 3, -127, 508, 4, 1.5f});
   const uint32_t weight = session.Param(Packing::kGemm, DType::kI8, {2, 3}, weights);
-  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}), {1, 64, 8});
+  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}), {1, 64, 32});
   CHECK_OK(session.Run());
   CHECK_NEAR(session.outputs[0], (Doubles{1016, 257, 2024, 510}), 1e-3);
   // Of a picture one range for all of it: [-100, 154] in steps of 1.
@@ -140,9 +140,18 @@ TEST(ReferenceInt8) {
   const uint32_t pixels = picture.Input({1, 2, 4}, {154, 3, -100, 0, 0.4f, 4, 1.5f, 1});
   const uint32_t taps = picture.Param(Packing::kGemm, DType::kI8, {1, 1, 1, 4}, {1, 1, 1, 1});
   picture.writer.AddStep(Kernel::kConv2d, {I(pixels), I(taps)}, picture.Output({1, 2, 1}),
-                         {1, 1, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0, 8});
+                         {1, 1, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0, 32});
   CHECK_OK(picture.Run());
   CHECK_NEAR(picture.outputs[0], (Doubles{57, 7}), 1e-4);
+  // Sums of 16 bits: x in steps of 2 over [0, 400]; of the first output 4 weights of 1 are 161 at
+  // most, so that one is 40 steps, of the second 127 are 1.
+  Session narrow;
+  const uint32_t row = narrow.Input({1, 8}, {400, 3, 0, 0, 0, 0, 0, 0.5f});
+  const uint32_t pairs = narrow.Param(Packing::kGemm, DType::kI8Sums16, {2, 8},
+                                      {1, 1, 0, 0, 1, 1, 0, 0, 1, -1, 0, 0, 0, 0, 1, -1});
+  narrow.writer.AddStep(Kernel::kMatmul, {I(row), I(pairs)}, narrow.Output({1, 2}), {1, 64, 16});
+  CHECK_OK(narrow.Run());
+  CHECK_NEAR(narrow.outputs[0], (Doubles{404 * 40 / 40.25, 396}), 1e-3);
 }
 
 TEST(ReferenceConv2d) {

@@ -15,5 +15,5 @@ export const ORACLE: Capabilities = {
   upsampledConv2d: false,
   widenedDtypes: [],
   int8Products: [],
-  int8Bits: 8,
+  int8Sums: 32,
 }

@@ -52,14 +52,36 @@ struct GemmArgs {
   PixelGrid grid;
   const std::byte* zeros = nullptr;  // `channels` zeros of x_dtype
 
-  // Job: block b is row block b % row_blocks of column block b / row_blocks.
+  // Job: blocks are numbered by GemmBlockOf.
   int64_t row_block = 0, row_blocks = 0;        // rows of [batch · rows]
   int64_t column_block = 0, column_blocks = 0;  // outputs, a multiple of lanes
+  int64_t row_groups = 1;                       // of as many row blocks each
   int64_t depth = 0;                            // terms of k per pass over a block, even
-  int64_t threads = 1;  // that share the blocks: a thread's next one is about so many on
 
   Finish finish;
 };
+
+// Rows m0 .. m0 + rows by outputs n0 .. n1.
+struct GemmBlock {
+  int64_t m0, rows, n0, n1;
+};
+
+// Block `block`: all blocks of a group of rows, in each column block from the first row to the
+// last. Threads take ranges of blocks (thread_team.h), so with a group for each of them they go
+// through the same weights side by side, over rows of their own.
+static inline __attribute__((always_inline)) GemmBlock GemmBlockOf(const GemmArgs& args,
+                                                                   int64_t block) {
+  const int64_t rows = args.row_blocks / args.row_groups;
+  const int64_t group = block / (rows * args.column_blocks);
+  const int64_t in_group = block % (rows * args.column_blocks);
+  const auto least = [](int64_t a, int64_t b) { return a < b ? a : b; };
+  GemmBlock at;
+  at.m0 = (group * rows + in_group % rows) * args.row_block;
+  at.rows = least(args.row_block, args.batch * args.rows - at.m0);
+  at.n0 = in_group / rows * args.column_block;
+  at.n1 = least(at.n0 + args.column_block, args.n);
+  return at;
+}
 
 // Rows a multiple of this many bytes apart drive each other out of a few sets of the first cache.
 inline constexpr int64_t kCrowdedBytes = 2048;

@@ -18,7 +18,7 @@ extern const GemmTile kGemmTile;
 const GemmTile kGemmTile = {kLanes, 32, 12, 96, 320, 384, 32};
 
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
-  GemmBlock(args, block, scratch);
+  MultiplyBlock(args, block, scratch);
 }
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
 

@@ -12,7 +12,7 @@ extern const GemmTile kGemmTile;
 const GemmTile kGemmTile = {kLanes, 2, kTileRows, 96, 192, 320, 16};
 
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
-  GemmBlock(args, block, scratch);
+  MultiplyBlock(args, block, scratch);
 }
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
 

@@ -234,11 +234,8 @@ static inline void FindResults(const GemmArgs& args, int64_t m0, int64_t rows, i
 
 static inline int64_t GemmScratchBytes(const GemmArgs& args) { return LayOutScratch(args).bytes; }
 
-static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scratch) {
-  const int64_t total_rows = args.batch * args.rows;
-  const int64_t m0 = block % args.row_blocks * args.row_block;
-  const int64_t rows = MinOf(args.row_block, total_rows - m0);
-  const int64_t n0 = block / args.row_blocks * args.column_block;
+static inline void MultiplyBlock(const GemmArgs& args, int64_t block, std::byte* scratch) {
+  const auto [m0, rows, n0, n1] = GemmBlockOf(args, block);
   const GemmScratch layout = LayOutScratch(args);
   float* sums = reinterpret_cast<float*>(scratch + layout.sums);
   float* laid = reinterpret_cast<float*>(scratch + layout.rows);
@@ -247,7 +244,7 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
 
   Pass pass;
   pass.n0 = n0;
-  pass.n1 = MinOf(n0 + args.column_block, args.n);
+  pass.n1 = n1;
   pass.widened = reinterpret_cast<float*>(scratch + layout.widened);
   const int64_t c_pitch = OddLines(pass.n1 - n0);
   float* c = reinterpret_cast<float*>(scratch);
@@ -263,7 +260,7 @@ static inline void GemmBlock(const GemmArgs& args, int64_t block, std::byte* scr
   const bool in_place = equal.pitch != 0 && (rows == 1 || equal.pitch * 4 % kCrowdedBytes != 0);
   if (in_place) pass.rows.a_pitch = equal.pitch;
   // Of the block that this thread will probably take next.
-  const int64_t next_n = (block + args.threads) / args.row_blocks * args.column_block;
+  const int64_t next_n = GemmBlockOf(args, block + 1).n0;
   FindResults(args, m0, rows, n0, pass.rows.result_bytes, results);
   const bool partial = args.k_block < args.k;
   for (int64_t part = 0; part < args.k; part += args.k_block) {

@@ -6,7 +6,7 @@
 // vpmaddubsw and AMX tiles take.
 //
 // x: of each batch row its vectors of int8, `pitch` bytes apart, and behind them one of zeros, for
-// taps in the padding. Where the kernel's instruction wants x without a sign, offset 128 is stored
+// taps in the padding. Where the kernel's instruction wants x without a sign, an offset is stored
 // on it; with the zero point it is taken off again, times the sum of q over k: the integers are the
 // same in every family.
 #pragma once
@@ -16,10 +16,11 @@
 
 namespace irodori::cpu {
 
-// Writes weights [n, k] into such panels, and for each output its scale and the sum of its q;
-// kAborted when `abort` is set between two rows. Outputs up to a whole panel get 0 and 0.
-Status PackInt8(const float* weights, int64_t n, int64_t k, const GemmTile& tile, std::byte* out,
-                float* scales, int32_t* sums, AbortFlag abort);
+// Writes weights [n, k] into such panels, as one of the two types of int8, and for each output its
+// scale and the sum of its q; kAborted when `abort` is set between two rows. Outputs up to a whole
+// panel get 0 and 0.
+Status PackInt8(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
+                std::byte* out, float* scales, int32_t* sums, AbortFlag abort);
 
 // What a vector or a picture lies between, 0 included, and the largest magnitude, which is a NaN or
 // an infinity where there is one.
@@ -38,7 +39,7 @@ struct QuantizeArgs {
   int64_t vectors = 0;
   int64_t k = 0;
   bool per_row = false;  // one scale for a batch row, not for every vector
-  int64_t bits = 8;
+  int64_t sums = 32;
   int32_t offset = 0;  // stored on every value
 
   int64_t row_block = 0, row_blocks = 0;

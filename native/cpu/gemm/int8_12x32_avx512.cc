@@ -15,6 +15,7 @@ namespace {
 // x without a sign, for that is how the instruction takes its first factor.
 struct VnniUnit {
   static constexpr int kOffset = 128;
+  static constexpr int kGroups = 1;
   static constexpr int kTemporaries = 2;
   IRODORI_INLINE I Of(I sum, I x, I w) {
 #ifndef IRODORI_EMULATED_UNITS
@@ -35,8 +36,10 @@ constexpr GemmTile kTile = {kLanes, 32, kTileRows, 144, 256, 512};
 }  // namespace
 
 extern const Int8Table kInt8Table, kInt8WideTable;
-const Int8Table kInt8Table = MakeInt8Table<VnniUnit, kTileRows>(kTile);
+constexpr Int8Table::Product kVnni = MakeInt8Product<VnniUnit, kTileRows>();
+const Int8Table kInt8Table = MakeInt8Table(kTile, kVnni, kVnni);
 // Without VNNI: for programs that were made elsewhere, no device asks for it.
-const Int8Table kInt8WideTable = MakeInt8Table<WideUnit, 2>(kTile);
+constexpr Int8Table::Product kWide = MakeInt8Product<WideUnit, 2>();
+const Int8Table kInt8WideTable = MakeInt8Table(kTile, kWide, kWide);
 
 }  // namespace irodori::cpu::avx512

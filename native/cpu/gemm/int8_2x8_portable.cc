@@ -7,6 +7,7 @@
 namespace irodori::cpu::portable {
 
 extern const Int8Table kInt8Table;
-const Int8Table kInt8Table = MakeInt8Table<WideUnit, 2>({kLanes, 2, 2, 64, 128, 512});
+constexpr Int8Table::Product kProduct = MakeInt8Product<WideUnit, 2>();
+const Int8Table kInt8Table = MakeInt8Table({kLanes, 2, 2, 64, 128, 512}, kProduct, kProduct);
 
 }  // namespace irodori::cpu::portable

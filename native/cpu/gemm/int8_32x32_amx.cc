@@ -42,13 +42,7 @@ int64_t Int8TilesScratch(const Int8Args& args) {
 }  // namespace
 
 extern const Int8Table kInt8Table;
-const Int8Table kInt8Table = {{kTile, 32, 32, 128, 256, 2048},
-                              kOffset,
-                              &Int8Tiles,
-                              &Int8Tiles,
-                              &Int8TilesScratch,
-                              &RangeOfBlock,
-                              &QuantizeVectors,
-                              &QuantizeScratchBytes};
+constexpr Int8Table::Product kProduct = {kOffset, &Int8Tiles, &Int8TilesScratch};
+const Int8Table kInt8Table = MakeInt8Table({kTile, 32, 32, 128, 256, 2048}, kProduct, kProduct);
 
 }  // namespace irodori::cpu::amx

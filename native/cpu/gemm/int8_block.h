@@ -91,13 +91,24 @@ static inline void FinishInt8(const Int8Args& args, int32_t offset, int64_t m0, 
   }
 }
 
+// The panels that are multiplied next, which the tiles before fetch into the second cache, each
+// another part.
+struct Int8Ahead {
+  const std::byte* data;
+  int64_t stride;  // bytes between panels
+  int64_t lines;   // of one panel; 0: there is nothing to fetch
+
+  void Fetch(int64_t width, int64_t part, int64_t parts) const {
+    for (int64_t i = part * width * lines / parts; i < (part + 1) * width * lines / parts; ++i) {
+      __builtin_prefetch(data + i / lines * stride + i % lines * 64, 0, 2);
+    }
+  }
+};
+
 template <typename Unit, int Rows>
 static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scratch) {
   const GemmArgs& args = int8.product;
-  const int64_t m0 = block % args.row_blocks * args.row_block;
-  const int64_t rows = MinOf(args.row_block, args.batch * args.rows - m0);
-  const int64_t n0 = block / args.row_blocks * args.column_block;
-  const int64_t n1 = MinOf(n0 + args.column_block, args.n);
+  const auto [m0, rows, n0, n1] = GemmBlockOf(args, block);
   const int64_t panels = (n1 - n0 + kLanes - 1) / kLanes;
   const int64_t c_pitch = panels * kLanes;
   const Int8Scratch layout = LayOutInt8<Rows>(args);
@@ -108,6 +119,8 @@ static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scr
   const auto& tiles = kInt8Tiles<Unit, Rows>.tiles;
 
   FindRows(args, m0, rows, places);
+  // Of the block that this thread will probably take next.
+  const int64_t next_n = GemmBlockOf(args, block + 1).n0;
   Int8TileArgs<Rows> tile;
   tile.panel_stride = args.weight_depth * kLanes;
   tile.c_pitch = c_pitch;
@@ -119,8 +132,17 @@ static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scr
     for (int64_t p = 0; p < panels; p += width) {
       width = MinOf(panels - p, Int8VectorsFor<Unit>(static_cast<int>(split.height)));
       tile.panel = args.weights + n0 * args.weight_depth + p * tile.panel_stride + k0 * kLanes;
+      Int8Ahead ahead = {tile.panel + width * tile.panel_stride, tile.panel_stride,
+                         (k1 - k0) * kLanes / 64};
+      if (p + width >= panels) {
+        const bool last = k1 == args.k;
+        const int64_t n = last ? next_n : n0;
+        ahead.data = args.weights + n * args.weight_depth + (last ? 0 : k1) * kLanes;
+        if (n >= args.n) ahead.lines = 0;
+      }
       int32_t* out = c + p * kLanes;
       for (int64_t t = 0; t < split.tiles; ++t) {
+        ahead.Fetch(width, t, split.tiles);
         const int64_t height = HeightOf(split, t);
         tile.stretches = stretches + t * tile.count;
         tile.c = out;
@@ -160,22 +182,22 @@ IRODORI_INLINE Int8Range Union(const Int8Range& a, const Int8Range& b) {
                              : b.most};
 }
 
-IRODORI_INLINE Int8Scale ScaleOf(const Int8Range& range, int64_t bits) {
-  return range.most <= 0x1.fffffep127f ? Int8ScaleOfRange(range.low, range.high, bits)
-                                       : Int8ScaleOfRange(0, range.most, bits);
+IRODORI_INLINE Int8Scale ScaleOf(const Int8Range& range, int64_t sums) {
+  return range.most <= 0x1.fffffep127f ? Int8ScaleOfRange(range.low, range.high, sums)
+                                       : Int8ScaleOfRange(0, range.most, sums);
 }
 
 // Values up to the depth to bytes; writes whole vectors.
 static inline void ToInt8(const QuantizeArgs& args, const Int8Scale& scale, const float* values,
                           std::byte* out) {
   const F factor = Splat(scale.to_int8);
-  const int32_t least = Int8Least(args.bits);
+  const int32_t most = Int8Steps(args.sums) / 2;
   for (int64_t i = 0; i < args.depth; i += kLanes) {
     I p{};
     if (scale.to_int8 > 0) {
       p = __builtin_convertvector(Round(Load(values + i) * factor), I) + scale.zero;
-      p = p > kInt8Most ? I{} + kInt8Most : p;
-      p = p < least ? I{} + least : p;
+      p = p > most ? I{} + most : p;
+      p = p < -most ? I{} - most : p;
     }
     const Bytes bytes = __builtin_convertvector(p + args.offset, Bytes);
     __builtin_memcpy(out + i, &bytes, sizeof(bytes));
@@ -224,7 +246,7 @@ static inline Int8Scale ScaleOfRow(const QuantizeArgs& args, const QuantizeBlock
   for (int64_t i = 0; i < args.row_blocks; ++i) {
     range = Union(range, args.ranges[vectors.row * args.row_blocks + i]);
   }
-  const Int8Scale scale = ScaleOf(range, args.bits);
+  const Int8Scale scale = ScaleOf(range, args.sums);
   if (vectors.begin > 0) return scale;
   args.scales[vectors.row] = scale;
   __builtin_memset(args.out + ((vectors.row + 1) * (args.vectors + 1) - 1) * args.out_pitch,
@@ -241,7 +263,7 @@ static inline void QuantizeVectors(const QuantizeArgs& args, int64_t block, std:
   for (int64_t m = vectors.begin; m < vectors.end; ++m) {
     WidenVector(args, x, m, values);
     if (!args.per_row) {
-      scale = ScaleOf(RangeOf(values, args.k), args.bits);
+      scale = ScaleOf(RangeOf(values, args.k), args.sums);
       args.scales[vectors.row * args.vectors + m] = scale;
     }
     ToInt8(args, scale, values, bytes);
@@ -250,19 +272,17 @@ static inline void QuantizeVectors(const QuantizeArgs& args, int64_t block, std:
   }
 }
 
-// The table of a family, whose unit may be another one for x in 7 bits; `tile` with lanes and units
-// of its other products.
-template <typename Unit, int Rows, typename Unit7 = Unit>
-constexpr Int8Table MakeInt8Table(const GemmTile& tile) {
-  static_assert(Unit::kOffset == Unit7::kOffset);
-  return {tile,
-          Unit::kOffset,
-          &Int8Block<Unit, Rows>,
-          &Int8Block<Unit7, Rows>,
-          [](const Int8Args& args) { return LayOutInt8<Rows>(args.product).bytes; },
-          &RangeOfBlock,
-          &QuantizeVectors,
-          &QuantizeScratchBytes};
+// A product through tiles of up to `Rows` rows.
+template <typename Unit, int Rows>
+constexpr Int8Table::Product MakeInt8Product() {
+  return {Unit::kOffset, &Int8Block<Unit, Rows>,
+          [](const Int8Args& args) { return LayOutInt8<Rows>(args.product).bytes; }};
+}
+
+// The table of a family; `tile` with lanes and units of its other products.
+constexpr Int8Table MakeInt8Table(const GemmTile& tile, const Int8Table::Product& sums32,
+                                  const Int8Table::Product& sums16) {
+  return {tile, sums32, sums16, &RangeOfBlock, &QuantizeVectors, &QuantizeScratchBytes};
 }
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

@@ -1,6 +1,5 @@
 // Weights [N, K] quantised into the panels that products of int8 read.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "native/cpu/gemm/int8.h"
@@ -21,10 +20,10 @@ int32_t PutRow(const float* row, int64_t k, float to_int8, int64_t lanes, int8_t
 
 }  // namespace
 
-Status PackInt8(const float* weights, int64_t n, int64_t k, const GemmTile& tile, std::byte* out,
-                float* scales, int32_t* sums, AbortFlag abort) {
+Status PackInt8(const float* weights, int64_t n, int64_t k, DType dtype, const GemmTile& tile,
+                std::byte* out, float* scales, int32_t* sums, AbortFlag abort) {
   const int64_t lanes = tile.lanes;
-  const int64_t panel_bytes = GemmDepth(k, DType::kI8, tile) * lanes;
+  const int64_t panel_bytes = GemmDepth(k, dtype, tile) * lanes;
   for (int64_t p = 0; p * lanes < n; ++p, out += panel_bytes) {
     IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     std::memset(out, 0, static_cast<size_t>(panel_bytes));
@@ -33,13 +32,7 @@ Status PackInt8(const float* weights, int64_t n, int64_t k, const GemmTile& tile
       *sums = 0;
       if (p * lanes + j >= n) continue;
       const float* row = weights + (p * lanes + j) * k;
-      float most = 0;
-      for (int64_t i = 0; i < k; ++i) {
-        const float magnitude = std::fabs(row[i]);
-        most = magnitude <= most ? most : magnitude;  // a NaN stays
-        if (std::isnan(most)) break;
-      }
-      const Int8Scale scale = Int8ScaleOfWeights(most);
+      const Int8Scale scale = Int8ScaleOfWeights(row, k, Int8SumsOf(dtype));
       *scales = scale.scale;
       if (scale.to_int8 == 0) continue;
       *sums = PutRow(row, k, scale.to_int8, lanes, reinterpret_cast<int8_t*>(out) + j * kInt8Group);

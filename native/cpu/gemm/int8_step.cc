@@ -24,8 +24,8 @@ Int8Step::Int8Step(const PlanContext& context, const Step& step, const GemmArgs&
   quantize_.vectors = x.vectors();
   quantize_.k = x.columns();
   quantize_.per_row = picture;
-  quantize_.bits = static_cast<int64_t>(step.attrs.back());
-  quantize_.offset = int8.offset;
+  quantize_.sums = static_cast<int64_t>(step.attrs.back());
+  quantize_.offset = int8.product(quantize_.sums).offset;
   // A whole number of groups, of a matmul of units: tiles then need no other rows.
   quantize_.depth = picture ? x.columns() : GemmDepth(x.columns(), DType::kI8, int8.tile);
   quantize_.out_pitch =
@@ -60,10 +60,10 @@ Status Int8Step::Execute(Run& run) const {
   product.finish = finish_.Resolve(run);
   PlanGemmBlocks(int8.tile, run.threads(), product);
   product.depth = GemmDepth(product.depth, DType::kI8, int8.tile);
+  const Int8Table::Product& kernel = int8.product(quantize.sums);
   return run.ForBlocks(product.row_blocks * product.column_blocks,
                        product.batch * product.rows * product.n * (product.k + finish_.work()),
-                       int8.product_scratch(args),
-                       quantize.bits == 7 ? int8.product7 : int8.product, args);
+                       kernel.scratch(args), kernel.block, args);
 }
 
 // x of all rows into memory shared by the threads: its values, its scales, and what finds them.

@@ -5,8 +5,10 @@
 //
 // As in register_tile.h, with four terms of k in the 32 bits of a lane. A Unit has
 //   kOffset            what is stored on x
+//   kGroups            of four terms, that it takes at once where there are as many: 1 or 2
 //   kTemporaries       registers beside sums and weights
 //   Of(sum, x, w)      sum + the products of the four bytes of every lane
+//   Of(sum, x, w, next_x, next_w)      those of two groups
 #pragma once
 
 #include "native/core/quantize.h"
@@ -18,6 +20,7 @@ namespace irodori::cpu::IRODORI_FAMILY {
 struct WideUnit {
   static constexpr int kOffset = 0;
   static constexpr int kTemporaries = 3;
+  static constexpr int kGroups = 1;
   IRODORI_INLINE I Of(I sum, I x, I w) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
@@ -74,7 +77,28 @@ static inline void Int8Tile(const Int8TileArgs<Rows>& args) {
     const std::byte* rows[MR];
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) rows[i] = args.stretches[s].rows[i];
-    for (int64_t k = 0; k < args.stretches[s].length; k += kInt8Group) {
+    int64_t k = 0;
+    if constexpr (Unit::kGroups == 2) {
+      for (; k + kInt8Group < args.stretches[s].length; k += 2 * kInt8Group) {
+        I w[2][NV];
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) {
+          w[0][v] = LoadI(panel + v * args.panel_stride);
+          w[1][v] = LoadI(panel + v * args.panel_stride + kInt8Group * kLanes);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i) {
+          const I x = SplatFour(rows[i] + k);
+          const I next_x = SplatFour(rows[i] + k + kInt8Group);
+#pragma GCC unroll 8
+          for (int v = 0; v < NV; ++v) {
+            acc[i][v] = Unit::Of(acc[i][v], x, w[0][v], next_x, w[1][v]);
+          }
+        }
+        panel += 2 * kInt8Group * kLanes;
+      }
+    }
+    for (; k < args.stretches[s].length; k += kInt8Group) {
       I w[NV];
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) w[v] = LoadI(panel + v * args.panel_stride);
@@ -101,7 +125,7 @@ template <typename Unit>
 constexpr int Int8VectorsFor(int rows) {
   constexpr int kRegisters = kLanes == 16 ? 32 : 16;
   for (int vectors = 4; vectors > 1; --vectors) {
-    if (rows * vectors + vectors + Unit::kTemporaries <= kRegisters) return vectors;
+    if (rows * vectors + vectors * Unit::kGroups + Unit::kTemporaries <= kRegisters) return vectors;
   }
   return 1;
 }

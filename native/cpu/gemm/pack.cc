@@ -9,7 +9,7 @@ namespace irodori::cpu {
 
 int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile) {
   const int64_t unit = dtype == DType::kBF16 ? tile.bf16_unit
-                       : dtype == DType::kI8 ? 2 * tile.bf16_unit
+                       : IsInt8(dtype)       ? 2 * tile.bf16_unit
                                              : 1;
   return (k + unit - 1) / unit * unit;
 }

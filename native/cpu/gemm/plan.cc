@@ -72,8 +72,8 @@ void PlanGemmBlocks(const GemmTile& tile, int threads, GemmArgs& args) {
       args.column_block = column_block;
     }
   }
-  args.threads = threads;
   args.row_blocks = CeilDiv(rows, args.row_block);
+  args.row_groups = args.row_blocks % threads == 0 ? threads : 1;
   args.column_blocks = CeilDiv(args.n, args.column_block);
 }
 

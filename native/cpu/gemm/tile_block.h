@@ -225,18 +225,12 @@ IRODORI_INLINE TileScratch LayOutTiles(const GemmArgs& args) {
 }
 
 // A block of rows x outputs, and the chains of its results.
-struct TileBlock {
-  int64_t m0, rows, n0, n1;
+struct TileBlock : GemmBlock {
   int64_t c_pitch;
 };
 IRODORI_INLINE TileBlock TileBlockOf(const GemmArgs& args, int64_t block) {
-  TileBlock at;
-  at.m0 = block % args.row_blocks * args.row_block;
-  at.rows = MinOf(args.row_block, args.batch * args.rows - at.m0);
-  at.n0 = block / args.row_blocks * args.column_block;
-  at.n1 = MinOf(at.n0 + args.column_block, args.n);
-  at.c_pitch = RoundUp(at.n1 - at.n0, kTile);
-  return at;
+  const GemmBlock at = GemmBlockOf(args, block);
+  return {at, RoundUp(at.n1 - at.n0, kTile)};
 }
 
 // c = the block's sums over k in [begin, end), in passes of `depth`.

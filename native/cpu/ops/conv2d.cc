@@ -48,7 +48,7 @@ StepPlan PlanProduct(const PlanContext& context, const Step& step) {
 
 Result<StepPlan> PlanConv2d(const PlanContext& context, const Step& step) {
   if (step.attrs[11] != 0) return StepPlan(std::make_unique<WinogradStep>(context, step));
-  const bool int8 = context.buffer(step.operands[1]).dtype == DType::kI8;
+  const bool int8 = IsInt8(context.buffer(step.operands[1]).dtype);
   if (!int8 && NarrowConvStep::Takes(context, step)) {
     return StepPlan(std::make_unique<NarrowConvStep>(context, step));
   }

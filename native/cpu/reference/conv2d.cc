@@ -7,10 +7,10 @@
 namespace irodori::reference {
 
 Status Conv2d(const KernelArgs& args, Values& y) {
-  const int64_t bits = args.integer(12);
-  const bool quantize = bits != 0;
+  const int64_t sums = args.integer(12);
+  const bool quantize = sums != 0;
   const Values quantized =
-      quantize ? Quantized(*args.operands[0], Elements(args.operands[0]->shape), bits) : Values{};
+      quantize ? Quantized(*args.operands[0], Elements(args.operands[0]->shape), sums) : Values{};
   const Values& x = quantize ? quantized : *args.operands[0];  // [H, W, C]
   const Values& weight = *args.operands[1];                    // [O, kh, kw, C]
   const Values* bias = args.operands[2];                       // [O]

@@ -77,7 +77,7 @@ static_assert(std::size(kKernels) == static_cast<size_t>(Kernel::kTimestepEmbedd
 
 Values LoadBuffer(const Program& program, const Operands& operands, int32_t buffer, int64_t row) {
   const BufferSpec& spec = program.buffers[buffer];
-  if (spec.dtype == DType::kI8) {
+  if (IsInt8(spec.dtype)) {
     return LoadQuantized(operands.Data(static_cast<uint32_t>(buffer), row), spec.shape);
   }
   return Load(operands.Row(static_cast<uint32_t>(buffer), row), spec.shape);
@@ -158,14 +158,15 @@ class ReferenceDevice final : public Device {
                     Message("pack: expected ", std::span<const int64_t>(spec.shape), ", got ",
                             std::span<const int64_t>(tensor.shape), " with ", size, " values"));
     }
-    const bool quantized = spec.dtype == DType::kI8 && !spec.shape.empty();
+    const bool quantized = IsInt8(spec.dtype) && !spec.shape.empty();
     const int64_t n = quantized ? spec.shape[0] : 0;
     const int64_t bytes =
         quantized ? QuantizedBytes(n, n == 0 ? 0 : size / n) : size * DTypeBytes(spec.dtype);
     HostMemory memory(bytes);
     if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
-    IRODORI_RETURN_IF_ERROR(quantized ? QuantizeWeights(tensor.data, n, memory.data(), abort)
-                                      : Round(tensor.data, spec.dtype, memory.data(), abort));
+    IRODORI_RETURN_IF_ERROR(
+        quantized ? QuantizeWeights(tensor.data, n, Int8SumsOf(spec.dtype), memory.data(), abort)
+                  : Round(tensor.data, spec.dtype, memory.data(), abort));
     return std::shared_ptr<Pack>(std::make_shared<PlainPack>(spec, std::move(memory)));
   } catch (const std::bad_alloc&) {
     return NoMemory("pack");

@@ -5,10 +5,10 @@
 namespace irodori::reference {
 
 Status Matmul(const KernelArgs& args, Values& y) {
-  const int64_t bits = args.integer(2);
-  const bool quantize = bits != 0;
+  const int64_t sums = args.integer(2);
+  const bool quantize = sums != 0;
   const Values quantized =
-      quantize ? Quantized(*args.operands[0], args.operands[0]->columns(), bits) : Values{};
+      quantize ? Quantized(*args.operands[0], args.operands[0]->columns(), sums) : Values{};
   const Values& x = quantize ? quantized : *args.operands[0];  // [M, K]
   const Values& weight = *args.operands[1];                    // [N, K]
   const Values* bias = args.operands[2];                       // [N]

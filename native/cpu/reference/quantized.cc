@@ -22,19 +22,15 @@ int64_t QuantizedBytes(int64_t n, int64_t k) {
   return n * (static_cast<int64_t>(sizeof(float)) + k);
 }
 
-Status QuantizeWeights(std::span<const float> weights, int64_t n, std::byte* out, AbortFlag abort) {
+Status QuantizeWeights(std::span<const float> weights, int64_t n, int64_t sums, std::byte* out,
+                       AbortFlag abort) {
   const size_t k = n == 0 ? 0 : weights.size() / static_cast<size_t>(n);
   auto* scales = reinterpret_cast<float*>(out);
   auto* integers = reinterpret_cast<int8_t*>(scales + n);
   for (int64_t row = 0; row < n; ++row) {
     IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     const std::span<const float> values = weights.subspan(static_cast<size_t>(row) * k, k);
-    float most = 0;
-    for (const float value : values) {
-      if (!(std::fabs(value) <= most)) most = std::fabs(value);
-      if (std::isnan(most)) break;
-    }
-    const Int8Scale scale = Int8ScaleOfWeights(most);
+    const Int8Scale scale = Int8ScaleOfWeights(values.data(), static_cast<int64_t>(k), sums);
     scales[row] = scale.scale;
     for (const float value : values) *integers++ = static_cast<int8_t>(IntegerOf(value, scale));
   }
@@ -54,9 +50,10 @@ Values LoadQuantized(const std::byte* pack, const Shape& shape) {
   return values;
 }
 
-Values Quantized(const Values& x, int64_t length, int64_t bits) {
+Values Quantized(const Values& x, int64_t length, int64_t sums) {
   Values quantized = x;
   const auto stretch = static_cast<size_t>(length);
+  const int32_t most = Int8Steps(sums) / 2;
   for (size_t first = 0; first < x.data.size(); first += stretch) {
     float low = 0;
     float high = 0;
@@ -67,11 +64,11 @@ Values Quantized(const Values& x, int64_t length, int64_t bits) {
       low = std::min(low, value);
       high = std::max(high, value);
     }
-    const Int8Scale scale = Int8ScaleOfRange(finite ? low : 0, finite ? high : INFINITY, bits);
+    const Int8Scale scale = Int8ScaleOfRange(finite ? low : 0, finite ? high : INFINITY, sums);
     for (size_t i = first; i < first + stretch; ++i) {
       const int32_t p = IntegerOf(static_cast<float>(x.data[i]), scale) + scale.zero;
-      quantized.data[i] = static_cast<double>(scale.scale) *
-                          (std::clamp(p, Int8Least(bits), kInt8Most) - scale.zero);
+      quantized.data[i] =
+          static_cast<double>(scale.scale) * (std::clamp(p, -most, most) - scale.zero);
     }
   }
   return quantized;

@@ -47,6 +47,7 @@ double LoadElement(const std::byte* at, DType dtype) {
     case DType::kU8:
       return Peek<uint8_t>(at);
     case DType::kI8:
+    case DType::kI8Sums16:
       return Peek<int8_t>(at);
   }
   return 0;
@@ -67,6 +68,7 @@ void StoreElement(std::byte* at, DType dtype, double value) {
     case DType::kU8:
       return Poke(at, Saturated<uint8_t>(value));
     case DType::kI8:
+    case DType::kI8Sums16:
       return Poke(at, Saturated<int8_t>(value));
   }
 }

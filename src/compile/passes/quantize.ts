@@ -21,6 +21,7 @@ import { type Graph, operandsOf } from '../../graph/graph'
 import { type Pieces, whole } from '../../graph/pieces'
 import { useCounts } from '../../graph/rewrite'
 import type { Value } from '../../graph/value'
+import type { Int8Storage } from '../../tensor/dtype'
 import { type Shape, sameShape } from '../../tensor/shape'
 import type { Capabilities } from '../capabilities'
 import { kernelCallOf, type LaunchOperand } from '../kernelOf'
@@ -147,10 +148,12 @@ function termsOf(shape: Shape): number {
 function quantized(launch: Launch, weight: LaunchOperand, { quantize: how, capabilities }: QuantizeOptions): Launch {
   const [x, , ...others] = launch.operands
   const attrs = { ...launch.attrs }
+  let int8: Int8Storage = 'i8'
   if (how === 'int8') {
     if (!capabilities.int8Products.includes(launch.kernel) || attrs.upsample === 2) return launch
-    attrs.quantizeX = capabilities.int8Bits
+    attrs.quantizeX = capabilities.int8Sums
+    if (capabilities.int8Sums === 16) int8 = 'i8-sums16'
     if (launch.kernel === 'conv2d') attrs.tile = 0
   }
-  return { ...launch, operands: [x ?? null, { ...weight, int8: true }, ...others], attrs }
+  return { ...launch, operands: [x ?? null, { ...weight, int8 }, ...others], attrs }
 }

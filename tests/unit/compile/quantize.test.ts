@@ -37,7 +37,7 @@ async function productsOf(
         .filter(({ kernel }) => isProduct(kernel))
         .map(({ at, attrs, operands }) => {
           const { dtype = '' } = program.buffers[operands[1] ?? -1] ?? {}
-          return [at, attrs.at(-1) === 8 ? 'int8' : dtype === 'i8' ? 'weights' : dtype]
+          return [at, attrs.at(-1) === 32 ? 'int8' : dtype === 'i8' ? 'weights' : dtype]
         }),
     ),
   )
@@ -182,8 +182,8 @@ test('the program reads as it should', async () => {
     input x b0
     output y b1
     matmul b4 = (b0, b2, b3) {splits 1, kBlock 8, quantizeX 0} at first
-    matmul b7 = (b4, b5, b6) {splits 1, kBlock 64, quantizeX 8} gelu at a
-    matmul b10 = (b7, b8, b9) {splits 1, kBlock 64, quantizeX 8} add b4 at b
+    matmul b7 = (b4, b5, b6) {splits 1, kBlock 64, quantizeX 32} gelu at a
+    matmul b10 = (b7, b8, b9) {splits 1, kBlock 64, quantizeX 32} add b4 at b
     matmul b1 = (b10, b11, b12) {splits 1, kBlock 64, quantizeX 0} at last
     "
   `)
