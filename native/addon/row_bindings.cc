@@ -112,15 +112,18 @@ class Reader {
  private:
   Result<RowBinding> ReadOne(napi_value value, const Port& port, int64_t row, bool written) {
     const BufferSpec& spec = program_.buffers[port.buffer];
-    std::string place = "run: " + port.name + " of row " + std::to_string(row);
     bool is_typed_array = false;
     IRODORI_NAPI(napi_is_typedarray(environment_.env(), value, &is_typed_array));
-    return is_typed_array ? ReadTypedArray(value, port, spec, place, written)
-                          : ReadBuffer(value, port, spec, place, written);
+    return is_typed_array ? ReadTypedArray(value, port, spec, row, written)
+                          : ReadBuffer(value, port, spec, row, written);
+  }
+
+  static std::string Place(const Port& port, int64_t row) {
+    return "run: " + port.name + " of row " + std::to_string(row);
   }
 
   Result<RowBinding> ReadTypedArray(napi_value value, const Port& port, const BufferSpec& spec,
-                                    const std::string& place, bool written) {
+                                    int64_t row, bool written) {
     napi_env env = environment_.env();
     napi_typedarray_type type;
     size_t length = 0;
@@ -133,19 +136,21 @@ class Reader {
     ArrayKind kind = KindOf(spec.dtype);
     if (type != kind.type) {
       return Status(Code::kDtypeMismatch,
-                    place + ": expected a " + kind.name + ", got a " + ArrayName(type));
+                    Place(port, row) + ": expected a " + kind.name + ", got a " + ArrayName(type));
     }
     IRODORI_NAPI(napi_is_arraybuffer(env, array_buffer, &is_array_buffer));
     if (!is_array_buffer) {
-      return Status(Code::kInvalidArgument,
-                    place + ": expected an array over an ArrayBuffer, got one over shared memory");
+      return Status(
+          Code::kInvalidArgument,
+          Place(port, row) + ": expected an array over an ArrayBuffer, got one over shared memory");
     }
     IRODORI_NAPI(napi_is_detached_arraybuffer(env, array_buffer, &is_detached));
     if (is_detached) {
-      return Status(Code::kInvalidArgument, place + ": expected memory, got a detached array");
+      return Status(Code::kInvalidArgument,
+                    Place(port, row) + ": expected memory, got a detached array");
     }
     if (static_cast<int64_t>(length) != Elements(spec.shape)) {
-      return Status(Code::kShapeMismatch, place + ": expected " +
+      return Status(Code::kShapeMismatch, Place(port, row) + ": expected " +
                                               std::to_string(Elements(spec.shape)) +
                                               " values, got " + std::to_string(length));
     }
@@ -158,19 +163,24 @@ class Reader {
   }
 
   Result<RowBinding> ReadBuffer(napi_value value, const Port& port, const BufferSpec& spec,
-                                const std::string& place, bool written) {
+                                int64_t row, bool written) {
     if (!IsHandle(environment_, value)) {
-      return Status(Code::kInvalidArgument, place + ": expected a " + KindOf(spec.dtype).name +
-                                                " or a device buffer, got " +
-                                                TypeName(environment_.env(), value));
+      return Status(Code::kInvalidArgument,
+                    Place(port, row) + ": expected a " + KindOf(spec.dtype).name +
+                        " or a device buffer, got " + TypeName(environment_.env(), value));
     }
-    IRODORI_ASSIGN(auto resource, ReadHandle<BufferResource>(environment_, value, place));
+    auto read = ReadHandle<BufferResource>(environment_, value, port.name);
+    if (!read.ok()) {
+      return ReadHandle<BufferResource>(environment_, value, Place(port, row)).status();
+    }
+    auto resource = std::move(read).value();
     if (resource->device.get() != &device_) {
       return Status(Code::kInvalidArgument,
-                    place + ": expected a buffer of the executable's device, got another device's");
+                    Place(port, row) +
+                        ": expected a buffer of the executable's device, got another device's");
     }
     if (resource->size_bytes != spec.row_bytes()) {
-      return Status(Code::kShapeMismatch, place + ": expected a buffer of " +
+      return Status(Code::kShapeMismatch, Place(port, row) + ": expected a buffer of " +
                                               std::to_string(spec.row_bytes()) + " bytes, got " +
                                               std::to_string(resource->size_bytes));
     }

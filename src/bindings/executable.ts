@@ -111,12 +111,19 @@ function flatten(
   values: Readonly<Record<string, readonly RowValue[]>>,
   rows: number,
 ): (TensorData | BufferHandle)[] {
-  for (const name of Object.keys(values)) {
-    if (ports.some((port) => port.name === name)) continue
-    const known = ports.map((port) => port.name).join(', ')
-    throw new EngineError('unknown-input', `${owner}: expected ${kind}s ${known}, got "${name}"`, { [kind]: name })
+  const names = Object.keys(values)
+  const known = ports.map(({ name }) => name)
+  // At every step of a run: one look at each, unless something is wrong.
+  const stranger =
+    names.length > known.length || known.some((name) => !values[name])
+      ? names.find((name) => !known.includes(name))
+      : undefined
+  if (stranger !== undefined) {
+    const message = `${owner}: expected ${kind}s ${known.join(', ')}, got "${stranger}"`
+    throw new EngineError('unknown-input', message, { [kind]: stranger })
   }
-  return ports.flatMap(({ name }) => {
+  const flat: (TensorData | BufferHandle)[] = []
+  for (const name of known) {
     const row = values[name]
     if (!row) throw new EngineError('missing-input', `${owner}: expected ${kind} "${name}", got none`, { [kind]: name })
     if (row.length !== rows) {
@@ -124,16 +131,22 @@ function flatten(
         [kind]: name,
       })
     }
-    return row.map((value, index) => nativeValue(value, `${owner}: ${name} of row ${index}`))
-  })
+    for (const value of row) {
+      if (!(value instanceof DeviceBuffer) && isResizable(value)) {
+        const place = `${owner}: ${name} of row ${row.indexOf(value)}`
+        throw new EngineError(
+          'invalid-argument',
+          `${place}: expected memory of fixed size, got a resizable ArrayBuffer`,
+        )
+      }
+      flat.push(value instanceof DeviceBuffer ? value.handle : value)
+    }
+  }
+  return flat
 }
 
-function nativeValue(value: RowValue, place: string): TensorData | BufferHandle {
-  if (value instanceof DeviceBuffer) return value.handle
-  // Shrinking a resizable buffer takes its pages away while a kernel is at them.
+/** Shrinking a resizable buffer takes its pages away while a kernel is at them. */
+function isResizable(value: TensorData): boolean {
   const memory: object | undefined = value?.buffer
-  if (memory && 'resizable' in memory && memory.resizable === true) {
-    throw new EngineError('invalid-argument', `${place}: expected memory of fixed size, got a resizable ArrayBuffer`)
-  }
-  return value
+  return memory !== undefined && 'resizable' in memory && memory.resizable === true
 }

@@ -1,4 +1,7 @@
-/** Calls into the addon: its failures become EngineErrors with the JS stack of the call, aborts become AbortErrors. */
+/**
+ * Calls into the addon: its failures become EngineErrors, made where V8 still knows who awaits the call, so that stacks
+ * show it; aborts become AbortErrors.
+ */
 
 import { abortError, EngineError, ERROR_CODES, type ErrorCode, throwIfAborted } from '../errors'
 import { onAbort } from './abortFanOut'
@@ -27,8 +30,6 @@ export async function awaitNative<T>(
 ): Promise<T> {
   throwIfAborted(signal)
   const native = addon()
-  const site: { stack?: string } = {}
-  Error.captureStackTrace(site, awaitNative)
   const cancel = signal ? native.makeCancel() : neverCancelled(native)
   const stopWaiting = signal && onAbort(signal, () => native.abort(cancel))
   try {
@@ -36,7 +37,7 @@ export async function awaitNative<T>(
   } catch (failure) {
     if (!isNativeFailure(failure)) throw failure
     if (failure.code === 'aborted' && signal?.aborted) throw abortError(signal.reason)
-    throw engineError(failure, site.stack)
+    throw engineError(failure)
   } finally {
     stopWaiting?.()
   }
@@ -54,11 +55,8 @@ function isNativeFailure(failure: unknown): failure is NativeFailure {
   return typeof failure === 'object' && failure !== null && !(failure instanceof Error) && 'code' in failure
 }
 
-function engineError({ code, message }: NativeFailure, site?: string): EngineError {
-  const error = new EngineError(isErrorCode(code) ? code : 'internal', message)
-  const frames = site?.indexOf('\n    at ') ?? -1
-  if (site && frames >= 0) error.stack = `${error.name}: ${message}${site.slice(frames)}`
-  return error
+function engineError({ code, message }: NativeFailure): EngineError {
+  return new EngineError(isErrorCode(code) ? code : 'internal', message)
 }
 
 function isErrorCode(code: string): code is ErrorCode {

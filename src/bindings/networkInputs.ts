@@ -101,11 +101,15 @@ function checkInput(place: string, known: ReadonlyMap<string, NetworkInput>, nam
 }
 
 let buffersSeen = 0
+/** Up to there contents are their own key: timesteps and labels are read at every step. */
+const SHORT_BYTES = 64
 
 function keyOf(value: NetworkValue): InputKey {
   if (value instanceof DeviceBuffer) return { text: `buffer ${++buffersSeen}`, unique: true }
   const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-  return { text: createHash('sha256').update(bytes).digest('base64'), unique: false }
+  const short = bytes.length <= SHORT_BYTES
+  const text = short ? Buffer.from(bytes).toString('hex') : createHash('sha256').update(bytes).digest('base64')
+  return { text, unique: false }
 }
 
 function typeName(value: unknown): string {
