@@ -13,11 +13,13 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -87,7 +89,8 @@ class Turns {
 
 class Team final : public ThreadTeam {
  public:
-  explicit Team(int threads) : forks_(forks.load()), ranges_(static_cast<size_t>(threads)) {
+  explicit Team(int threads)
+      : forks_(forks.load()), ranges_(static_cast<size_t>(threads * kMostPhases)) {
     workers_.reserve(static_cast<size_t>(threads));
     // Where the system refuses more threads, the team is as large as it let us have.
     while (threads_ < threads && Start(threads_)) ++threads_;
@@ -102,25 +105,29 @@ class Team final : public ThreadTeam {
 
   int threads() const override { return threads_; }
 
-  void ParallelFor(int64_t blocks, void (*body)(void* context, int64_t block, int thread),
-                   void* context) override {
-    if (blocks <= 0) return;
+  void RunPhases(std::span<const JobPhase> phases) override {
     // A block that calls again, or a child that has no workers and may have copied a taken turn.
     const bool nested = current_team == this;
     if (nested || Forked()) {
-      for (int64_t block = 0; block < blocks; ++block)
-        body(context, block, nested ? current_thread : 0);
+      for (const JobPhase& phase : phases) {
+        for (int64_t block = 0; block < phase.blocks; ++block)
+          phase.body(phase.context, block, nested ? current_thread : 0);
+      }
       return;
     }
     turns_.Take();
-    body_ = body;
-    context_ = context;
-    for (int thread = 0; thread < threads_; ++thread) {
-      Range& range = ranges_[static_cast<size_t>(thread)];
-      range.next.store(blocks * thread / threads_, std::memory_order_relaxed);
-      range.end = blocks * (thread + 1) / threads_;
+    phases_ = phases;
+    bool shared = false;
+    for (size_t phase = 0; phase < phases.size(); ++phase) {
+      const int64_t blocks = phases[phase].blocks;
+      for (int thread = 0; thread < threads_; ++thread) {
+        Range& range = RangeOf(phase, thread);
+        range.next.store(blocks * thread / threads_, std::memory_order_relaxed);
+        range.end = blocks * (thread + 1) / threads_;
+      }
+      done_[phase].store(0, std::memory_order_relaxed);
+      shared = shared || (blocks > 1 && !workers_.empty());
     }
-    const bool shared = blocks > 1 && !workers_.empty();
     if (shared) {
       gate_.store(0, std::memory_order_release);
       Announce();
@@ -228,16 +235,45 @@ class Team final : public ThreadTeam {
   void TakeBlocks(int thread) {
     const void* outer_team = std::exchange(current_team, this);
     const int outer_thread = std::exchange(current_thread, thread);
-    // Its own range, then what is left of the others'.
-    for (int i = 0; i < threads_; ++i) {
-      Range& range = ranges_[static_cast<size_t>((thread + i) % threads_)];
-      while (range.next.load(std::memory_order_relaxed) < range.end) {
-        const int64_t block = range.next.fetch_add(1, std::memory_order_relaxed);
-        if (block < range.end) body_(context_, block, thread);
-      }
+    for (size_t phase = 0; phase < phases_.size(); ++phase) {
+      const int64_t taken = TakeKernelBlocks(phase, thread);
+      if (phase + 1 == phases_.size()) break;
+      done_[phase].fetch_add(taken, std::memory_order_acq_rel);
+      WaitFor(phase);
     }
     current_team = outer_team;
     current_thread = outer_thread;
+  }
+
+  // Its own range, then what is left of the others'. Returns how many blocks those were.
+  int64_t TakeKernelBlocks(size_t phase, int thread) {
+    const JobPhase& job = phases_[phase];
+    int64_t taken = 0;
+    for (int i = 0; i < threads_; ++i) {
+      Range& range = RangeOf(phase, (thread + i) % threads_);
+      while (range.next.load(std::memory_order_relaxed) < range.end) {
+        const int64_t block = range.next.fetch_add(1, std::memory_order_relaxed);
+        if (block >= range.end) break;
+        job.body(job.context, block, thread);
+        ++taken;
+      }
+    }
+    return taken;
+  }
+
+  // Until all blocks of a phase are done: others are at their last ones. Who waits long makes room.
+  void WaitFor(size_t phase) {
+    constexpr int kPausesBeforeYield = 10'000;
+    const auto waiting = [&] {
+      return done_[phase].load(std::memory_order_acquire) < phases_[phase].blocks;
+    };
+    for (int pauses = 0; waiting(); ++pauses) {
+      if (pauses < kPausesBeforeYield) {
+        Pause();
+      } else {
+        sched_yield();
+      }
+    }
   }
 
   const uint32_t forks_;
@@ -246,14 +282,17 @@ class Team final : public ThreadTeam {
   Turns turns_;
 
   // The job; written only while the gate is closed and nobody is inside.
-  void (*body_)(void*, int64_t, int) = nullptr;
-  void* context_ = nullptr;
-  // Blocks of every thread, a line for each, so that taking one disturbs nobody.
+  std::span<const JobPhase> phases_;
+  // Blocks of every phase and thread, a line for each, so that taking one disturbs nobody.
   struct alignas(64) Range {
     std::atomic<int64_t> next{0};
     int64_t end = 0;
   };
+  Range& RangeOf(size_t phase, int thread) {
+    return ranges_[phase * static_cast<size_t>(threads_) + static_cast<size_t>(thread)];
+  }
   std::vector<Range> ranges_;
+  alignas(64) std::array<std::atomic<int64_t>, kMostPhases> done_{};  // blocks of every phase
 
   // Apart from each other, so that taking blocks does not disturb those who wait.
   alignas(64) std::atomic<uint32_t> announced_{0};   // jobs, and the end

@@ -1,7 +1,9 @@
 // A run in progress, and how a step of it spreads its blocks over the threads.
 #pragma once
 
+#include <array>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "native/core/message.h"
@@ -14,6 +16,20 @@ namespace irodori::cpu {
 // Steps with less work than this many multiply-adds stay on the calling thread: about as long as it
 // takes to wake another one (2 us). Which thread computes a block never shows in its bits.
 inline constexpr int64_t kInlineWork = 60'000;
+
+// Calls body(block, scratch) for `count` blocks.
+template <typename Body>
+struct Blocks {
+  int64_t count;
+  Body body;
+};
+
+// A kernel's blocks. The args must outlive the run of them.
+template <typename Args>
+auto KernelBlocks(int64_t count, BlockKernel<Args> kernel, const Args& args) {
+  return Blocks{
+      count, [kernel, &args](int64_t block, std::byte* scratch) { kernel(args, block, scratch); }};
+}
 
 class Run {
  public:
@@ -44,36 +60,60 @@ class Run {
   // blocks) is worth it.
   template <typename Body>
   Status ForBlocks(int64_t blocks, int64_t work, int64_t scratch_bytes, const Body& body) {
-    for (GrowingMemory& memory : lane_.scratch) {
-      if (memory.AtLeast(scratch_bytes) == nullptr)
-        return NoHostMemory("run: scratch", scratch_bytes);
-    }
-    struct Job {
-      const Body& body;
-      Run& run;
-    } job{body, *this};
-    const auto block_of = [](void* context, int64_t block, int thread) {
-      const Job& job = *static_cast<Job*>(context);
-      if (!job.run.aborted())
-        job.body(block, job.run.lane_.scratch[static_cast<size_t>(thread)].data());
-    };
-    if (blocks > 1 && threads() > 1 && work >= kInlineWork) {
-      lane_.team->ParallelFor(blocks, block_of, &job);
-    } else {
-      for (int64_t block = 0; block < blocks; ++block) block_of(&job, block, 0);
-    }
-    return CheckAbort(abort_);
+    return ForPhases(work, scratch_bytes, Blocks{blocks, body});
   }
 
   template <typename Args>
   Status ForBlocks(int64_t blocks, int64_t work, int64_t scratch_bytes, BlockKernel<Args> kernel,
                    const Args& args) {
-    return ForBlocks(
-        blocks, work, scratch_bytes,
-        [kernel, &args](int64_t block, std::byte* scratch) { kernel(args, block, scratch); });
+    return ForPhases(work, scratch_bytes, KernelBlocks(blocks, kernel, args));
+  }
+
+  // Some phases one after another, all blocks of one before those of the next: cheaper than as many
+  // calls of ForBlocks, which have all threads wait for a new job in between.
+  template <typename... Bodies>
+  Status ForPhases(int64_t work, int64_t scratch_bytes, const Blocks<Bodies>&... phases) {
+    static_assert(sizeof...(phases) <= kMostPhases);
+    for (GrowingMemory& memory : lane_.scratch) {
+      if (memory.AtLeast(scratch_bytes) == nullptr)
+        return NoHostMemory("run: scratch", scratch_bytes);
+    }
+    if (threads() > 1 && work >= kInlineWork && ((phases.count > 1) || ...)) {
+      std::tuple<Job<Bodies>...> jobs(Job<Bodies>{*this, phases.body}...);
+      const std::array<int64_t, sizeof...(phases)> counts = {phases.count...};
+      std::array<JobPhase, sizeof...(phases)> all;
+      size_t phase = 0;
+      std::apply(
+          [&](auto&... job) {
+            ((all[phase] = {counts[phase], &std::decay_t<decltype(job)>::Block, &job}, ++phase),
+             ...);
+          },
+          jobs);
+      lane_.team->RunPhases(all);
+    } else {
+      (RunInline(phases), ...);
+    }
+    return CheckAbort(abort_);
   }
 
  private:
+  template <typename Body>
+  struct Job {
+    Run& run;
+    const Body& body;
+    static void Block(void* self, int64_t block, int thread) {
+      const Job& job = *static_cast<Job*>(self);
+      if (!job.run.aborted())
+        job.body(block, job.run.lane_.scratch[static_cast<size_t>(thread)].data());
+    }
+  };
+
+  template <typename Body>
+  void RunInline(const Blocks<Body>& phase) {
+    Job<Body> job{*this, phase.body};
+    for (int64_t block = 0; block < phase.count; ++block) Job<Body>::Block(&job, block, 0);
+  }
+
   CpuLane& lane_;
   const Program& program_;
   const KernelTable& kernels_;

@@ -49,7 +49,7 @@ Int8Step::Int8Step(const PlanContext& context, const Step& step, const GemmArgs&
 Status Int8Step::Execute(Run& run) const {
   const Int8Table& int8 = *run.kernels().int8;
   QuantizeArgs quantize = quantize_;
-  IRODORI_RETURN_IF_ERROR(Quantize(run, quantize));
+  IRODORI_RETURN_IF_ERROR(PlanQuantize(run, quantize));
 
   Int8Args args = args_;
   GemmArgs& product = args.product;
@@ -60,15 +60,21 @@ Status Int8Step::Execute(Run& run) const {
   product.finish = finish_.Resolve(run);
   PlanGemmBlocks(int8.tile, run.threads(), product);
   product.depth = GemmDepth(product.depth, DType::kI8, int8.tile);
+
   const Int8Table::Product& kernel = int8.product(quantize.sums);
-  return run.ForBlocks(product.row_blocks * product.column_blocks,
-                       product.batch * product.rows * product.n * (product.k + finish_.work()),
-                       kernel.scratch(args), kernel.block, args);
+  const int64_t blocks = quantize.batch * quantize.row_blocks;
+  const int64_t work = product.batch * product.rows * product.n * (product.k + finish_.work()) +
+                       quantize.batch * quantize.vectors * quantize.k;
+  const int64_t scratch = std::max(kernel.scratch(args), int8.quantize_scratch(quantize));
+  return run.ForPhases(
+      work, scratch, KernelBlocks(quantize.per_row ? blocks : 0, int8.range, quantize),
+      KernelBlocks(blocks, int8.quantize, quantize),
+      KernelBlocks(product.row_blocks * product.column_blocks, kernel.block, args));
 }
 
-// x of all rows into memory shared by the threads: its values, its scales, and what finds them.
-Status Int8Step::Quantize(Run& run, QuantizeArgs& args) const {
-  const Int8Table& int8 = *run.kernels().int8;
+// x of all rows goes into memory shared by the threads: its values, its scales, and what finds
+// them.
+Status Int8Step::PlanQuantize(Run& run, QuantizeArgs& args) const {
   args.x = run.source(x_);
   args.batch = run.rows();
   const int64_t wanted = kQuantizeBlocksPerThread * run.threads();
@@ -85,11 +91,7 @@ Status Int8Step::Quantize(Run& run, QuantizeArgs& args) const {
   args.out = memory.value();
   args.scales = reinterpret_cast<Int8Scale*>(args.out + value_bytes);
   args.ranges = reinterpret_cast<Int8Range*>(args.out + value_bytes + scale_bytes);
-  const int64_t scratch = int8.quantize_scratch(args);
-  if (args.per_row) {
-    IRODORI_RETURN_IF_ERROR(run.ForBlocks(blocks, vectors * args.k, scratch, int8.range, args));
-  }
-  return run.ForBlocks(blocks, vectors * args.k, scratch, int8.quantize, args);
+  return Status::Ok();
 }
 
 }  // namespace irodori::cpu

@@ -12,7 +12,7 @@ class Int8Step final : public PlannedStep {
   Status Execute(Run& run) const override;
 
  private:
-  Status Quantize(Run& run, QuantizeArgs& args) const;
+  Status PlanQuantize(Run& run, QuantizeArgs& args) const;
 
   Int8Args args_;
   QuantizeArgs quantize_;

@@ -32,11 +32,10 @@ class GroupNormStep final : public PlannedStep {
     const int64_t work = args.batch * args.pixels * args.channels;
     const KernelTable& kernels = run.kernels();
     const int64_t scratch = kernels.group_norm_scratch(args);
-    IRODORI_RETURN_IF_ERROR(
-        run.ForBlocks(blocks, work * 8, scratch, kernels.group_norm_statistics, args));
-    IRODORI_RETURN_IF_ERROR(run.ForBlocks(args.batch, blocks * args.groups * 16, scratch,
-                                          kernels.group_norm_merge, args));
-    return run.ForBlocks(blocks, work * finish_.work(), scratch, kernels.group_norm_apply, args);
+    return run.ForPhases(work * (8 + finish_.work()), scratch,
+                         KernelBlocks(blocks, kernels.group_norm_statistics, args),
+                         KernelBlocks(args.batch, kernels.group_norm_merge, args),
+                         KernelBlocks(blocks, kernels.group_norm_apply, args));
   }
 
  private:
