@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -63,6 +65,41 @@ TEST(ThreadTeamSleepsAndWakes) {
   const JobSeries series(*team);
   jobs_after(std::chrono::microseconds(100));  // shorter, in a series
   jobs_after(std::chrono::milliseconds(1));
+}
+
+// No block of a phase before all of the phase before; none twice, whoever takes it.
+TEST(ThreadTeamRunsPhases) {
+  for (const int threads : {1, 2, 5}) {
+    const std::shared_ptr<ThreadTeam> team = AcquireThreadTeam(threads);
+    struct Phase {
+      std::vector<int64_t>* before;  // blocks that the phase before has written
+      std::vector<int64_t> written;
+      std::atomic<int> wrong{0};
+    };
+    for (int job = 0; job < 300; ++job) {
+      std::array<Phase, kMostPhases> phases;
+      std::array<JobPhase, kMostPhases> all;
+      const std::array<size_t, kMostPhases> blocks = {job % 7u, job % 3u * 40u, 1u + job % 50u};
+      for (size_t i = 0; i < phases.size(); ++i) {
+        phases[i].before = i > 0 ? &phases[i - 1].written : nullptr;
+        phases[i].written.assign(blocks[i], 0);
+        all[i] = {static_cast<int64_t>(blocks[i]),
+                  [](void* context, int64_t block, int) {
+                    auto& phase = *static_cast<Phase*>(context);
+                    if (phase.before != nullptr) {
+                      for (const int64_t value : *phase.before) phase.wrong += value != 1;
+                    }
+                    ++phase.written[static_cast<size_t>(block)];
+                  },
+                  &phases[i]};
+      }
+      team->RunPhases(all);
+      for (const Phase& phase : phases) {
+        CHECK(phase.wrong.load() == 0);
+        CHECK(std::ranges::all_of(phase.written, [](int64_t count) { return count == 1; }));
+      }
+    }
+  }
 }
 
 TEST(ThreadTeamServesSeveralCallers) {
