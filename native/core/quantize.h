@@ -16,12 +16,12 @@
 //
 //   sums   steps   scale
 //   32     254     max over k of |w| / 127
-//   16     200     or more, so that of the eight terms of two neighbouring groups of four, neither
+//   16     180     or more, so that of the eight terms of two neighbouring groups of four, neither
 //                  the first two of each nor the last two have positive q, or negative ones, that
-//                  add up to more than 163: 163 * 200 < 2^15, whatever x is
+//                  add up to more than 182: 182 * 180 < 2^15, whatever x is
 //
 // A normal row of 320 to 2,880 has such sums of 5 to 5.6 deviations and a largest value of 3.0 to
-// 3.6, so that the second form's weights are a quarter coarser (docs/performance.md).
+// 3.6, so that the second form's weights are a tenth coarser (docs/performance.md).
 //
 // Activations behind SiLU or GELU lie almost all on one side of zero: a range uses the integers
 // that a scale by the largest magnitude would leave empty, and halves the error of those products.
@@ -38,9 +38,9 @@ inline constexpr int64_t kInt8Group = 4;
 inline constexpr int64_t kMaxInt8Terms = 1 << 16;
 inline constexpr int32_t kInt8Most = 127;
 constexpr bool IsInt8Sums(int64_t sums) { return sums == 16 || sums == 32; }
-constexpr int32_t Int8Steps(int64_t sums) { return sums == 16 ? 200 : 254; }
+constexpr int32_t Int8Steps(int64_t sums) { return sums == 16 ? 180 : 254; }
 // Of sums of four q with a sign in common, where they are formed in 16 bits.
-inline constexpr int32_t kInt8MostOfFour = 163;
+inline constexpr int32_t kInt8MostOfFour = 182;
 static_assert(kInt8MostOfFour * Int8Steps(16) < 1 << 15);
 // Smaller maxima and ranges count as this one: what is divided by it is finite.
 inline constexpr float kInt8Least = 0x1p-100f;
