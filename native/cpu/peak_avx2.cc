@@ -1,4 +1,4 @@
-// The peaks of the `avx2` family: float32, and bytes as int8_4x16_avx2.cc multiplies them.
+// The peaks of the `avx2` family: float32, and bytes as int8_3x16_avx2.cc multiplies them.
 #define IRODORI_FAMILY avx2
 #define IRODORI_LANES 8
 #include "native/cpu/peak_chains.h"

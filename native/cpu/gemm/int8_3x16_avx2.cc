@@ -1,10 +1,12 @@
-// Products of int8 of the `avx2` family: vpmaddubsw, vpmaddwd, vpaddd over tiles of 16 outputs.
+// Products of int8 of the `avx2` family: vpmaddubsw, vpmaddwd, vpaddd over tiles of 3 rows by 16
+// outputs.
 //
 // vpmaddubsw adds up two products in 16 bits, where it saturates: with x in 0 .. 255 and any
 // weights they would lie as far out as 2 * 255 * 127. Weights made for sums in 16 bits leave room
 // for four products, so that two of its results are added before vpmaddwd widens them: five
 // instructions for 64 products. Weights of the other form go through |x| (sign(x) w), |x| <= 127,
-// exact for two products: four instructions for 32. No device asks for it (docs/performance.md).
+// exact for two products: four instructions for 32, over 4 rows. No device asks for it
+// (docs/performance.md).
 #define IRODORI_FAMILY avx2
 #define IRODORI_LANES 8
 #define IRODORI_TILE_ROWS 6
