@@ -65,7 +65,7 @@ IRODORI_INT8_INLINE Int8Scale Int8ScaleOver(float extent, float steps) {
   return {steps / bounded, bounded / steps, 0};
 }
 
-// Of one output's weights: without a number the scale is none.
+// Of one output's weights.
 IRODORI_INT8_INLINE Int8Scale Int8ScaleOfWeights(const float* weights, int64_t count,
                                                  int64_t sums) {
   float most = 0;

@@ -179,7 +179,7 @@ class Team final : public ThreadTeam {
     return nullptr;
   }
 
-  // Spins while `waiting()` holds, for a limited time; then whoever calls goes to sleep.
+  // Spins while `waiting()` holds, for a limited time; then whoever calls sleeps or makes room.
   template <typename Condition>
   void SpinWhile(Condition waiting) {
     constexpr int kPausesPerLook = 32;  // at the clock
@@ -236,7 +236,7 @@ class Team final : public ThreadTeam {
     const void* outer_team = std::exchange(current_team, this);
     const int outer_thread = std::exchange(current_thread, thread);
     for (size_t phase = 0; phase < phases_.size(); ++phase) {
-      const int64_t taken = TakeKernelBlocks(phase, thread);
+      const int64_t taken = TakePhase(phase, thread);
       if (phase + 1 == phases_.size()) break;
       done_[phase].fetch_add(taken, std::memory_order_acq_rel);
       WaitFor(phase);
@@ -246,7 +246,7 @@ class Team final : public ThreadTeam {
   }
 
   // Its own range, then what is left of the others'. Returns how many blocks those were.
-  int64_t TakeKernelBlocks(size_t phase, int thread) {
+  int64_t TakePhase(size_t phase, int thread) {
     const JobPhase& job = phases_[phase];
     int64_t taken = 0;
     for (int i = 0; i < threads_; ++i) {
@@ -263,17 +263,11 @@ class Team final : public ThreadTeam {
 
   // Until all blocks of a phase are done: others are at their last ones. Who waits long makes room.
   void WaitFor(size_t phase) {
-    constexpr int kPausesBeforeYield = 10'000;
     const auto waiting = [&] {
       return done_[phase].load(std::memory_order_acquire) < phases_[phase].blocks;
     };
-    for (int pauses = 0; waiting(); ++pauses) {
-      if (pauses < kPausesBeforeYield) {
-        Pause();
-      } else {
-        sched_yield();
-      }
-    }
+    SpinWhile(waiting);
+    while (waiting()) sched_yield();
   }
 
   const uint32_t forks_;

@@ -79,17 +79,9 @@ class Run {
         return NoHostMemory("run: scratch", scratch_bytes);
     }
     if (threads() > 1 && work >= kInlineWork && ((phases.count > 1) || ...)) {
-      std::tuple<Job<Bodies>...> jobs(Job<Bodies>{*this, phases.body}...);
-      const std::array<int64_t, sizeof...(phases)> counts = {phases.count...};
-      std::array<JobPhase, sizeof...(phases)> all;
-      size_t phase = 0;
-      std::apply(
-          [&](auto&... job) {
-            ((all[phase] = {counts[phase], &std::decay_t<decltype(job)>::Block, &job}, ++phase),
-             ...);
-          },
-          jobs);
-      lane_.team->RunPhases(all);
+      std::tuple<Job<Bodies>...> jobs(Job<Bodies>{*this, phases}...);
+      lane_.team->RunPhases(
+          std::apply([](auto&... job) { return std::array{job.Phase()...}; }, jobs));
     } else {
       (RunInline(phases), ...);
     }
@@ -100,17 +92,18 @@ class Run {
   template <typename Body>
   struct Job {
     Run& run;
-    const Body& body;
+    const Blocks<Body>& blocks;
+    JobPhase Phase() { return {blocks.count, &Block, this}; }
     static void Block(void* self, int64_t block, int thread) {
       const Job& job = *static_cast<Job*>(self);
       if (!job.run.aborted())
-        job.body(block, job.run.lane_.scratch[static_cast<size_t>(thread)].data());
+        job.blocks.body(block, job.run.lane_.scratch[static_cast<size_t>(thread)].data());
     }
   };
 
   template <typename Body>
   void RunInline(const Blocks<Body>& phase) {
-    Job<Body> job{*this, phase.body};
+    Job<Body> job{*this, phase};
     for (int64_t block = 0; block < phase.count; ++block) Job<Body>::Block(&job, block, 0);
   }
 

@@ -2,8 +2,9 @@
  * Who is measured: a process of its own for each, so that peak memory is its own, told over pipes whose turn it is.
  *
  * One JSON document a line. `{do: 'load', ...}` is answered once with what was loaded, `{do: 'run', rows, calls, steps}`
- * with the milliseconds of each call, of which every `steps` are the steps of one run, `{do: 'output', rows, calls}` with `{ms, data}`, the output's values as base64 of float32,
- * `{do: 'memory'}` with the peak so far; each answer is `{ok: ...}` or `{error: text}`. A process ends when its input does.
+ * with the milliseconds of each call, of which every `steps` are the steps of one run, `{do: 'output', rows, calls}` with
+ * `{ms, data}`, the output's values as base64 of float32, `{do: 'memory'}` with the peak so far; each answer is
+ * `{ok: ...}` or `{error: text}`. A process ends when its input does.
  */
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'

@@ -11,7 +11,7 @@ import { type Call, Contender, type ContenderCommand, type Loaded } from './cont
 import { peaksFor, sampleProducts } from './peaks'
 import { findPeers, type PeerOptions } from './peers'
 import { median, type Spread, spread } from './statistics'
-import { stepsOfRun, type Workload } from './workloads'
+import { stepsOfRun, type Workload, wholeRuns } from './workloads'
 
 /** One contender's figures for one number of rows. */
 export interface Standing {
@@ -236,8 +236,7 @@ async function warmUp(
 /** Blocks of whole runs. */
 function runnerOf(entrant: Entrant, steps: number): Runner {
   const { warmMs } = entrant
-  const wanted = Math.min(MOST_RUNS, Math.ceil(BLOCK_MS / warmMs))
-  const blockCalls = Math.max(1, Math.ceil(wanted / steps)) * steps
+  const blockCalls = wholeRuns(Math.min(MOST_RUNS, BLOCK_MS / warmMs), steps)
   return { ...entrant, blockCalls, blockMs: warmMs * blockCalls, blocks: [], peaks: [] }
 }
 

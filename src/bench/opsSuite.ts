@@ -16,7 +16,7 @@ import { isProduct, type StoredTypes, stepCost } from '../compile/stepCost'
 import type { BenchNetwork, TimedCall } from './benchNetwork'
 import { meanSample, type PeakSample, peaksFor, samplePeaks } from './peaks'
 import { median } from './statistics'
-import { stepsOfRun, type Workload } from './workloads'
+import { stepsOfRun, type Workload, wholeRuns } from './workloads'
 
 /** All steps of one kernel and shape, of one run. */
 export interface OpsRow {
@@ -113,7 +113,7 @@ export async function opsReport(workload: Workload, network: BenchNetwork, optio
   const [first] = await network.run([workload.inputs(rows, 0)], { signal })
   const firstMs = first?.ms ?? 0
   const steps = options.steps ?? stepsOfRun(workload, firstMs)
-  const blockRuns = Math.max(1, Math.ceil(Math.min(options.maxRuns, BLOCK_MS / firstMs) / steps)) * steps
+  const blockRuns = wholeRuns(Math.min(options.maxRuns, BLOCK_MS / firstMs), steps)
   const runs: TimedRun[] = []
   const started = performance.now()
   const sampling = {

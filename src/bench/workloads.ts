@@ -36,6 +36,11 @@ export function stepsOfRun({ suite }: Workload, callMs: number): number {
   return suite === 'denoiser' ? Math.max(1, Math.min(USUAL_STEPS, Math.floor(LONG_RUN_MS / callMs))) : 1
 }
 
+/** So many calls, rounded up to whole runs. */
+export function wholeRuns(calls: number, steps: number): number {
+  return Math.max(1, Math.ceil(calls / steps)) * steps
+}
+
 const noise = (seed: number, shape: Shape): Tensor => ({
   dtype: 'f32',
   shape,

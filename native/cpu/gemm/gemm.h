@@ -83,6 +83,15 @@ static inline __attribute__((always_inline)) GemmBlock GemmBlockOf(const GemmArg
   return at;
 }
 
+// Where the outputs of the block that a thread probably takes after this one begin; n where its
+// group of rows ends here.
+static inline __attribute__((always_inline)) int64_t NextOutputs(const GemmArgs& args,
+                                                                 int64_t block) {
+  const int64_t next = block + 1;
+  const int64_t of_group = args.row_blocks / args.row_groups * args.column_blocks;
+  return next % of_group == 0 ? args.n : GemmBlockOf(args, next).n0;
+}
+
 // Rows a multiple of this many bytes apart drive each other out of a few sets of the first cache.
 inline constexpr int64_t kCrowdedBytes = 2048;
 

@@ -259,8 +259,7 @@ static inline void MultiplyBlock(const GemmArgs& args, int64_t block, std::byte*
   // Crowded rows of several blocks were spread before (gemm_step.cc).
   const bool in_place = equal.pitch != 0 && (rows == 1 || equal.pitch * 4 % kCrowdedBytes != 0);
   if (in_place) pass.rows.a_pitch = equal.pitch;
-  // Of the block that this thread will probably take next.
-  const int64_t next_n = GemmBlockOf(args, block + 1).n0;
+  const int64_t next_n = NextOutputs(args, block);
   FindResults(args, m0, rows, n0, pass.rows.result_bytes, results);
   const bool partial = args.k_block < args.k;
   for (int64_t part = 0; part < args.k; part += args.k_block) {

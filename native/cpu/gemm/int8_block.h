@@ -91,19 +91,13 @@ static inline void FinishInt8(const Int8Args& args, int32_t offset, int64_t m0, 
   }
 }
 
-// The panels that are multiplied next, which the tiles before fetch into the second cache, each
-// another part.
-struct Int8Ahead {
-  const std::byte* data;
-  int64_t stride;  // bytes between panels
-  int64_t lines;   // of one panel; 0: there is nothing to fetch
-
-  void Fetch(int64_t width, int64_t part, int64_t parts) const {
-    for (int64_t i = part * width * lines / parts; i < (part + 1) * width * lines / parts; ++i) {
-      __builtin_prefetch(data + i / lines * stride + i % lines * 64, 0, 2);
-    }
+// Fetches one of `parts` equal parts of the next `width` panels.
+static inline void FetchPart(const NextPanels& next, int64_t width, int64_t part, int64_t parts) {
+  const int64_t lines = next.bytes / 64;
+  for (int64_t i = part * width * lines / parts; i < (part + 1) * width * lines / parts; ++i) {
+    __builtin_prefetch(next.data + i / lines * next.stride + i % lines * 64, 0, 2);
   }
-};
+}
 
 template <typename Unit, int Rows>
 static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scratch) {
@@ -119,8 +113,7 @@ static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scr
   const auto& tiles = kInt8Tiles<Unit, Rows>.tiles;
 
   FindRows(args, m0, rows, places);
-  // Of the block that this thread will probably take next.
-  const int64_t next_n = GemmBlockOf(args, block + 1).n0;
+  const int64_t next_n = NextOutputs(args, block);
   Int8TileArgs<Rows> tile;
   tile.panel_stride = args.weight_depth * kLanes;
   tile.c_pitch = c_pitch;
@@ -132,17 +125,17 @@ static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scr
     for (int64_t p = 0; p < panels; p += width) {
       width = MinOf(panels - p, Int8VectorsFor<Unit>(static_cast<int>(split.height)));
       tile.panel = args.weights + n0 * args.weight_depth + p * tile.panel_stride + k0 * kLanes;
-      Int8Ahead ahead = {tile.panel + width * tile.panel_stride, tile.panel_stride,
-                         (k1 - k0) * kLanes / 64};
+      NextPanels ahead = {tile.panel + width * tile.panel_stride, tile.panel_stride,
+                          (k1 - k0) * kLanes};
       if (p + width >= panels) {
         const bool last = k1 == args.k;
         const int64_t n = last ? next_n : n0;
         ahead.data = args.weights + n * args.weight_depth + (last ? 0 : k1) * kLanes;
-        if (n >= args.n) ahead.lines = 0;
+        if (n >= args.n) ahead.bytes = 0;
       }
       int32_t* out = c + p * kLanes;
       for (int64_t t = 0; t < split.tiles; ++t) {
-        ahead.Fetch(width, t, split.tiles);
+        FetchPart(ahead, width, t, split.tiles);
         const int64_t height = HeightOf(split, t);
         tile.stretches = stretches + t * tile.count;
         tile.c = out;

@@ -6,8 +6,8 @@
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
-// The panels that will be multiplied next: `bytes` of each, `stride` bytes apart. The tiles fetch
-// them into the second cache while they multiply.
+// The panels that will be multiplied next: `bytes` of each, `stride` bytes apart. They are fetched
+// into the second cache while others are multiplied.
 struct NextPanels {
   const std::byte* data = nullptr;
   int64_t stride = 0;
