@@ -13,6 +13,18 @@ namespace irodori::cpu::IRODORI_FAMILY {
 
 typedef int8_t Bytes __attribute__((vector_size(IRODORI_LANES)));
 
+// The lowest byte of every lane. GCC takes AVX2's lanes out one by one.
+IRODORI_INLINE Bytes LowBytes(I x) {
+#if defined(__AVX2__) && IRODORI_LANES == 8
+  const __m256i fours = _mm256_shuffle_epi8((__m256i)x, _mm256_set1_epi32(0x0c080400));
+  const __m128i eight =
+      _mm_unpacklo_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
+  return (Bytes)_mm_cvtsi128_si64(eight);
+#else
+  return __builtin_convertvector(x, Bytes);
+#endif
+}
+
 // Places of the parts of a thread's scratch: sums, places, stretches.
 struct Int8Scratch {
   int64_t places, stretches, bytes;
@@ -185,6 +197,7 @@ static inline void ToInt8(const QuantizeArgs& args, const Int8Scale& scale, cons
                           std::byte* out) {
   const F factor = Splat(scale.to_int8);
   const int32_t most = Int8Steps(args.sums) / 2;
+  const int32_t offset = args.offset;
   for (int64_t i = 0; i < args.depth; i += kLanes) {
     I p{};
     if (scale.to_int8 > 0) {
@@ -192,12 +205,13 @@ static inline void ToInt8(const QuantizeArgs& args, const Int8Scale& scale, cons
       p = p > most ? I{} + most : p;
       p = p < -most ? I{} - most : p;
     }
-    const Bytes bytes = __builtin_convertvector(p + args.offset, Bytes);
+    const Bytes bytes = LowBytes(p + offset);
     __builtin_memcpy(out + i, &bytes, sizeof(bytes));
   }
 }
 
-// A thread's scratch: one vector of x widened, and as bytes.
+// A thread's scratch: one vector of x widened, and as bytes, where they cannot be read or written in
+// place.
 IRODORI_INLINE int64_t QuantizeRun(const QuantizeArgs& args) {
   return RoundUp(args.depth, 64) + kRunSlack;
 }
@@ -205,11 +219,15 @@ static inline int64_t QuantizeScratchBytes(const QuantizeArgs& args) {
   return RoundUp(QuantizeRun(args) * 4, 64) + QuantizeRun(args);
 }
 
-// Vector m of a batch row, widened, with zeros up to the depth and a whole vector.
-static inline void WidenVector(const QuantizeArgs& args, const std::byte* x, int64_t m,
-                               float* values) {
-  LoadRun(values, x, args.x_dtype, m * args.x_pitch, args.k);
-  for (int64_t i = args.k; i < QuantizeRun(args); ++i) values[i] = 0;
+// Vector m of a batch row with zeros up to the depth and a whole vector, in scratch if need be.
+static inline const float* WideVector(const QuantizeArgs& args, const std::byte* x, int64_t m,
+                                      float* scratch) {
+  if (args.x_dtype == DType::kF32 && args.depth == args.k && args.k % kLanes == 0) {
+    return reinterpret_cast<const float*>(x) + m * args.x_pitch;
+  }
+  LoadRun(scratch, x, args.x_dtype, m * args.x_pitch, args.k);
+  for (int64_t i = args.k; i < QuantizeRun(args); ++i) scratch[i] = 0;
+  return scratch;
 }
 
 struct QuantizeBlock {
@@ -224,11 +242,10 @@ IRODORI_INLINE QuantizeBlock VectorsOf(const QuantizeArgs& args, int64_t block) 
 static inline void RangeOfBlock(const QuantizeArgs& args, int64_t block, std::byte* scratch) {
   const QuantizeBlock vectors = VectorsOf(args, block);
   const std::byte* x = RowAt(args.x, vectors.row);
-  float* values = reinterpret_cast<float*>(scratch);
+  float* widened = reinterpret_cast<float*>(scratch);
   Int8Range range;
   for (int64_t m = vectors.begin; m < vectors.end; ++m) {
-    WidenVector(args, x, m, values);
-    range = Union(range, RangeOf(values, args.k));
+    range = Union(range, RangeOf(WideVector(args, x, m, widened), args.k));
   }
   args.ranges[block] = range;
 }
@@ -250,18 +267,22 @@ static inline Int8Scale ScaleOfRow(const QuantizeArgs& args, const QuantizeBlock
 static inline void QuantizeVectors(const QuantizeArgs& args, int64_t block, std::byte* scratch) {
   const QuantizeBlock vectors = VectorsOf(args, block);
   const std::byte* x = RowAt(args.x, vectors.row);
-  float* values = reinterpret_cast<float*>(scratch);
+  float* widened = reinterpret_cast<float*>(scratch);
   std::byte* bytes = scratch + RoundUp(QuantizeRun(args) * 4, 64);
   Int8Scale scale = args.per_row ? ScaleOfRow(args, vectors) : Int8Scale{};
   for (int64_t m = vectors.begin; m < vectors.end; ++m) {
-    WidenVector(args, x, m, values);
+    const float* values = WideVector(args, x, m, widened);
     if (!args.per_row) {
       scale = ScaleOf(RangeOf(values, args.k), args.sums);
       args.scales[vectors.row * args.vectors + m] = scale;
     }
+    std::byte* out = args.out + (vectors.row * (args.vectors + 1) + m) * args.out_pitch;
+    if (args.depth % kLanes == 0) {
+      ToInt8(args, scale, values, out);
+      continue;
+    }
     ToInt8(args, scale, values, bytes);
-    __builtin_memcpy(args.out + (vectors.row * (args.vectors + 1) + m) * args.out_pitch, bytes,
-                     static_cast<size_t>(args.depth));
+    __builtin_memcpy(out, bytes, static_cast<size_t>(args.depth));
   }
 }
 
