@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "native/core/large_pages.h"
 #include "native/core/message.h"
 #include "native/core/usable_memory.h"
 
@@ -17,13 +18,22 @@ namespace {
 // writing them takes microseconds.
 constexpr int64_t kMappedBytes = 1 << 18;
 
+// The address sanitizer sees where a block of the heap ends, not one of a region.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kRegions = false;
+#else
+constexpr bool kRegions = true;
+#endif
+
 bool Permitted(int64_t size_bytes) { return size_bytes >= 0 && size_bytes <= UsableMemoryBytes(); }
 
 }  // namespace
 
 void HostMemory::Free::operator()(std::byte* data) const {
-  if (mapped_bytes > 0) {
-    munmap(data, mapped_bytes);
+  if (region != nullptr) {
+    GiveBackPages(data, bytes);
+  } else if (bytes > 0) {
+    munmap(data, bytes);
   } else {
     std::free(data);
   }
@@ -49,20 +59,26 @@ HostMemory HostMemory::Zeros(int64_t size_bytes) {
   const auto bytes = static_cast<size_t>(size_bytes);
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return memory;
-  memory.data_ = std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(pages), Free{bytes});
+  memory.data_ = std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(pages), Free{bytes, nullptr});
   memory.size_bytes_ = size_bytes;
   return memory;
 }
 
-void HostMemory::AskForLargePages() const {
-#ifdef MADV_HUGEPAGE
-  constexpr uintptr_t kLargePage = uintptr_t{1} << 21;
-  const auto begin = reinterpret_cast<uintptr_t>(data());
-  const uintptr_t first = (begin + kLargePage - 1) / kLargePage * kLargePage;
-  const uintptr_t end = (begin + static_cast<uintptr_t>(size_bytes())) / kLargePage * kLargePage;
-  // Advice: where it is refused nothing changes but the time.
-  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
-#endif
+HostMemory HostMemory::InLargePages(int64_t size_bytes) {
+  if (kRegions && size_bytes > 0 && size_bytes <= static_cast<int64_t>(kMostRegionBlock) &&
+      Permitted(size_bytes)) {
+    const auto bytes = static_cast<size_t>(size_bytes);
+    const RegionBlock block = TakeRegionBlock(bytes);
+    if (block.data != nullptr) {
+      HostMemory memory;
+      memory.data_ = std::unique_ptr<std::byte, Free>(block.data, Free{bytes, block.region});
+      memory.size_bytes_ = size_bytes;
+      return memory;
+    }
+  }
+  HostMemory memory(size_bytes);
+  if (memory.data() != nullptr) AskForLargePages(memory.data(), static_cast<size_t>(size_bytes));
+  return memory;
 }
 
 Status NoHostMemory(std::string_view place, int64_t size_bytes) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "native/core/backend.h"
 
@@ -23,18 +24,19 @@ class HostMemory {
   // Zeros; however many, in the time of a system call. Never throws.
   static HostMemory Zeros(int64_t size_bytes);
 
-  // Before the memory is written: one fault and one entry of the processor's page tables for every
-  // 2 MiB of it instead of 512.
-  void AskForLargePages() const;
+  // Uninitialised, in large pages where the system gives them (large_pages.h): for what kernels
+  // read and write all the time. Never throws.
+  static HostMemory InLargePages(int64_t size_bytes);
 
   std::byte* data() const { return data_.get(); }
   int64_t size_bytes() const { return data_ ? size_bytes_ : 0; }
 
  private:
   struct Free {
-    Free() : mapped_bytes(0) {}
-    explicit Free(size_t mapped) : mapped_bytes(mapped) {}
-    size_t mapped_bytes;  // 0: from the heap
+    Free() : bytes(0) {}
+    Free(size_t bytes, std::shared_ptr<void> region) : bytes(bytes), region(std::move(region)) {}
+    size_t bytes;                  // 0: from the heap
+    std::shared_ptr<void> region;  // else from there, or mapped
     void operator()(std::byte* data) const;
   };
   std::unique_ptr<std::byte, Free> data_;

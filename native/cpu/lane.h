@@ -20,8 +20,7 @@ class GrowingMemory {
   std::byte* AtLeast(int64_t size_bytes) {
     if (memory_.data() == nullptr || size_bytes > memory_.size_bytes()) {
       memory_ = HostMemory();
-      memory_ = HostMemory(size_bytes);
-      memory_.AskForLargePages();
+      memory_ = HostMemory::InLargePages(size_bytes);
     }
     return memory_.data();
   }

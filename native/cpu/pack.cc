@@ -155,9 +155,8 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
   const int64_t panel_bytes = outputs * row_bytes;
   const int64_t bytes =
       panel_bytes + (int8 ? outputs * int64_t{sizeof(float) + sizeof(int32_t)} : 0);
-  HostMemory memory(bytes);
+  HostMemory memory = HostMemory::InLargePages(bytes);
   if (memory.data() == nullptr) return NoHostMemory("pack", bytes);
-  memory.AskForLargePages();
   const int64_t units = std::max<int64_t>(kStretchValues / std::max<int64_t>(unit * k, 1), 1);
   auto* scales = reinterpret_cast<float*>(memory.data() + panel_bytes);
   auto* sums = reinterpret_cast<int32_t*>(scales + outputs);

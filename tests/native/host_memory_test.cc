@@ -1,9 +1,14 @@
-// Host memory: aligned, zeroed without being touched, refused where it is more than there is.
+// Host memory: aligned, zeroed without being touched, given back, refused where it is more than
+// there is.
 #include "native/core/host_memory.h"
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <fstream>
+#include <vector>
 
 #include "native/core/usable_memory.h"
 #include "tests/native/check.h"
@@ -45,6 +50,40 @@ TEST(HostBufferIsZeroAndAligned) {
     }
   }
 }
+
+TEST(LargePagesGiveBlocksOfTheirOwn) {
+  std::vector<HostMemory> blocks;
+  const std::array<int64_t, 6> sizes = {1, 100, 5000, 3 << 20, 15 << 20, 17 << 20};
+  for (int round = 0; round < 3; ++round) {
+    for (const int64_t size : sizes) {
+      blocks.push_back(HostMemory::InLargePages(size));
+      CHECK(blocks.back().data() != nullptr && blocks.back().size_bytes() == size);
+      CHECK(reinterpret_cast<uintptr_t>(blocks.back().data()) % kHostAlignment == 0);
+      std::memset(blocks.back().data(), static_cast<int>(blocks.size()), static_cast<size_t>(size));
+    }
+  }
+  for (size_t i = 0; i < blocks.size(); i += 2) blocks[i] = HostMemory();
+  for (size_t i = 1; i < blocks.size(); i += 2) {
+    const HostMemory& block = blocks[i];
+    const auto written = static_cast<std::byte>(i + 1);
+    CHECK(std::count(block.data(), block.data() + block.size_bytes(), written) ==
+          block.size_bytes());
+  }
+}
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+TEST(LargePagesGiveMemoryBack) {
+  constexpr int64_t kBytes = int64_t{12} << 20;
+  const HostMemory kept = HostMemory::InLargePages(kBytes);
+  std::memset(kept.data(), 1, kBytes);
+  const int64_t before = ResidentBytes();
+  for (int round = 0; round < 40; ++round) {
+    const HostMemory block = HostMemory::InLargePages(kBytes);
+    std::memset(block.data(), 1, kBytes);
+  }
+  CHECK(ResidentBytes() - before < 2 * kBytes);
+}
+#endif
 
 TEST(HostMemoryMoves) {
   HostMemory a = HostMemory::Zeros(1 << 20);

@@ -1,0 +1,107 @@
+// Regions: one after another, blocks handed out in ascending order and never again, until all of a
+// region are gone.
+#include "native/core/large_pages.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <mutex>
+
+namespace irodori {
+namespace {
+
+constexpr size_t kRegionBytes = size_t{64} << 20;
+constexpr size_t kAlignment = 64;
+static_assert(kMostRegionBlock <= kRegionBytes);
+
+uintptr_t RoundUp(uintptr_t value, uintptr_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// Addresses of whole large pages; what nobody writes takes no memory.
+class Region {
+ public:
+  Region() {
+    void* pages = mmap(nullptr, kRegionBytes + kLargePageBytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) return;
+    mapped_ = pages;
+    first_ = reinterpret_cast<std::byte*>(
+        RoundUp(reinterpret_cast<uintptr_t>(pages), kLargePageBytes));
+    AskForLargePages(first_, kRegionBytes);
+  }
+  ~Region() {
+    if (mapped_ != nullptr) munmap(mapped_, kRegionBytes + kLargePageBytes);
+  }
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  // Null when it is full.
+  std::byte* Take(size_t bytes) {
+    if (mapped_ == nullptr || kRegionBytes - used_ < bytes) return nullptr;
+    std::byte* block = first_ + used_;
+    used_ = RoundUp(used_ + bytes, kAlignment);
+    return block;
+  }
+  void Empty() { used_ = 0; }
+
+ private:
+  void* mapped_ = nullptr;
+  std::byte* first_ = nullptr;
+  size_t used_ = 0;
+};
+
+struct Regions {
+  std::mutex mutex;
+  std::shared_ptr<Region> current;
+};
+
+// Never destroyed: blocks may live until the very end of the process.
+Regions& TheRegions() {
+  static auto* regions = new Regions;
+  return *regions;
+}
+
+}  // namespace
+
+RegionBlock TakeRegionBlock(size_t bytes) {
+  Regions& regions = TheRegions();
+  const std::lock_guard lock(regions.mutex);
+  std::shared_ptr<Region>& current = regions.current;
+  if (current != nullptr && current.use_count() == 1) {
+    // Blocks are made under this lock alone: the last of them is gone, with all that was done to it.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    current->Empty();
+  }
+  std::byte* data = current != nullptr ? current->Take(bytes) : nullptr;
+  if (data == nullptr) {
+    current = std::make_shared<Region>();
+    data = current->Take(bytes);
+    if (data == nullptr) return {};
+  }
+  return {data, current};
+}
+
+void GiveBackPages(std::byte* data, size_t bytes) {
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t first = RoundUp(begin, page);
+  const uintptr_t end = (begin + bytes) / page * page;
+  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
+void AskForLargePages(std::byte* data, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t first = RoundUp(begin, kLargePageBytes);
+  const uintptr_t end = (begin + bytes) / kLargePageBytes * kLargePageBytes;
+  // Advice: where it is refused nothing changes but the time.
+  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#else
+  (void)data;
+  (void)bytes;
+#endif
+}
+
+}  // namespace irodori
