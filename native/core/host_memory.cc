@@ -59,7 +59,8 @@ HostMemory HostMemory::Zeros(int64_t size_bytes) {
   const auto bytes = static_cast<size_t>(size_bytes);
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return memory;
-  memory.data_ = std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(pages), Free{bytes, nullptr});
+  memory.data_ =
+      std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(pages), Free{bytes, nullptr});
   memory.size_bytes_ = size_bytes;
   return memory;
 }

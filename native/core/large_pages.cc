@@ -27,8 +27,8 @@ class Region {
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED) return;
     mapped_ = pages;
-    first_ = reinterpret_cast<std::byte*>(
-        RoundUp(reinterpret_cast<uintptr_t>(pages), kLargePageBytes));
+    first_ =
+        reinterpret_cast<std::byte*>(RoundUp(reinterpret_cast<uintptr_t>(pages), kLargePageBytes));
     AskForLargePages(first_, kRegionBytes);
   }
   ~Region() {
@@ -70,7 +70,8 @@ RegionBlock TakeRegionBlock(size_t bytes) {
   const std::lock_guard lock(regions.mutex);
   std::shared_ptr<Region>& current = regions.current;
   if (current != nullptr && current.use_count() == 1) {
-    // Blocks are made under this lock alone: the last of them is gone, with all that was done to it.
+    // Blocks are made under this lock alone: the last of them is gone, with all that was done to
+    // it.
     std::atomic_thread_fence(std::memory_order_acquire);
     current->Empty();
   }

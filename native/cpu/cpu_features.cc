@@ -6,8 +6,8 @@
 #endif
 #ifdef __linux__
 #include <sys/syscall.h>
-#include <unistd.h>
 #endif
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -152,6 +152,17 @@ const CpuFeatures& DetectCpu() {
   // Never destroyed: process.exit() runs static destructors while other threads open devices.
   static const CpuFeatures& features = *new CpuFeatures(Detect());
   return features;
+}
+
+int64_t SecondCacheBytes() {
+  static const int64_t bytes = [] {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    const auto said = static_cast<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE));
+    if (said > 0) return said;
+#endif
+    return int64_t{1} << 20;
+  }();
+  return bytes;
 }
 
 }  // namespace irodori::cpu

@@ -35,4 +35,7 @@ CpuFeatures FeaturesOf(const CpuWords& words, const std::function<int()>& reques
 // Asks once per process; for AMX this includes asking the kernel for permission.
 const CpuFeatures& DetectCpu();
 
+// Bytes of the second cache that a core has, as the system says; 1 MiB where it does not.
+int64_t SecondCacheBytes();
+
 }  // namespace irodori::cpu

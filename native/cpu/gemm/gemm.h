@@ -114,10 +114,18 @@ struct GemmTile {
   int64_t bf16_unit;  // bf16 panels are filled up to a multiple of this many terms, int8 of twice
   int64_t rows;       // rows of the register tile
   int64_t row_block;  // rows of a block, at most
-  int64_t column_block;  // outputs of a block, at most
-  int64_t depth;         // terms per pass, at most
-  int64_t speed = 512;   // multiply-adds per cycle
+  int64_t column_block;    // outputs of a block, at most
+  int64_t depth;           // terms per pass, at most
+  int64_t speed = 512;     // multiply-adds per cycle
+  int64_t term_bytes = 4;  // of a row, and of a panel for each output
 };
+
+// Bytes that a block of the largest size works on: its rows and results, and two groups of panels.
+int64_t GemmBlockBytes(const GemmTile& tile);
+
+// The tile with blocks that leave a quarter of the second cache for what passes through it. Blocks
+// are tuned for 512 KiB and more (docs/performance.md); larger caches gain nothing by larger ones.
+GemmTile FitToCache(GemmTile tile, int64_t second_cache_bytes);
 
 // Terms of k in a panel.
 int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile);

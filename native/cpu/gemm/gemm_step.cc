@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "native/cpu/cpu_features.h"
 #include "native/cpu/gemm/folded_weights.h"
 
 namespace irodori::cpu {
@@ -40,7 +41,7 @@ GemmStep::GemmStep(const PlanContext& context, const Step& step, const GemmArgs&
   const bool tiles = context.takes_tiles(x, pack);
   spreads_ = !tiles && x.dtype == DType::kF32 && args_.in_w == 0 && args_.rows > 1 &&
              x.pitch * 4 % kCrowdedBytes == 0;
-  tile_ = tiles ? context.kernels.tile_bf16 : context.kernels.tile;
+  tile_ = FitToCache(tiles ? context.kernels.tile_bf16 : context.kernels.tile, SecondCacheBytes());
   kernel_ = tiles ? context.kernels.gemm_bf16 : context.kernels.gemm;
   scratch_ = tiles ? context.kernels.gemm_bf16_scratch : context.kernels.gemm_scratch;
 }

@@ -210,8 +210,8 @@ static inline void ToInt8(const QuantizeArgs& args, const Int8Scale& scale, cons
   }
 }
 
-// A thread's scratch: one vector of x widened, and as bytes, where they cannot be read or written in
-// place.
+// A thread's scratch: one vector of x widened, and as bytes, where they cannot be read or written
+// in place.
 IRODORI_INLINE int64_t QuantizeRun(const QuantizeArgs& args) {
   return RoundUp(args.depth, 64) + kRunSlack;
 }
@@ -294,8 +294,9 @@ constexpr Int8Table::Product MakeInt8Product() {
 }
 
 // The table of a family; `tile` with lanes and units of its other products.
-constexpr Int8Table MakeInt8Table(const GemmTile& tile, const Int8Table::Product& sums32,
+constexpr Int8Table MakeInt8Table(GemmTile tile, const Int8Table::Product& sums32,
                                   const Int8Table::Product& sums16) {
+  tile.term_bytes = 1;
   return {tile, sums32, sums16, &RangeOfBlock, &QuantizeVectors, &QuantizeScratchBytes};
 }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "native/cpu/cpu_features.h"
+
 namespace irodori::cpu {
 namespace {
 
@@ -19,6 +21,7 @@ Int8Step::Int8Step(const PlanContext& context, const Step& step, const GemmArgs&
   const CpuPack& pack = context.pack(step.operands[1]);
   const Int8Table& int8 = *context.kernels.int8;
   const bool picture = args.in_w > 0;
+  tile_ = FitToCache(int8.tile, SecondCacheBytes());
   quantize_.x_dtype = x.dtype;
   quantize_.x_pitch = x.pitch;
   quantize_.vectors = x.vectors();
@@ -58,8 +61,8 @@ Status Int8Step::Execute(Run& run) const {
   product.x.stride = (quantize.vectors + 1) * quantize.out_pitch;
   product.batch = run.rows();
   product.finish = finish_.Resolve(run);
-  PlanGemmBlocks(int8.tile, run.threads(), product);
-  product.depth = GemmDepth(product.depth, DType::kI8, int8.tile);
+  PlanGemmBlocks(tile_, run.threads(), product);
+  product.depth = GemmDepth(product.depth, DType::kI8, tile_);
 
   const Int8Table::Product& kernel = int8.product(quantize.sums);
   const int64_t blocks = quantize.batch * quantize.row_blocks;

@@ -18,6 +18,7 @@ class Int8Step final : public PlannedStep {
   QuantizeArgs quantize_;
   uint32_t x_;
   FinishPlan finish_;
+  GemmTile tile_;
 };
 
 }  // namespace irodori::cpu

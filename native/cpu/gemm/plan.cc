@@ -34,6 +34,29 @@ int64_t MostRows(int64_t rows, int64_t row_block) {
 
 }  // namespace
 
+int64_t GemmBlockBytes(const GemmTile& tile) {
+  const int64_t group = 2 * tile.lanes;
+  return tile.row_block * (tile.depth * tile.term_bytes + tile.column_block * 4) +
+         2 * group * tile.depth * tile.term_bytes;
+}
+
+GemmTile FitToCache(GemmTile tile, int64_t second_cache_bytes) {
+  const int64_t room = second_cache_bytes / 4 * 3;
+  const int64_t fewest_rows = 4 * tile.rows, fewest_columns = 4 * tile.lanes, least_depth = 64;
+  while (GemmBlockBytes(tile) > room) {
+    if (tile.row_block >= 2 * fewest_rows) {
+      tile.row_block /= 2;
+    } else if (tile.column_block >= 2 * fewest_columns) {
+      tile.column_block = RoundUp(tile.column_block / 2, 2 * tile.lanes);
+    } else if (tile.depth >= 2 * least_depth) {
+      tile.depth = RoundUp(tile.depth / 2, 32);
+    } else {
+      break;
+    }
+  }
+  return tile;
+}
+
 int64_t GemmKBlock(int64_t k, int64_t splits, int64_t k_block) {
   int64_t terms = splits > 1 ? CeilDiv(k, splits) : k;
   if (k_block > 0) terms = std::min(terms, k_block);
