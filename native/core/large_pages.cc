@@ -1,11 +1,10 @@
-// Regions: one after another, blocks handed out in ascending order and never again, until all of a
-// region are gone.
+// Regions: one after another, addresses handed out in ascending order and never again; a region
+// goes with its last block.
 #include "native/core/large_pages.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <mutex>
 
 namespace irodori {
@@ -44,7 +43,6 @@ class Region {
     used_ = RoundUp(used_ + bytes, kAlignment);
     return block;
   }
-  void Empty() { used_ = 0; }
 
  private:
   void* mapped_ = nullptr;
@@ -69,12 +67,8 @@ RegionBlock TakeRegionBlock(size_t bytes) {
   Regions& regions = TheRegions();
   const std::lock_guard lock(regions.mutex);
   std::shared_ptr<Region>& current = regions.current;
-  if (current != nullptr && current.use_count() == 1) {
-    // Blocks are made under this lock alone: the last of them is gone, with all that was done to
-    // it.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    current->Empty();
-  }
+  // Blocks are made under this lock alone: the last one is gone, and its addresses can be had anew.
+  if (current != nullptr && current.use_count() == 1) current.reset();
   std::byte* data = current != nullptr ? current->Take(bytes) : nullptr;
   if (data == nullptr) {
     current = std::make_shared<Region>();

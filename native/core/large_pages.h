@@ -25,7 +25,8 @@ struct RegionBlock {
 // had. From any thread.
 RegionBlock TakeRegionBlock(size_t bytes);
 
-// What a block held is gone: its whole pages go back to the system. Before the block itself.
+// Gives the whole pages of a block back to the system: what it held is gone. Its region must still
+// be there.
 void GiveBackPages(std::byte* data, size_t bytes);
 
 // Asks for large pages where a range contains whole ones, before it is written.
