@@ -54,15 +54,11 @@ HostMemory HostMemory::Zeros(int64_t size_bytes) {
     if (memory.data() != nullptr) std::memset(memory.data(), 0, static_cast<size_t>(size_bytes));
     return memory;
   }
-  HostMemory memory;
-  if (!Permitted(size_bytes)) return memory;
+  if (!Permitted(size_bytes)) return {};
   const auto bytes = static_cast<size_t>(size_bytes);
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) return memory;
-  memory.data_ =
-      std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(pages), Free{bytes, nullptr});
-  memory.size_bytes_ = size_bytes;
-  return memory;
+  if (pages == MAP_FAILED) return {};
+  return {static_cast<std::byte*>(pages), bytes, nullptr};
 }
 
 HostMemory HostMemory::InLargePages(int64_t size_bytes) {
@@ -70,12 +66,7 @@ HostMemory HostMemory::InLargePages(int64_t size_bytes) {
       Permitted(size_bytes)) {
     const auto bytes = static_cast<size_t>(size_bytes);
     const RegionBlock block = TakeRegionBlock(bytes);
-    if (block.data != nullptr) {
-      HostMemory memory;
-      memory.data_ = std::unique_ptr<std::byte, Free>(block.data, Free{bytes, block.region});
-      memory.size_bytes_ = size_bytes;
-      return memory;
-    }
+    if (block.data != nullptr) return {block.data, bytes, block.region};
   }
   HostMemory memory(size_bytes);
   if (memory.data() != nullptr) AskForLargePages(memory.data(), static_cast<size_t>(size_bytes));

@@ -36,9 +36,11 @@ class HostMemory {
     Free() : bytes(0) {}
     Free(size_t bytes, std::shared_ptr<void> region) : bytes(bytes), region(std::move(region)) {}
     size_t bytes;                  // 0: from the heap
-    std::shared_ptr<void> region;  // else from there, or mapped
+    std::shared_ptr<void> region;  // null: mapped by itself
     void operator()(std::byte* data) const;
   };
+  HostMemory(std::byte* data, size_t bytes, std::shared_ptr<void> region)
+      : data_(data, Free{bytes, std::move(region)}), size_bytes_(static_cast<int64_t>(bytes)) {}
   std::unique_ptr<std::byte, Free> data_;
   int64_t size_bytes_ = 0;
 };

@@ -7,15 +7,26 @@
 
 #include <mutex>
 
+#include "native/core/host_memory.h"
+
 namespace irodori {
 namespace {
 
+constexpr size_t kLargePageBytes = size_t{1} << 21;
 constexpr size_t kRegionBytes = size_t{64} << 20;
-constexpr size_t kAlignment = 64;
 static_assert(kMostRegionBlock <= kRegionBytes);
 
 uintptr_t RoundUp(uintptr_t value, uintptr_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
+}
+
+// Tells the system about the whole pages of that size in a range. What it refuses changes nothing
+// but time and memory.
+void Advise(std::byte* data, size_t bytes, uintptr_t page, int advice) {
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t first = RoundUp(begin, page);
+  const uintptr_t end = (begin + bytes) / page * page;
+  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, advice);
 }
 
 // Addresses of whole large pages; what nobody writes takes no memory.
@@ -40,7 +51,7 @@ class Region {
   std::byte* Take(size_t bytes) {
     if (mapped_ == nullptr || kRegionBytes - used_ < bytes) return nullptr;
     std::byte* block = first_ + used_;
-    used_ = RoundUp(used_ + bytes, kAlignment);
+    used_ = RoundUp(used_ + bytes, kHostAlignment);
     return block;
   }
 
@@ -80,19 +91,12 @@ RegionBlock TakeRegionBlock(size_t bytes) {
 
 void GiveBackPages(std::byte* data, size_t bytes) {
   static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(data);
-  const uintptr_t first = RoundUp(begin, page);
-  const uintptr_t end = (begin + bytes) / page * page;
-  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+  Advise(data, bytes, page, MADV_DONTNEED);
 }
 
 void AskForLargePages(std::byte* data, size_t bytes) {
 #ifdef MADV_HUGEPAGE
-  const auto begin = reinterpret_cast<uintptr_t>(data);
-  const uintptr_t first = RoundUp(begin, kLargePageBytes);
-  const uintptr_t end = (begin + bytes) / kLargePageBytes * kLargePageBytes;
-  // Advice: where it is refused nothing changes but the time.
-  if (end > first) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+  Advise(data, bytes, kLargePageBytes, MADV_HUGEPAGE);
 #else
   (void)data;
   (void)bytes;

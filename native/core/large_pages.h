@@ -11,7 +11,6 @@
 
 namespace irodori {
 
-inline constexpr size_t kLargePageBytes = size_t{1} << 21;
 // Larger blocks waste little on a heap of small pages: only their ends are not in large ones.
 inline constexpr size_t kMostRegionBlock = size_t{16} << 20;
 
@@ -21,8 +20,8 @@ struct RegionBlock {
   std::shared_ptr<void> region;
 };
 
-// Uninitialised, aligned to 64 bytes, of 1 to kMostRegionBlock bytes; null where no region can be
-// had. From any thread.
+// Uninitialised, aligned to kHostAlignment, of 1 to kMostRegionBlock bytes; null where no region
+// can be had. From any thread.
 RegionBlock TakeRegionBlock(size_t bytes);
 
 // Gives the whole pages of a block back to the system: what it held is gone. Its region must still
