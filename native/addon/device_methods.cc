@@ -94,6 +94,7 @@ Result<napi_value> DescribeDevice(Environment& environment, Arguments arguments)
   IRODORI_RETURN_IF_ERROR(set("attentionKeyBlock", MakeNumber(env, info.attention_key_block)));
   IRODORI_RETURN_IF_ERROR(set("winogradTiles", MakeNumbers(env, info.winograd_tiles)));
   IRODORI_RETURN_IF_ERROR(set("winogradDtypes", MakeNumbers(env, info.winograd_dtypes)));
+  IRODORI_RETURN_IF_ERROR(set("strassenDtypes", MakeNumbers(env, info.strassen_dtypes)));
   napi_value upsampled;
   IRODORI_NAPI(napi_get_boolean(env, info.upsampled_conv2d, &upsampled));
   IRODORI_RETURN_IF_ERROR(set("upsampledConv2d", upsampled));

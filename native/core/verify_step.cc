@@ -16,6 +16,7 @@ namespace irodori {
 namespace {
 
 constexpr double kMaxInteger = 2147483647;  // attributes stay well inside int64 arithmetic
+constexpr int64_t kStrassenUnit = 32;       // halves of it are whole panels of every family
 
 class StepRule {
  public:
@@ -30,7 +31,8 @@ class StepRule {
     const BufferSpec& weight = Operand(1);
     IRODORI_RETURN_IF_ERROR(Floats({0, 2}));
     IRODORI_RETURN_IF_ERROR(Weight(weight, Packing::kGemm));
-    IRODORI_RETURN_IF_ERROR(QuantizeX(2, weight, ConvForm{}));
+    IRODORI_RETURN_IF_ERROR(Strassen(2, weight));
+    IRODORI_RETURN_IF_ERROR(QuantizeX(3, weight, ConvForm{}));
     IRODORI_RETURN_IF_ERROR(Require(Elements(weight.shape) / weight.shape[0] == x.columns(),
                                     Message("weight [N, ", x.columns(), "]"), weight));
     IRODORI_RETURN_IF_ERROR(Output(x.vectors(), weight.shape[0]));
@@ -290,6 +292,23 @@ class StepRule {
     return Fail(Message("a 3x3 convolution of stride 1, in one sum",
                         form.upsample == 1 ? "" : ", padded by 1"),
                 "another");
+  }
+
+  // Strassen's product: of halves of x and of weights that are whole panels of every family, in one
+  // sum, over numbers.
+  Status Strassen(size_t attr, const BufferSpec& weight) const {
+    IRODORI_RETURN_IF_ERROR(Flag(attr));
+    if (step_.attrs[attr] == 0) return Status::Ok();
+    IRODORI_RETURN_IF_ERROR(Require(!IsInt8(weight.dtype), "weights in real numbers", weight));
+    const int64_t rows = Operand(0).vectors(), terms = Operand(0).columns();
+    const int64_t outputs = weight.shape[0];
+    if (rows % 2 == 0 && terms % kStrassenUnit == 0 && outputs % kStrassenUnit == 0 &&
+        step_.attrs[0] == 1 && step_.attrs[1] >= static_cast<double>(terms)) {
+      return Status::Ok();
+    }
+    return Fail(Message("an even number of vectors and multiples of ", kStrassenUnit,
+                        " terms and outputs, in one sum"),
+                Message(rows, " of ", terms, " to ", outputs));
   }
 
   // Quantised x: over weights in i8, in its plain form, in sums that 32 bits hold.

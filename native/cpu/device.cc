@@ -210,9 +210,11 @@ Result<std::unique_ptr<Device>> OpenCpuDevice(const CpuOptions& options) try {
   info.memory_bytes = UsableMemoryBytes();
   info.attention_key_block = cpu::kAttentionKeyBlock;
   info.winograd_tiles = {2, 4};
-  // AMX tiles do more multiplications in the time than Winograd saves.
-  info.winograd_dtypes = {DType::kF32, DType::kF16};
+  // AMX tiles do more multiplications in the time than Winograd saves, all tiles of bf16 than
+  // Strassen.
+  info.winograd_dtypes = info.strassen_dtypes = {DType::kF32, DType::kF16};
   if (info.arithmetic != "amx") info.winograd_dtypes.push_back(DType::kBF16);
+  if (!tiles) info.strassen_dtypes.push_back(DType::kBF16);
   info.upsampled_conv2d = true;
   info.widened_dtypes = {DType::kBF16, DType::kF16};
   info.int8_products = cpu::Int8Products(info.arithmetic);

@@ -10,6 +10,7 @@
 #include "native/cpu/gemm/gemm.h"
 #include "native/cpu/gemm/int8_table.h"
 #include "native/cpu/gemm/narrow_conv.h"
+#include "native/cpu/gemm/strassen.h"
 #include "native/cpu/gemm/winograd.h"
 #include "native/cpu/ops/attention.h"
 #include "native/cpu/ops/group_norm.h"
@@ -33,6 +34,10 @@ struct KernelTable {
   BlockKernel<GemmArgs> gemm_bf16;
   ScratchBytes<GemmArgs> gemm_bf16_scratch;
   const Int8Table* int8;
+  GemmTile strassen_tile;
+  BlockKernel<StrassenSumsArgs> strassen_sums;
+  BlockKernel<StrassenArgs> strassen;
+  ScratchBytes<StrassenArgs> strassen_scratch;
   WinogradTile winograd_tile;
   BlockKernel<WinogradArgs> winograd;
   ScratchBytes<WinogradArgs> winograd_scratch;

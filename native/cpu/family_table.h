@@ -18,6 +18,10 @@ extern const GemmTile kGemmTile;
 void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch);
 int64_t GemmScratchSize(const GemmArgs& args);
 extern const Int8Table kInt8Table;
+extern const GemmTile kStrassenTile;
+void StrassenSums(const StrassenSumsArgs& args, int64_t block, std::byte* scratch);
+void Strassen(const StrassenArgs& args, int64_t block, std::byte* scratch);
+int64_t StrassenScratchSize(const StrassenArgs& args);
 extern const WinogradTile kWinogradTile;
 void WinogradTiles(const WinogradArgs& args, int64_t block, std::byte* scratch);
 int64_t WinogradScratchSize(const WinogradArgs& args);
@@ -33,6 +37,10 @@ static inline KernelTable MakeTable(const char* name) {
           nullptr,
           nullptr,
           &kInt8Table,
+          kStrassenTile,
+          &StrassenSums,
+          &Strassen,
+          &StrassenScratchSize,
           kWinogradTile,
           &WinogradTiles,
           &WinogradScratchSize,

@@ -32,6 +32,7 @@ export interface NativeDeviceInfo {
   readonly attentionKeyBlock: number
   readonly winogradTiles: readonly number[]
   readonly winogradDtypes: readonly number[]
+  readonly strassenDtypes: readonly number[]
   readonly upsampledConv2d: boolean
   readonly widenedDtypes: readonly number[]
   /** Codes of kernels. */

@@ -114,6 +114,7 @@ export class Device {
       attentionKeyBlock: native.attentionKeyBlock,
       winogradTiles: native.winogradTiles,
       winogradDtypes: native.winogradDtypes.map(dtypeOf),
+      strassenDtypes: native.strassenDtypes.map(dtypeOf),
       upsampledConv2d: native.upsampledConv2d,
       widenedDtypes: native.widenedDtypes.map(dtypeOf),
       int8Products: native.int8Products.flatMap((code) => KERNEL_NAMES[code] ?? []),

@@ -19,6 +19,8 @@ export interface Capabilities {
   readonly winogradTiles: readonly number[]
   /** Types of a network in which those tiles are quicker than one sum over all taps. */
   readonly winogradDtypes: readonly DType[]
+  /** Types of a network in which Strassen's product is quicker than one sum, from some size on. */
+  readonly strassenDtypes: readonly DType[]
   /** Whether conv2d can read a picture as if every pixel were doubled. */
   readonly upsampledConv2d: boolean
   /** Types in which matrices of a float32 network may be kept: products widen them, which changes no value. */

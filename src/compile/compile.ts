@@ -9,7 +9,6 @@ import { printGraphPieces } from '../graph/print'
 import type { DType } from '../tensor/dtype'
 import { type Artifact, programRunnable } from './artifact'
 import type { Capabilities } from './capabilities'
-import { convFormsPieces } from './passes/convForms'
 import { type CutPart, cutPieces } from './passes/cut'
 import { dedupePieces } from './passes/dedupe'
 import { expandPieces } from './passes/expand'
@@ -18,6 +17,7 @@ import { joinProjectionsPieces } from './passes/joinProjections'
 import { layoutPieces } from './passes/layout'
 import { planPieces } from './passes/plan'
 import { storageTypes } from './passes/precision'
+import { productFormsPieces } from './passes/productForms'
 import { QUANTIZATIONS, type Quantization, quantizePieces, roundWeights } from './passes/quantize'
 import { schedule } from './passes/schedule'
 import { simplifyPieces } from './passes/simplify'
@@ -134,7 +134,7 @@ function* compileParts(g: Graph, capabilities: Capabilities, settings: Settings)
 function* lower(part: CutPart, capabilities: Capabilities, settings: Settings): Pieces<Program> {
   const { dtype, optimise, quantize } = settings
   const fused = yield* fusePieces(part.graph, { fuse: optimise })
-  const formed = optimise ? yield* convFormsPieces(part.graph, fused, { dtype, capabilities }) : fused
+  const formed = optimise ? yield* productFormsPieces(part.graph, fused, { dtype, capabilities }) : fused
   const items = yield* quantizePieces(part.graph, formed, { quantize, capabilities })
   const draft = yield* layoutPieces(part.graph, items, {
     dtype: dtype satisfies DType,

@@ -97,7 +97,7 @@ const plain =
   })
 
 const KERNEL_RULES: Readonly<Record<string, Rule>> = {
-  linear: (value, inputs) => gemm('matmul', value, inputs, { quantizeX: 0 }),
+  linear: (value, inputs) => gemm('matmul', value, inputs, { strassen: 0, quantizeX: 0 }),
   conv2d: (value, inputs, attrs) => {
     const [, kernelH = 0, kernelW = 0] = inputs[1]?.shape ?? []
     const [strideH = 1, strideW = 1] = numbers(attrs.stride)

@@ -15,7 +15,7 @@ export interface KernelSpec {
  *
  * | kernel | computes |
  * |---|---|
- * | matmul | x [M, K] · weight [N, K]ᵀ + bias [N] -> [M, N] |
+ * | matmul | x [M, K] · weight [N, K]ᵀ + bias [N] -> [M, N]; strassen 1: as seven products of halves, 0: as one sum |
  * | conv2d | x [H, W, C], weight [O, kh, kw, C] + bias [O] -> [H', W', O], zero padding; upsample 2: over x with every pixel doubled; tile m: by Winograd's F(m×m), 0: as one sum |
  * | | both, quantizeX 16 or 32: of x as int8 with sums in so many bits, with a scale and a zero point of its own for every vector of a matmul and every picture of a conv2d |
  * | attention | softmax(q kᵀ · scale) v per head, q [L, N·K], k and v [S, N·K]; keys at or after kvLength do not exist |
@@ -31,7 +31,7 @@ export interface KernelSpec {
  * | timestep_embedding | t [1] -> [dim]: sinusoid with angles scale·t·maxPeriod^(-i/(dim/2 - shift)); flip 1 puts cos first |
  */
 export const KERNELS = {
-  matmul: { operands: ['x', 'weight', 'bias?'], attrs: ['splits', 'kBlock', 'quantizeX'] },
+  matmul: { operands: ['x', 'weight', 'bias?'], attrs: ['splits', 'kBlock', 'strassen', 'quantizeX'] },
   conv2d: {
     operands: ['x', 'weight', 'bias?'],
     attrs: [

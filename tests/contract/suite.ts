@@ -14,6 +14,7 @@ import { type CaseRow, caseGraph, caseName, caseRow, chainGraph, chainName } fro
 import { CONV_FORMS, convFormGraph, convFormName } from '../cases/convForms'
 import { CHAINS, LAUNCHES } from '../cases/epilogue'
 import { INT8, int8Graph, int8Name, wholeNumbers } from '../cases/int8'
+import { STRASSEN, strassenGraph } from '../cases/strassen'
 import { expectClose, type Tolerance } from '../oracle/compare'
 import { interpretGraph } from '../oracle/interpret'
 import { normals } from '../oracle/random'
@@ -259,6 +260,30 @@ export function describeOps(title: string, bindings: Bindings, options: DeviceOp
         }
       })
     }
+
+    test('a matmul by Strassen', async () => {
+      const { strassenDtypes } = device.capabilities
+      if (options.device === 'reference') {
+        expect(strassenDtypes).toEqual([])
+        return
+      }
+      const g = strassenGraph()
+      const [, terms] = STRASSEN.x
+      const rows = [0, 1].map((row) => ({ x: normals(`strassen.${row}`, elements(STRASSEN.x)) }))
+      for (const dtype of strassenDtypes as NetworkDType[]) {
+        const { parts } = await compile(g, device.capabilities, { dtype, cut: false })
+        expect(parts[0]?.payload.program.steps.at(-1)?.attrs).toEqual([1, terms, 1, 0])
+        const got = await runRows(bindings, device, g, dtype, true, rows)
+        const want = await runRows(bindings, reference, g, dtype, true, rows)
+        // Sums of a few hundred terms of 0.1, four times as large in a product of sums.
+        const allowed = { absolute: EPSILON.f32 * terms, relative: 2 * EPSILON[dtype] + 8 * EPSILON.f32 }
+        got.forEach((outputs, row) => {
+          expectClose(`${dtype} row ${row}`, outputs.y ?? [], want[row]?.y ?? [], allowed)
+        })
+        const [alone] = await runRows(bindings, device, g, dtype, true, rows.slice(1), device.capabilities)
+        expect(bits(alone)).toEqual(bits(got[1]))
+      }
+    })
 
     for (const one of INT8) {
       test(`${int8Name(one)} over int8`, async () => {

@@ -71,7 +71,7 @@ TEST(AbortStopsAReferenceKernel) {
   const auto x = static_cast<int32_t>(w.Input("x", DType::kF32, {kSize, kSize}));
   const auto weight = static_cast<int32_t>(w.Param(Packing::kGemm, DType::kF32, {kSize, kSize}));
   w.AddStep(Kernel::kMatmul, {x, weight}, w.Output("y", DType::kF32, {kSize, kSize}),
-            {1, static_cast<double>(kSize), 0});
+            {1, static_cast<double>(kSize), 0, 0});
   const auto program = std::make_shared<const Program>(DecodeProgram(Encode(w.program)).value());
   const auto device = OpenReferenceDevice().value();
   std::vector<float> values(kSize * kSize), result(kSize * kSize);

@@ -60,7 +60,7 @@ Bench Gemm(int64_t m, int64_t n, int64_t k, DType dtype) {
   const auto weight = static_cast<int32_t>(w.Param(Packing::kGemm, dtype, {n, k}));
   const auto bias = static_cast<int32_t>(w.Param(Packing::kPlain, dtype, {n}));
   w.AddStep(Kernel::kMatmul, {x, weight, bias}, w.Output("y", dtype, {m, n}),
-            {1, static_cast<double>(k), 0});
+            {1, static_cast<double>(k), 0, 0});
   return bench;
 }
 

@@ -27,7 +27,7 @@ StepCase Matmul(int64_t m, int64_t n, int64_t k, DType x, DType weight, DType ou
           {TensorSpec{{m, k}, x}, TensorSpec{{n, k}, weight, Place::kGemm},
            TensorSpec{{n}, weight, Place::kParam}},
           {{m, n}, out},
-          {1, static_cast<double>(k), 0},
+          {1, static_cast<double>(k), 0, 0},
           {},
           SumTolerance(k)};
 }
@@ -60,10 +60,46 @@ TEST(CpuMatmulViewsAndSchedules) {
          std::vector<std::array<double, 2>>{{3, 1000}, {1, 64}, {4, 33}}) {
       StepCase split = Matmul(11, 41, 211, dtype, dtype, dtype);
       split.name += Message(" splits ", splits, " block ", block);
-      split.attrs = {splits, block, 0};
+      split.attrs = {splits, block, 0, 0};
       cases.push_back(split);
     }
     StepCase without = Matmul(9, 20, 32, dtype, dtype, DType::kF32);
+    without.operands[2].reset();
+    cases.push_back(without);
+  }
+  CheckAll(cases);
+}
+
+// The product by seven of its halves. Terms of one are at most 4, and an output is made of up to
+// four of them.
+StepCase Strassen(StepCase step) {
+  step.name += " strassen";
+  step.attrs[2] = 1;
+  step.tolerance *= 8;
+  return step;
+}
+
+// Halves of rows in none, some and whole blocks and tiles; terms in one pass, in several, in a last
+// one that is shorter; outputs in one pair of panels, in several blocks, in an odd number of panels.
+TEST(CpuStrassen) {
+  constexpr std::array<int64_t, 3> kSizes[] = {{2, 32, 32},   {6, 96, 32},    {26, 64, 96},
+                                               {50, 160, 64}, {114, 288, 32}, {278, 96, 64},
+                                               {34, 96, 448}, {26, 352, 928}};
+  std::vector<StepCase> cases;
+  for (const auto& [m, n, k] : kSizes) {
+    for (const DType dtype : kReals) cases.push_back(Strassen(Matmul(m, n, k, dtype, dtype, dtype)));
+    cases.push_back(Strassen(Matmul(m, n, k, DType::kF32, DType::kBF16, DType::kF32)));
+    cases.push_back(Strassen(Matmul(m, n, k, DType::kBF16, DType::kF32, DType::kF16)));
+  }
+  for (const DType dtype : kReals) {
+    StepCase view = Strassen(Matmul(38, 160, 96, dtype, dtype, dtype));
+    view.name += " views";
+    view.operands[0]->gap = 5;
+    view.out.gap = 3;
+    view.epilogue = {{Epilogue::kMul, TensorSpec{{160}, dtype}, 0},
+                     {Epilogue::kAdd, TensorSpec{{38, 160}, dtype}, 0}};
+    cases.push_back(view);
+    StepCase without = Strassen(Matmul(14, 64, 160, dtype, dtype, DType::kF32));
     without.operands[2].reset();
     cases.push_back(without);
   }

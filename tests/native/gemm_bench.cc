@@ -38,6 +38,7 @@ struct Product {
   const char* where;
   int64_t m, k, n;
   DType weights = DType::kF32;
+  bool strassen = false;
 };
 
 double WeightBytes(const Product& product) {
@@ -60,7 +61,7 @@ std::shared_ptr<const Program> ProgramOf(const Product& product) {
   for (int i = 0; i < Matrices(product); ++i) {
     const auto weight =
         static_cast<int32_t>(w.Param(Packing::kGemm, product.weights, {product.n, product.k}));
-    w.AddStep(Kernel::kMatmul, {x, weight}, y, {1, static_cast<double>(product.k), 0});
+    w.AddStep(Kernel::kMatmul, {x, weight}, y, {1, static_cast<double>(product.k), product.strassen ? 1.0 : 0.0, 0});
   }
   return std::make_shared<const Program>(DecodeProgram(Encode(w.program)).value());
 }
@@ -103,7 +104,7 @@ void RunProduct(Device& device, const Product& product, int rounds) {
     if (round >= 0) times.push_back((Now(device.info().threads) - start) / matrices);
   }
   const double seconds = Median(times);
-  std::printf("%-9s %5ld x %4ld x %5ld %-4s %8.3f ms %7.1f GFLOP/s %6.2f GB/s", product.where,
+  std::printf("%-16s %5ld x %4ld x %5ld %-4s %8.3f ms %7.1f GFLOP/s %6.2f GB/s", product.where,
               product.m, product.k, product.n, product.weights == DType::kBF16 ? "bf16" : "f32",
               1e3 * seconds, 1e-9 * flops / seconds, 1e-9 * bytes / seconds);
   std::printf("  fma %3.0f %%  roof %3.0f %%\n", 100 * flops / seconds / fma_peak,
@@ -121,13 +122,22 @@ int main(int count, char** arguments) {
   const int rounds = count > 3 ? std::atoi(arguments[3]) : 5;
   const DeviceInfo& info = device->info();
   std::printf("%s, %s, %d threads\n", info.name.c_str(), info.arithmetic.c_str(), info.threads);
-  constexpr DType kBF16 = DType::kBF16;
+  constexpr DType kF32 = DType::kF32, kBF16 = DType::kBF16;
   const Product products[] = {
       {"xl", 256, 1152, 3456},
       {"xl", 256, 1152, 1152},
       {"xl", 256, 1152, 4608},
       {"xl", 256, 4608, 1152},
       {"xl-bf16", 256, 1152, 4608, kBF16},
+      {"xl-strassen", 256, 1152, 3456, kF32, true},
+      {"xl-strassen", 256, 1152, 1152, kF32, true},
+      {"xl-strassen", 256, 1152, 4608, kF32, true},
+      {"xl-strassen", 256, 4608, 1152, kF32, true},
+      {"xl-bf16-strassen", 256, 1152, 4608, kBF16, true},
+      {"xl512", 1024, 1152, 4608},
+      {"xl512-strassen", 1024, 1152, 4608, kF32, true},
+      {"mmdit", 4096, 1536, 1536},
+      {"mmdit-strassen", 4096, 1536, 1536, kF32, true},
       {"small", 64, 384, 1152},
       {"small", 64, 384, 384},
       {"small", 64, 384, 1536},

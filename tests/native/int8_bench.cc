@@ -19,7 +19,7 @@ Program MatmulOf(const Shape2& shape, DType weights, double sums) {
   const auto x = static_cast<int32_t>(w.Input("x", DType::kF32, {shape.m, shape.k}));
   const auto weight = static_cast<int32_t>(w.Param(Packing::kGemm, weights, {shape.n, shape.k}));
   w.AddStep(Kernel::kMatmul, {x, weight}, w.Output("y", DType::kF32, {shape.m, shape.n}),
-            {1, static_cast<double>(shape.k), sums});
+            {1, static_cast<double>(shape.k), 0, sums});
   return w.program;
 }
 

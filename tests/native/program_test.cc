@@ -132,7 +132,7 @@ TEST(ProgramRefusesSteps) {
   REFUSES("operand below", p.steps[1].operands = {-2});
   REFUSES("operand below", p.steps[1].operands = {12});
   REFUSES("output below", p.steps[1].output = 12);
-  REFUSES("3 attributes", p.steps[0].attrs = {1});
+  REFUSES("4 attributes", p.steps[0].attrs = {1});
   REFUSES("finite attribute", p.steps[4].attrs = {NAN});
   REFUSES("finite epilogue value", p.steps[1].epilogue[0].value = INFINITY);
   REFUSES("epilogue op below", p.steps[1].epilogue[0].op = static_cast<Epilogue>(16));
@@ -201,29 +201,46 @@ using Operands = std::vector<std::pair<DType, Shape>>;
 
 TEST(ProgramRulesMatmul) {
   const Operands good = {{kF32, {4, 6}}, {kF32, {8, 6}}, {kF32, {8}}};
-  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0});
-  KERNEL_REFUSES("output [4, 8]", Kernel::kMatmul, good, kF32, {8, 4}, {1, 64, 0});
-  KERNEL_REFUSES("real numbers", Kernel::kMatmul, good, DType::kI32, {4, 8}, {1, 64, 0});
+  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0, 0});
+  KERNEL_REFUSES("output [4, 8]", Kernel::kMatmul, good, kF32, {8, 4}, {1, 64, 0, 0});
+  KERNEL_REFUSES("real numbers", Kernel::kMatmul, good, DType::kI32, {4, 8}, {1, 64, 0, 0});
   KERNEL_REFUSES("weight [N, 7]", Kernel::kMatmul, (Operands{{kF32, {4, 7}}, {kF32, {8, 6}}}), kF32,
-                 {4, 8}, {1, 64, 0});
+                 {4, 8}, {1, 64, 0, 0});
+}
+
+TEST(ProgramRulesStrassen) {
+  const Operands good = {{kF32, {6, 64}}, {DType::kBF16, {96, 64}}, {kF32, {96}}};
+  KERNEL_OK(Kernel::kMatmul, good, kF32, {6, 96}, {1, 64, 1, 0});
+  KERNEL_REFUSES("0 or 1", Kernel::kMatmul, good, kF32, {6, 96}, {1, 64, 2, 0});
+  KERNEL_REFUSES("in one sum", Kernel::kMatmul, good, kF32, {6, 96}, {2, 64, 1, 0});
+  KERNEL_REFUSES("in one sum", Kernel::kMatmul, good, kF32, {6, 96}, {1, 32, 1, 0});
+  KERNEL_REFUSES("an even number", Kernel::kMatmul, (Operands{{kF32, {5, 64}}, {kF32, {96, 64}}}),
+                 kF32, {5, 96}, {1, 64, 1, 0});
+  KERNEL_REFUSES("multiples of 32", Kernel::kMatmul, (Operands{{kF32, {6, 48}}, {kF32, {96, 48}}}),
+                 kF32, {6, 96}, {1, 48, 1, 0});
+  KERNEL_REFUSES("multiples of 32", Kernel::kMatmul, (Operands{{kF32, {6, 64}}, {kF32, {80, 64}}}),
+                 kF32, {6, 80}, {1, 64, 1, 0});
+  const Operands narrow = {{kF32, {6, 64}}, {DType::kI8, {96, 64}}};
+  KERNEL_REFUSES("in real numbers", Kernel::kMatmul, narrow, kF32, {6, 96}, {1, 64, 1, 0});
+  KERNEL_REFUSES("in real numbers", Kernel::kMatmul, narrow, kF32, {6, 96}, {1, 64, 1, 32});
 }
 
 TEST(ProgramRulesInt8) {
   constexpr DType kI8 = DType::kI8;
   const Operands good = {{DType::kBF16, {4, 7}}, {kI8, {8, 7}}};
-  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 32});
-  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0});
-  KERNEL_REFUSES("0, 16 or 32", Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 8});
+  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0, 32});
+  KERNEL_OK(Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0, 0});
+  KERNEL_REFUSES("0, 16 or 32", Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0, 8});
   // Weights for sums of 16 bits are for them alone.
   const Operands narrow = {{DType::kBF16, {4, 7}}, {DType::kI8Sums16, {8, 7}}};
-  KERNEL_OK(Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 16});
-  KERNEL_REFUSES("for those sums", Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 32});
-  KERNEL_REFUSES("for those sums", Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 16});
-  KERNEL_REFUSES("for x as it is", Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 0});
+  KERNEL_OK(Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 0, 16});
+  KERNEL_REFUSES("for those sums", Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 0, 32});
+  KERNEL_REFUSES("for those sums", Kernel::kMatmul, good, kF32, {4, 8}, {1, 64, 0, 16});
+  KERNEL_REFUSES("for x as it is", Kernel::kMatmul, narrow, kF32, {4, 8}, {1, 64, 0, 0});
   KERNEL_REFUSES("weights in i8", Kernel::kMatmul, (Operands{{kF32, {4, 7}}, {kF32, {8, 7}}}), kF32,
-                 {4, 8}, {1, 64, 32});
+                 {4, 8}, {1, 64, 0, 32});
   const Operands wide = {{kF32, {1, 65540}}, {kI8, {1, 65540}}};
-  KERNEL_REFUSES("at most 65536 terms", Kernel::kMatmul, wide, kF32, {1, 1}, {1, 64, 32});
+  KERNEL_REFUSES("at most 65536 terms", Kernel::kMatmul, wide, kF32, {1, 1}, {1, 64, 0, 32});
   const Operands picture = {{kF32, {5, 7, 8}}, {kI8, {4, 3, 3, 8}}};
   KERNEL_OK(Kernel::kConv2d, picture, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 0, 32});
   KERNEL_OK(Kernel::kConv2d, picture, kF32, {5, 7, 4}, {3, 3, 1, 1, 1, 1, 1, 1, 1, 72, 1, 4, 0});

@@ -148,7 +148,7 @@ inline Program SmallProgram() {
   const uint32_t a_right = w.View(a2, {4, 4}, 8, 16);
   const uint32_t y = w.Output("y", f32, {4, 8});
   const auto i = [](uint32_t buffer) { return static_cast<int32_t>(buffer); };
-  w.AddStep(Kernel::kMatmul, {i(x), i(weight), i(bias)}, a, {1, 512, 0},
+  w.AddStep(Kernel::kMatmul, {i(x), i(weight), i(bias)}, a, {1, 512, 0, 0},
             {{Epilogue::kGelu, -1, 0}});
   w.AddStep(Kernel::kElementwise, {i(a)}, a2, {}, {{Epilogue::kScale, -1, 2}});
   w.AddStep(Kernel::kElementwise, {i(a_right)}, left);

@@ -119,7 +119,7 @@ TEST(ReferenceMatmul) {
   const uint32_t weight = session.Param(Packing::kGemm, kF32, {2, 3}, {1, 0, -1, 2, 2, 2});
   const uint32_t bias = session.Input({2}, {10, 20});
   session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight), I(bias)}, session.Output({2, 2}),
-                         {1, 64, 0});
+                         {1, 64, 0, 0});
   CHECK_OK(session.Run());
   CHECK_NEAR(session.outputs[0], (Doubles{8, 32, 8, 50}), 0);
 }
@@ -132,7 +132,7 @@ TEST(ReferenceInt8) {
   Session session;
   const uint32_t x = session.Input({2, 3}, {127, 3, -127, 508, 4, 1.5f});
   const uint32_t weight = session.Param(Packing::kGemm, DType::kI8, {2, 3}, weights);
-  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}), {1, 64, 32});
+  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}), {1, 64, 0, 32});
   CHECK_OK(session.Run());
   CHECK_NEAR(session.outputs[0], (Doubles{1016, 257, 2024, 510}), 1e-3);
   // Of a picture one range for all of it: [-100, 154] in steps of 1.
@@ -149,7 +149,7 @@ TEST(ReferenceInt8) {
   const uint32_t row = narrow.Input({1, 8}, {360, 3, 0, 0, 0, 0, 0, 0.5f});
   const uint32_t pairs = narrow.Param(Packing::kGemm, DType::kI8Sums16, {2, 8},
                                       {1, 1, 0, 0, 1, 1, 0, 0, 1, -1, 0, 0, 0, 0, 1, -1});
-  narrow.writer.AddStep(Kernel::kMatmul, {I(row), I(pairs)}, narrow.Output({1, 2}), {1, 64, 16});
+  narrow.writer.AddStep(Kernel::kMatmul, {I(row), I(pairs)}, narrow.Output({1, 2}), {1, 64, 0, 16});
   CHECK_OK(narrow.Run());
   CHECK_NEAR(narrow.outputs[0], (Doubles{364, 356}), 1e-3);
 }
@@ -410,7 +410,7 @@ TEST(ReferenceStorageTypes) {
     const uint32_t weight = session.Param(Packing::kGemm, dtype, {1, 2}, {0.3333f, 7.7777f});
     const uint32_t product = session.writer.Arena(dtype, {1, 1});
     session.writer.AddStep(Kernel::kElementwise, {I(x)}, narrow);
-    session.writer.AddStep(Kernel::kMatmul, {I(narrow), I(weight)}, product, {1, 64, 0});
+    session.writer.AddStep(Kernel::kMatmul, {I(narrow), I(weight)}, product, {1, 64, 0, 0});
     session.writer.AddStep(Kernel::kElementwise, {I(product)}, session.Output({1, 1}));
     CHECK_OK(session.Run());
     const double sum = static_cast<double>(rounded(1.2345f)) * rounded(0.3333f) +

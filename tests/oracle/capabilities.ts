@@ -12,6 +12,7 @@ export const ORACLE: Capabilities = {
   attentionKeyBlock: 64,
   winogradTiles: [],
   winogradDtypes: [],
+  strassenDtypes: [],
   upsampledConv2d: false,
   widenedDtypes: [],
   int8Products: [],

@@ -125,7 +125,8 @@ int64_t GemmBlockBytes(const GemmTile& tile);
 
 // The tile with blocks that leave a quarter of the second cache for what passes through it. Blocks
 // are tuned for 512 KiB and more (docs/performance.md); larger caches gain nothing by larger ones.
-GemmTile FitToCache(GemmTile tile, int64_t second_cache_bytes);
+GemmTile FitToCache(GemmTile tile, int64_t second_cache_bytes,
+                    int64_t (*block_bytes)(const GemmTile&) = &GemmBlockBytes);
 
 // Terms of k in a panel.
 int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile);

@@ -4,6 +4,7 @@
 #define IRODORI_LANES 4
 #define IRODORI_TILE_ROWS 4
 #include "native/cpu/gemm/gemm_block.h"
+#include "native/cpu/gemm/strassen_block.h"
 #include "native/cpu/gemm/winograd_block.h"
 
 namespace irodori::cpu::portable {
@@ -15,6 +16,17 @@ void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
   MultiplyBlock(args, block, scratch);
 }
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
+
+extern const GemmTile kStrassenTile;
+const GemmTile kStrassenTile = {kLanes, 2, kTileRows, 64, 64, 128};
+
+void StrassenSums(const StrassenSumsArgs& args, int64_t block, std::byte* scratch) {
+  StrassenSumsBlock(args, block, scratch);
+}
+void Strassen(const StrassenArgs& args, int64_t block, std::byte* scratch) {
+  StrassenBlock(args, block, scratch);
+}
+int64_t StrassenScratchSize(const StrassenArgs& args) { return StrassenScratchBytes(args); }
 
 extern const WinogradTile kWinogradTile;
 const WinogradTile kWinogradTile = {32, 64, 64};

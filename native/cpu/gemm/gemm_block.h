@@ -176,6 +176,7 @@ static inline void TilesOfPassIn(const GemmArgs& args, const Pass& pass) {
       if (pass.next_n >= args.n) ahead.bytes = 0;
     }
     ahead.data = reinterpret_cast<const std::byte*>(next);
+    ahead.count = width;
     if constexpr (sizeof(W) <= 2) {
       if (sizeof(W) == 1 || pass.rows.split.tiles >= kWidenedTiles) {
         WidenPanels(pass.widened, panel, stride, width, length);

@@ -6,12 +6,13 @@
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
-// The panels that will be multiplied next: `bytes` of each, `stride` bytes apart. They are fetched
-// into the second cache while others are multiplied.
+// What will be multiplied next: `count` panels, `bytes` of each, `stride` bytes apart. They are
+// fetched into the second cache while others are multiplied.
 struct NextPanels {
   const std::byte* data = nullptr;
   int64_t stride = 0;
   int64_t bytes = 0;  // 0: none are known
+  int64_t count = 0;
 };
 
 // Rows of a pass, cut into tiles, and where their results go.
@@ -52,7 +53,7 @@ static inline void MultiplyPanels(const PitchedRows& rows, const W* panel, int64
                                        : table.one)[split.height - 1];
   const int64_t part = rows.depth * kAheadPerTerm;
   const int64_t panel_parts = (next.bytes + part - 1) / part;
-  const int64_t parts = panel_parts * width;
+  const int64_t parts = panel_parts * next.count;
   int64_t fetched = 0, row = 0;
   TileArgs tile;
   tile.a = rows.a;
@@ -80,6 +81,33 @@ static inline void MultiplyPanels(const PitchedRows& rows, const W* panel, int64
     tile.a += height * rows.a_pitch;
     tile.c += height * rows.c_pitch;
   }
+}
+
+// The same over the sums first + sign second of `width` panels, 1 or 2, which the topmost tile
+// makes.
+template <typename W>
+static inline void MultiplySums(PitchedRows rows, const W* first, const W* second, float sign,
+                                int64_t panel_stride, float* sums, int64_t first_panel,
+                                int64_t width, const NextPanels& next) {
+  SumTileArgs tile;
+  tile.a = rows.a;
+  tile.a_pitch = rows.a_pitch;
+  tile.depth = rows.depth;
+  tile.panel = first;
+  tile.panel_stride = panel_stride;
+  tile.c = rows.c + first_panel * kLanes;
+  tile.c_pitch = rows.c_pitch;
+  tile.resume = rows.resume;
+  tile.second = second;
+  tile.sign = sign;
+  tile.sums = sums;
+  const int64_t height = rows.split.height;
+  kSumTiles<W>.tiles[height][width](tile);
+  --rows.split.tiles;
+  --rows.split.tall;
+  rows.a += height * rows.a_pitch;
+  rows.c += height * rows.c_pitch;
+  MultiplyPanels<float>(rows, sums, rows.depth * kLanes, first_panel, width, next);
 }
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

@@ -40,10 +40,11 @@ int64_t GemmBlockBytes(const GemmTile& tile) {
          2 * group * tile.depth * tile.term_bytes;
 }
 
-GemmTile FitToCache(GemmTile tile, int64_t second_cache_bytes) {
+GemmTile FitToCache(GemmTile tile, int64_t second_cache_bytes,
+                    int64_t (*block_bytes)(const GemmTile&)) {
   const int64_t room = second_cache_bytes / 4 * 3;
   const int64_t fewest_rows = 4 * tile.rows, fewest_columns = 4 * tile.lanes, least_depth = 64;
-  while (GemmBlockBytes(tile) > room) {
+  while (block_bytes(tile) > room) {
     if (tile.row_block >= 2 * fewest_rows) {
       tile.row_block /= 2;
     } else if (tile.column_block >= 2 * fewest_columns) {

@@ -159,19 +159,30 @@ IRODORI_INLINE constexpr bool IsFloat(float) { return true; }
 IRODORI_INLINE constexpr bool IsFloat(F16) { return false; }
 IRODORI_INLINE constexpr bool IsFloat(Bf16) { return false; }
 
+template <int MR, int NV>
+IRODORI_INLINE void BeginChains(F (&acc)[MR][NV], const float* c, int64_t c_pitch, bool resume) {
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) acc[i][v] = resume ? Load(c + i * c_pitch + v * kLanes) : F{};
+  }
+}
+template <int MR, int NV>
+IRODORI_INLINE void ParkChains(const F (&acc)[MR][NV], float* c, int64_t c_pitch) {
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) Store(c + i * c_pitch + v * kLanes, acc[i][v]);
+  }
+}
+
 template <int MR, int NV, typename W>
 static inline void RegisterTile(const TileArgs& args) {
   // Stores to c must not make the compiler read these again.
   float* const c = args.c;
   const int64_t c_pitch = args.c_pitch;
   F acc[MR][NV];
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
-#pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) {
-      acc[i][v] = args.resume ? Load(c + i * c_pitch + v * kLanes) : F{};
-    }
-  }
+  BeginChains(acc, c, c_pitch, args.resume);
   const Places<MR> rows(args.a, args.a_pitch * 4);
   const Places<NV> panels(args.panel, args.panel_stride * static_cast<int64_t>(sizeof(W)));
   if constexpr (IsFloat(W{}) && MR * NV + 2 * NV + 1 <= kRegisters) {
@@ -179,11 +190,53 @@ static inline void RegisterTile(const TileArgs& args) {
   } else {
     AddTerms<W>(acc, rows, panels, args.depth, args.ahead);
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
+  ParkChains(acc, c, c_pitch);
+}
+
+// Over sums of panels, `panel` + sign `second`, both panel_stride apart: made on the way and left
+// in `sums` for the tiles behind it, [NV][depth][kLanes]. Among the multiplications that costs next
+// to nothing, by itself 5 % of a product over 128 rows (docs/performance.md). depth is even; nothing
+// is fetched ahead.
+struct SumTileArgs : TileArgs {
+  const void* second;
+  float sign;
+  float* sums;
+};
+
+using SumTileKernel = void (*)(const SumTileArgs&);
+
+template <int MR, int NV, typename W>
+static inline void SumTile(const SumTileArgs& args) {
+  float* const c = args.c;
+  const int64_t c_pitch = args.c_pitch;
+  const int64_t depth = args.depth;
+  const F sign = Splat(args.sign);
+  float* sums = args.sums;
+  F acc[MR][NV];
+  BeginChains(acc, c, c_pitch, args.resume);
+  Places<MR> rows(args.a, args.a_pitch * 4);
+  Places<NV> first(args.panel, args.panel_stride * static_cast<int64_t>(sizeof(W)));
+  Places<NV> second(args.second, args.panel_stride * static_cast<int64_t>(sizeof(W)));
+#pragma GCC unroll 1
+  for (int64_t k = 0; k < depth; k += 2) {
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      F b[NV], other[NV];
+      LoadTerm<W>(b, first, j);
+      LoadTerm<W>(other, second, j);
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) Store(c + i * c_pitch + v * kLanes, acc[i][v]);
+      for (int v = 0; v < NV; ++v) {
+        b[v] = Fma(sign, other[v], b[v]);  // exact but for the sum
+        Store(sums + v * depth * kLanes + j * kLanes, b[v]);
+      }
+      AddTerm(acc, rows, j, b);
+    }
+    sums += 2 * kLanes;
+    first.Advance(2 * kLanes * static_cast<int64_t>(sizeof(W)));
+    second.Advance(2 * kLanes * static_cast<int64_t>(sizeof(W)));
+    rows.Advance(2 * 4);
   }
+  ParkChains(acc, c, c_pitch);
 }
 
 // Tiles of every height. A block's tiles are `height` or `height - 1` rows high and
@@ -208,5 +261,22 @@ struct TileTable {
 
 template <typename W>
 inline constexpr TileTable<W> kTiles{};
+
+// Tiles over sums: of every height, two panels and one wide.
+template <typename W>
+struct SumTileTable {
+  SumTileKernel tiles[kTileRows + 1][3] = {};
+
+  template <int MR>
+  constexpr void Fill() {
+    tiles[MR][1] = &SumTile<MR, 1, W>;
+    tiles[MR][2] = &SumTile<MR, 2, W>;
+    if constexpr (MR > 1) Fill<MR - 1>();
+  }
+  constexpr SumTileTable() { Fill<kTileRows>(); }
+};
+
+template <typename W>
+inline constexpr SumTileTable<W> kSumTiles{};
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

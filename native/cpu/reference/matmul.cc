@@ -5,7 +5,7 @@
 namespace irodori::reference {
 
 Status Matmul(const KernelArgs& args, Values& y) {
-  const int64_t sums = args.integer(2);
+  const int64_t sums = args.integer(3);
   const bool quantize = sums != 0;
   const Values quantized =
       quantize ? Quantized(*args.operands[0], args.operands[0]->columns(), sums) : Values{};

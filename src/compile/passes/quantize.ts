@@ -149,6 +149,7 @@ function quantized(launch: Launch, weight: LaunchOperand, { quantize: how, capab
   const [x, , ...others] = launch.operands
   const attrs = { ...launch.attrs }
   let int8: Int8Storage = 'i8'
+  if (launch.kernel === 'matmul') attrs.strassen = 0
   if (how === 'int8') {
     if (!capabilities.int8Products.includes(launch.kernel) || attrs.upsample === 2) return launch
     attrs.quantizeX = capabilities.int8Sums

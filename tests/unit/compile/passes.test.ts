@@ -282,8 +282,8 @@ describe('programs', () => {
       input x b0
       input gate b1
       output y b2
-      matmul b5 = (b0, b3, b4) {splits 1, kBlock 6, quantizeX 0} gelu_tanh at ff.0
-      matmul b2 = (b5, b6, b7) {splits 1, kBlock 8, quantizeX 0} mul b1; add b0 at ff.2
+      matmul b5 = (b0, b3, b4) {splits 1, kBlock 6, strassen 0, quantizeX 0} gelu_tanh at ff.0
+      matmul b2 = (b5, b6, b7) {splits 1, kBlock 8, strassen 0, quantizeX 0} mul b1; add b0 at ff.2
       "
     `)
   })
@@ -314,9 +314,9 @@ describe('programs', () => {
       output y b2
       output z b3
       layer_norm b4 = (b0, -, -) {eps 0.000001} mul_one_plus b1; add b1 at norm
-      matmul b2 = (b4, b5, b6) {splits 1, kBlock 6, quantizeX 0} at out
+      matmul b2 = (b4, b5, b6) {splits 1, kBlock 6, strassen 0, quantizeX 0} at out
       elementwise b7 = (b0) at x
-      matmul b3 = (b7, b8, b9) {splits 1, kBlock 6, quantizeX 0} at raw
+      matmul b3 = (b7, b8, b9) {splits 1, kBlock 6, strassen 0, quantizeX 0} at raw
       "
     `)
   })
@@ -342,9 +342,9 @@ describe('programs', () => {
       input x b0
       output y b1
       elementwise b3 = (b0) relu at a
-      matmul b6 = (b0, b4, b5) {splits 1, kBlock 6, quantizeX 0} at b
+      matmul b6 = (b0, b4, b5) {splits 1, kBlock 6, strassen 0, quantizeX 0} at b
       elementwise b7 = (b0) at skip
-      matmul b1 = (b2, b8, b9) {splits 1, kBlock 14, quantizeX 0} at out
+      matmul b1 = (b2, b8, b9) {splits 1, kBlock 14, strassen 0, quantizeX 0} at out
       "
     `)
   })
@@ -375,7 +375,7 @@ describe('programs', () => {
       b11 f32 [8, 6] arena @0 sum
       input x b0
       output y b1
-      matmul b5 = (b0, b3, b4) {splits 1, kBlock 6, quantizeX 0} at proj
+      matmul b5 = (b0, b3, b4) {splits 1, kBlock 6, strassen 0, quantizeX 0} at proj
       softmax b6 = (b5) at a
       elementwise b7 = (b6) at both
       elementwise b8 = (b6) at both
@@ -411,7 +411,7 @@ describe('programs', () => {
       input x b0
       output y b1
       elementwise b2 = (b0) at x
-      matmul b5 = (b2, b3, b4) {splits 1, kBlock 6, quantizeX 0} at proj
+      matmul b5 = (b2, b3, b4) {splits 1, kBlock 6, strassen 0, quantizeX 0} at proj
       strided_copy b6 = (b5) {offset 3, rank 2, 4, 3, 6, 1} at half
       elementwise b7 = (b6) relu at act
       elementwise b1 = (b7) at act

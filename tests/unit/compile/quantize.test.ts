@@ -181,10 +181,10 @@ test('the program reads as it should', async () => {
     b12 f32 [8] param 7 last.bias
     input x b0
     output y b1
-    matmul b4 = (b0, b2, b3) {splits 1, kBlock 8, quantizeX 0} at first
-    matmul b7 = (b4, b5, b6) {splits 1, kBlock 64, quantizeX 32} gelu at a
-    matmul b10 = (b7, b8, b9) {splits 1, kBlock 64, quantizeX 32} add b4 at b
-    matmul b1 = (b10, b11, b12) {splits 1, kBlock 64, quantizeX 0} at last
+    matmul b4 = (b0, b2, b3) {splits 1, kBlock 8, strassen 0, quantizeX 0} at first
+    matmul b7 = (b4, b5, b6) {splits 1, kBlock 64, strassen 0, quantizeX 32} gelu at a
+    matmul b10 = (b7, b8, b9) {splits 1, kBlock 64, strassen 0, quantizeX 32} add b4 at b
+    matmul b1 = (b10, b11, b12) {splits 1, kBlock 64, strassen 0, quantizeX 0} at last
     "
   `)
 })

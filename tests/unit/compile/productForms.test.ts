@@ -1,11 +1,13 @@
-/** Which form each convolution gets: from shapes, types and capabilities alone. */
+/** Which form each product gets: from shapes, types and capabilities alone. */
 
 import { describe, expect, test } from 'vitest'
 import type { Capabilities } from '../../../src/compile/capabilities'
 import { compile, type NetworkDType } from '../../../src/compile/compile'
+import { KERNELS } from '../../../src/compile/kernels'
+import type { Quantization } from '../../../src/compile/passes/quantize'
 import { printProgram } from '../../../src/compile/print'
 import { graph } from '../../../src/graph/graph'
-import { conv2d, groupNorm, resizeNearest, silu } from '../../../src/graph/ops'
+import { conv2d, groupNorm, linear, resizeNearest, silu } from '../../../src/graph/ops'
 import { input, type Value } from '../../../src/graph/value'
 import type { Shape } from '../../../src/tensor/shape'
 import { ORACLE } from '../../oracle/capabilities'
@@ -15,6 +17,7 @@ const DEVICE: Capabilities = {
   ...ORACLE,
   winogradTiles: [2, 4],
   winogradDtypes: ['f32', 'f16'],
+  strassenDtypes: ['f32', 'f16'],
   upsampledConv2d: true,
 }
 
@@ -128,5 +131,46 @@ describe('doubled pictures', () => {
       conv2d b1 = (b2, b3, -) {kernelH 3, kernelW 3, strideH 1, strideW 1, padTop 1, padLeft 1, padBottom 1, padRight 1, splits 1, kBlock 288, upsample 2, tile 2, quantizeX 0} silu at conv
       "
     `)
+  })
+})
+
+describe('Strassen', () => {
+  const strassenOf = async (
+    [vectors, terms, outputs]: readonly [number, number, number],
+    dtype: NetworkDType = 'f32',
+    { capabilities = DEVICE, optimise = true, quantize = 'none' as Quantization } = {},
+  ) => {
+    const x = input('x', 'latent', { shape: [vectors, terms], dtype: 'f32', axes: ['L', 'D'] })
+    const narrow = linear('first', x, weight('first.weight', [terms, terms]))
+    const y = linear('second', narrow, weight('second.weight', [outputs, terms]))
+    const last = linear('last', y, weight('last.weight', [8, outputs]))
+    const { parts } = await compile(graph('g', { y: last }), capabilities, { dtype, optimise, quantize })
+    const step = parts.at(-1)?.payload.program.steps.find(({ at }) => at === 'second')
+    return step?.attrs.at(KERNELS.matmul.attrs.indexOf('strassen'))
+  }
+
+  test('from 256 vectors, 1024 terms and 512 outputs on', async () => {
+    expect(await strassenOf([256, 1024, 512])).toBe(1)
+    expect(await strassenOf([254, 1024, 512])).toBe(0)
+    expect(await strassenOf([256, 992, 512])).toBe(0)
+    expect(await strassenOf([256, 1024, 480])).toBe(0)
+  })
+  test('only of whole halves', async () => {
+    expect(await strassenOf([257, 1024, 512])).toBe(0)
+    expect(await strassenOf([258, 1040, 512])).toBe(0)
+    expect(await strassenOf([258, 1056, 520])).toBe(0)
+    expect(await strassenOf([258, 1056, 544])).toBe(1)
+  })
+  test('only in types for which the device has it, and in optimised programs', async () => {
+    expect(await strassenOf([256, 1024, 512], 'f16')).toBe(1)
+    expect(await strassenOf([256, 1024, 512], 'bf16')).toBe(0)
+    expect(await strassenOf([256, 1024, 512], 'f32', { capabilities: ORACLE })).toBe(0)
+    expect(await strassenOf([256, 1024, 512], 'f32', { optimise: false })).toBe(0)
+  })
+  test('not over int8', async () => {
+    const capabilities: Capabilities = { ...DEVICE, int8Products: ['matmul'] }
+    expect(await strassenOf([256, 1024, 512], 'f32', { capabilities, quantize: 'int8' })).toBe(0)
+    expect(await strassenOf([256, 1024, 512], 'f32', { capabilities, quantize: 'int8-weights' })).toBe(0)
+    expect(await strassenOf([256, 1024, 512], 'f32', { capabilities, quantize: 'bf16-weights' })).toBe(1)
   })
 })
