@@ -37,7 +37,7 @@ struct DeviceInfo {
   std::vector<int> winograd_tiles;
   std::vector<DType> winograd_dtypes;
   std::vector<DType> strassen_dtypes;  // for which matmul takes `strassen` 1, and gains by it
-  bool upsampled_conv2d = false;  // conv2d takes `upsample` 2
+  bool upsampled_conv2d = false;       // conv2d takes `upsample` 2
   // Types that kGemm packs of float32 parameters may have, whose values products then widen.
   std::vector<DType> widened_dtypes;
   // Products that are quicker over int8 than in the networks' own types.

@@ -80,14 +80,16 @@ StepCase Strassen(StepCase step) {
 }
 
 // Halves of rows in none, some and whole blocks and tiles; terms in one pass, in several, in a last
-// one that is shorter; outputs in one pair of panels, in several blocks, in an odd number of panels.
+// one that is shorter; outputs in one pair of panels, in several blocks, in an odd number of
+// panels.
 TEST(CpuStrassen) {
   constexpr std::array<int64_t, 3> kSizes[] = {{2, 32, 32},   {6, 96, 32},    {26, 64, 96},
                                                {50, 160, 64}, {114, 288, 32}, {278, 96, 64},
                                                {34, 96, 448}, {26, 352, 928}};
   std::vector<StepCase> cases;
   for (const auto& [m, n, k] : kSizes) {
-    for (const DType dtype : kReals) cases.push_back(Strassen(Matmul(m, n, k, dtype, dtype, dtype)));
+    for (const DType dtype : kReals)
+      cases.push_back(Strassen(Matmul(m, n, k, dtype, dtype, dtype)));
     cases.push_back(Strassen(Matmul(m, n, k, DType::kF32, DType::kBF16, DType::kF32)));
     cases.push_back(Strassen(Matmul(m, n, k, DType::kBF16, DType::kF32, DType::kF16)));
   }

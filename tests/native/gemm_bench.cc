@@ -61,7 +61,8 @@ std::shared_ptr<const Program> ProgramOf(const Product& product) {
   for (int i = 0; i < Matrices(product); ++i) {
     const auto weight =
         static_cast<int32_t>(w.Param(Packing::kGemm, product.weights, {product.n, product.k}));
-    w.AddStep(Kernel::kMatmul, {x, weight}, y, {1, static_cast<double>(product.k), product.strassen ? 1.0 : 0.0, 0});
+    w.AddStep(Kernel::kMatmul, {x, weight}, y,
+              {1, static_cast<double>(product.k), product.strassen ? 1.0 : 0.0, 0});
   }
   return std::make_shared<const Program>(DecodeProgram(Encode(w.program)).value());
 }

@@ -132,7 +132,8 @@ TEST(ReferenceInt8) {
   Session session;
   const uint32_t x = session.Input({2, 3}, {127, 3, -127, 508, 4, 1.5f});
   const uint32_t weight = session.Param(Packing::kGemm, DType::kI8, {2, 3}, weights);
-  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}), {1, 64, 0, 32});
+  session.writer.AddStep(Kernel::kMatmul, {I(x), I(weight)}, session.Output({2, 2}),
+                         {1, 64, 0, 32});
   CHECK_OK(session.Run());
   CHECK_NEAR(session.outputs[0], (Doubles{1016, 257, 2024, 510}), 1e-3);
   // Of a picture one range for all of it: [-100, 154] in steps of 1.

@@ -24,7 +24,7 @@ void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
 int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
 
 extern const GemmTile kStrassenTile;
-const GemmTile kStrassenTile = {kLanes, 32, 12, 128, 64, 192, 32};
+const GemmTile kStrassenTile = {kLanes, 32, kTileRows, 128, 64, 192, 32};
 
 void StrassenSums(const StrassenSumsArgs& args, int64_t block, std::byte* scratch) {
   StrassenSumsBlock(args, block, scratch);

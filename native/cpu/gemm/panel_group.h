@@ -83,10 +83,10 @@ static inline void MultiplyPanels(const PitchedRows& rows, const W* panel, int64
   }
 }
 
-// The same over the sums first + sign second of `width` panels, 1 or 2, which the topmost tile
-// makes.
+// The same over the sums first + sign second, sign 1 or -1, of `width` panels, 1 or 2, which the
+// topmost tile makes.
 template <typename W>
-static inline void MultiplySums(PitchedRows rows, const W* first, const W* second, float sign,
+static inline void MultiplySums(PitchedRows rows, const W* first, const W* second, int sign,
                                 int64_t panel_stride, float* sums, int64_t first_panel,
                                 int64_t width, const NextPanels& next) {
   SumTileArgs tile;
@@ -99,10 +99,9 @@ static inline void MultiplySums(PitchedRows rows, const W* first, const W* secon
   tile.c_pitch = rows.c_pitch;
   tile.resume = rows.resume;
   tile.second = second;
-  tile.sign = sign;
   tile.sums = sums;
   const int64_t height = rows.split.height;
-  kSumTiles<W>.tiles[height][width](tile);
+  (sign < 0 ? kSumTiles<W, true>.tiles : kSumTiles<W, false>.tiles)[height][width](tile);
   --rows.split.tiles;
   --rows.split.tall;
   rows.a += height * rows.a_pitch;

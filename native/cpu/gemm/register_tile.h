@@ -193,24 +193,23 @@ static inline void RegisterTile(const TileArgs& args) {
   ParkChains(acc, c, c_pitch);
 }
 
-// Over sums of panels, `panel` + sign `second`, both panel_stride apart: made on the way and left
-// in `sums` for the tiles behind it, [NV][depth][kLanes]. Among the multiplications that costs next
-// to nothing, by itself 5 % of a product over 128 rows (docs/performance.md). depth is even; nothing
-// is fetched ahead.
+// Over sums of panels, `panel` + or - `second`, both panel_stride apart: made on the way and left
+// in `sums` for the tiles behind it, [NV][depth][kLanes]. A product over 128 rows whose sums are
+// made before its tiles takes 4 % longer (docs/performance.md). depth is even; nothing is fetched
+// ahead.
 struct SumTileArgs : TileArgs {
   const void* second;
-  float sign;
   float* sums;
 };
 
 using SumTileKernel = void (*)(const SumTileArgs&);
 
-template <int MR, int NV, typename W>
+template <int MR, int NV, typename W, bool kMinus>
 static inline void SumTile(const SumTileArgs& args) {
+  constexpr int64_t kTwoTerms = 2 * kLanes * static_cast<int64_t>(sizeof(W));
   float* const c = args.c;
   const int64_t c_pitch = args.c_pitch;
   const int64_t depth = args.depth;
-  const F sign = Splat(args.sign);
   float* sums = args.sums;
   F acc[MR][NV];
   BeginChains(acc, c, c_pitch, args.resume);
@@ -221,19 +220,19 @@ static inline void SumTile(const SumTileArgs& args) {
   for (int64_t k = 0; k < depth; k += 2) {
 #pragma GCC unroll 2
     for (int j = 0; j < 2; ++j) {
-      F b[NV], other[NV];
+      F b[NV];
       LoadTerm<W>(b, first, j);
-      LoadTerm<W>(other, second, j);
-#pragma GCC unroll 8
+#pragma GCC unroll 2
       for (int v = 0; v < NV; ++v) {
-        b[v] = Fma(sign, other[v], b[v]);  // exact but for the sum
+        const F other = TermOf(reinterpret_cast<const W*>(second.At(v)), j);
+        b[v] = kMinus ? b[v] - other : b[v] + other;
         Store(sums + v * depth * kLanes + j * kLanes, b[v]);
       }
       AddTerm(acc, rows, j, b);
     }
     sums += 2 * kLanes;
-    first.Advance(2 * kLanes * static_cast<int64_t>(sizeof(W)));
-    second.Advance(2 * kLanes * static_cast<int64_t>(sizeof(W)));
+    first.Advance(kTwoTerms);
+    second.Advance(kTwoTerms);
     rows.Advance(2 * 4);
   }
   ParkChains(acc, c, c_pitch);
@@ -262,21 +261,21 @@ struct TileTable {
 template <typename W>
 inline constexpr TileTable<W> kTiles{};
 
-// Tiles over sums: of every height, two panels and one wide.
-template <typename W>
+// Tiles over sums: of every height, one and two panels wide.
+template <typename W, bool kMinus>
 struct SumTileTable {
   SumTileKernel tiles[kTileRows + 1][3] = {};
 
   template <int MR>
   constexpr void Fill() {
-    tiles[MR][1] = &SumTile<MR, 1, W>;
-    tiles[MR][2] = &SumTile<MR, 2, W>;
+    tiles[MR][1] = &SumTile<MR, 1, W, kMinus>;
+    tiles[MR][2] = &SumTile<MR, 2, W, kMinus>;
     if constexpr (MR > 1) Fill<MR - 1>();
   }
   constexpr SumTileTable() { Fill<kTileRows>(); }
 };
 
-template <typename W>
-inline constexpr SumTileTable<W> kSumTiles{};
+template <typename W, bool kMinus>
+inline constexpr SumTileTable<W, kMinus> kSumTiles{};
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

@@ -26,9 +26,10 @@
 namespace irodori::cpu {
 
 inline constexpr int64_t kStrassenProducts = 7;
+inline constexpr int64_t kQuarters = 4;
 
-// A sum of two quarters of a factor, or one of them (sign 0). Quarter 2 i + j: half i of the rows of
-// x, or of the outputs of w, and half j of the terms.
+// A sum of two quarters of a factor, or one of them (sign 0). Quarter 2 i + j: half i of the rows
+// of x, or of the outputs of w, and half j of the terms.
 struct QuarterSum {
   int8_t first, second, sign;
 };
@@ -36,8 +37,8 @@ struct StrassenProduct {
   QuarterSum x, w;
 };
 inline constexpr StrassenProduct kStrassen[kStrassenProducts] = {
-    {{0, 3, 1}, {0, 3, 1}},  {{2, 3, 1}, {0, 0, 0}},  {{0, 0, 0}, {2, 3, -1}},
-    {{3, 3, 0}, {1, 0, -1}}, {{0, 1, 1}, {3, 3, 0}},  {{2, 0, -1}, {0, 2, 1}},
+    {{0, 3, 1}, {0, 3, 1}},  {{2, 3, 1}, {0, 0, 0}}, {{0, 0, 0}, {2, 3, -1}},
+    {{3, 3, 0}, {1, 0, -1}}, {{0, 1, 1}, {3, 3, 0}}, {{2, 0, -1}, {0, 2, 1}},
     {{1, 3, -1}, {1, 3, 1}},
 };
 
@@ -79,7 +80,7 @@ struct StrassenArgs {
   // partial sums are not looked at; finish is that of the whole.
   GemmArgs product;
   StrassenTurn turn;
-  int64_t rows = 0;  // half of M
+  int64_t rows = 0;          // half of M
   const float* x = nullptr;  // the sums
   StrassenLayout layout;
 };

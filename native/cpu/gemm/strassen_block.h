@@ -13,36 +13,32 @@
 
 namespace irodori::cpu::IRODORI_FAMILY {
 
-// out = first + sign second, k a multiple of kLanes.
-template <typename T>
-static inline void SumVectors(const T* first, const T* second, int sign, int64_t k, float* out) {
-  if (sign == 0) {
-    for (int64_t i = 0; i < k; i += kLanes) Store(out + i, Load(first + i));
-    return;
-  }
-  const F factor = Splat(static_cast<float>(sign));
-  for (int64_t i = 0; i < k; i += kLanes) {
-    Store(out + i, Fma(factor, Load(second + i), Load(first + i)));
-  }
-}
-
 // The sums of row `row` of a turn.
 template <typename T>
 static inline void SumsOfRow(const StrassenSumsArgs& args, int64_t row) {
   const StrassenLayout& layout = args.layout;
   const int64_t m = args.turn.first + row;
-  const T* x = reinterpret_cast<const T*>(RowAt(args.x, m / args.rows)) + m % args.rows * args.x_pitch;
-  const auto quarter = [&](int q, int64_t k) {
-    return x + q / 2 * args.rows * args.x_pitch + q % 2 * args.k + k;
-  };
+  const T* x =
+      reinterpret_cast<const T*>(RowAt(args.x, m / args.rows)) + m % args.rows * args.x_pitch;
   float* out = args.out + layout.Place(row / layout.rows, 0) + row % layout.rows * layout.pitch;
-  for (int64_t k = 0; k < args.k; k += layout.depth) {
-    const int64_t length = MinOf(layout.depth, args.k - k);
-    for (const StrassenProduct& product : kStrassen) {
-      const QuarterSum& sum = product.x;
-      SumVectors(quarter(sum.first, k), quarter(sum.second, k), sum.sign, length, out);
-      out += layout.product();
+  for (int64_t k0 = 0; k0 < args.k; k0 += layout.depth) {
+    const int64_t k1 = MinOf(k0 + layout.depth, args.k);
+    for (int64_t k = k0; k < k1; k += kLanes) {
+      F quarter[kQuarters];
+#pragma GCC unroll 4
+      for (int q = 0; q < kQuarters; ++q) {
+        quarter[q] = Load(x + q / 2 * args.rows * args.x_pitch + q % 2 * args.k + k);
+      }
+#pragma GCC unroll 7
+      for (int64_t i = 0; i < kStrassenProducts; ++i) {
+        const QuarterSum& sum = kStrassen[i].x;
+        const F first = quarter[sum.first], second = quarter[sum.second];
+        Store(out + i * layout.product() + k - k0, sum.sign == 0  ? first
+                                                   : sum.sign > 0 ? first + second
+                                                                  : first - second);
+      }
     }
+    out += kStrassenProducts * layout.product();
   }
 }
 
@@ -96,8 +92,8 @@ static inline void MultiplyHalves(const GemmArgs& args, const StrassenLayout& x,
                                   const StrassenPass& next) {
   const int64_t stride = args.weight_depth * kLanes;
   const auto quarter = [&](int q, const StrassenPass& at) {
-    return reinterpret_cast<const W*>(args.weights) +
-           (q / 2 * args.n + at.n0) * args.weight_depth + (q % 2 * args.k + at.k0) * kLanes;
+    return reinterpret_cast<const W*>(args.weights) + (q / 2 * args.n + at.n0) * args.weight_depth +
+           (q % 2 * args.k + at.k0) * kLanes;
   };
   float* sums = reinterpret_cast<float*>(scratch + layout.panels);
   for (int64_t i = 0; i < kStrassenProducts; ++i) {
@@ -118,9 +114,7 @@ static inline void MultiplyHalves(const GemmArgs& args, const StrassenLayout& x,
     }
     for (int64_t p = 0; p < pass.panels; p += kStrassenPanels) {
       const int64_t width = MinOf(kStrassenPanels, pass.panels - p);
-      const NextPanels ahead = p == 0                 ? x_ahead
-                               : p == kStrassenPanels ? w_ahead
-                                                      : NextPanels{};
+      const NextPanels ahead = p == 0 ? x_ahead : p == kStrassenPanels ? w_ahead : NextPanels{};
       const W* panel = first + p * stride;
       if (sum.sign != 0) {
         MultiplySums(rows, panel, second + p * stride, sum.sign, stride, sums, p, width, ahead);
@@ -177,7 +171,7 @@ static inline void StrassenBlock(const StrassenArgs& args, int64_t block, std::b
   for (int64_t i = 0; i < count; ++i, products += layout.pitch) {
     AddProducts(products, layout.product, n1 - n0);
     const int64_t m = args.turn.first + m0 + i;
-    for (int64_t q = 0; q < 4; ++q) {
+    for (int64_t q = 0; q < kQuarters; ++q) {
       FinishRun(product.finish, products + q * layout.product, m / args.rows,
                 m % args.rows + q / 2 * args.rows, n0 + q % 2 * product.n, n1 - n0);
     }

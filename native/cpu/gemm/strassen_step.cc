@@ -16,9 +16,9 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 }  // namespace
 
 int64_t StrassenBlockBytes(const GemmTile& tile) {
-  return 4 * (2 * tile.row_block * tile.depth +
-              kStrassenProducts * tile.row_block * tile.column_block +
-              4 * tile.column_block * tile.depth);
+  return 4 *
+         (2 * tile.row_block * tile.depth + kStrassenProducts * tile.row_block * tile.column_block +
+          4 * tile.column_block * tile.depth);
 }
 
 StrassenStep::StrassenStep(const PlanContext& context, const Step& step, const GemmArgs& args)
