@@ -95,7 +95,7 @@ function chain({ tokens, width, steps, weight }) {
       kernel: 'matmul',
       operands: [from, firstWeight + distinct.indexOf(recipe), null],
       output: to,
-      attrs: [1, width, 0],
+      attrs: [1, width, 0, 0],
       epilogue: [{ op: 'tanh' }],
       at: `layers.${i}`,
     }
