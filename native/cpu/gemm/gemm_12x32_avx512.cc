@@ -1,4 +1,4 @@
-// The matrix product and Winograd convolution of the `avx512` family: register tiles of 12 rows by
+// Products of the `avx512` family, plain, by Strassen and by Winograd: register tiles of 12 rows by
 // 32 outputs.
 #define IRODORI_FAMILY avx512
 #define IRODORI_LANES 16

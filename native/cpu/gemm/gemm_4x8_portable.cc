@@ -1,5 +1,5 @@
-// The matrix product and Winograd convolution of the `portable` family: register tiles of 4 rows by
-// 8 outputs.
+// Products of the `portable` family, plain, by Strassen and by Winograd: register tiles of 4 rows
+// by 8 outputs.
 #define IRODORI_FAMILY portable
 #define IRODORI_LANES 4
 #define IRODORI_TILE_ROWS 4

@@ -1,5 +1,5 @@
-// The matrix product and Winograd convolution of the `avx2` family: register tiles of 6 rows by 16
-// outputs.
+// Products of the `avx2` family, plain, by Strassen and by Winograd: register tiles of 6 rows by
+// 16 outputs.
 #define IRODORI_FAMILY avx2
 #define IRODORI_LANES 8
 #define IRODORI_TILE_ROWS 6
