@@ -8,9 +8,7 @@
 #else
 #define IRODORI_TILE_ROWS 12
 #endif
-#include "native/cpu/gemm/gemm_block.h"
-#include "native/cpu/gemm/strassen_block.h"
-#include "native/cpu/gemm/winograd_block.h"
+#include "native/cpu/gemm/products.h"
 
 namespace irodori::cpu::avx512 {
 
@@ -18,28 +16,10 @@ namespace irodori::cpu::avx512 {
 extern const GemmTile kGemmTile;
 const GemmTile kGemmTile = {kLanes, 32, 12, 96, 320, 384, 32};
 
-void Gemm(const GemmArgs& args, int64_t block, std::byte* scratch) {
-  MultiplyBlock(args, block, scratch);
-}
-int64_t GemmScratchSize(const GemmArgs& args) { return GemmScratchBytes(args); }
-
 extern const GemmTile kStrassenTile;
 const GemmTile kStrassenTile = {kLanes, 32, kTileRows, 128, 64, 192, 32};
 
-void StrassenSums(const StrassenSumsArgs& args, int64_t block, std::byte* scratch) {
-  StrassenSumsBlock(args, block, scratch);
-}
-void Strassen(const StrassenArgs& args, int64_t block, std::byte* scratch) {
-  StrassenBlock(args, block, scratch);
-}
-int64_t StrassenScratchSize(const StrassenArgs& args) { return StrassenScratchBytes(args); }
-
 extern const WinogradTile kWinogradTile;
 const WinogradTile kWinogradTile = {36, 64, 64};
-
-void WinogradTiles(const WinogradArgs& args, int64_t block, std::byte* scratch) {
-  WinogradBlock(args, block, scratch);
-}
-int64_t WinogradScratchSize(const WinogradArgs& args) { return WinogradScratchBytes(args); }
 
 }  // namespace irodori::cpu::avx512

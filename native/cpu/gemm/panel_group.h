@@ -39,6 +39,21 @@ static inline void FetchResults(std::byte* const* results, int64_t count, int64_
   }
 }
 
+// The topmost tile over panels from `first` of the results on.
+IRODORI_INLINE TileArgs TopTile(const PitchedRows& rows, const void* panel, int64_t panel_stride,
+                                int64_t first) {
+  TileArgs tile;
+  tile.a = rows.a;
+  tile.a_pitch = rows.a_pitch;
+  tile.depth = rows.depth;
+  tile.panel = panel;
+  tile.panel_stride = panel_stride;
+  tile.c = rows.c + first * kLanes;
+  tile.c_pitch = rows.c_pitch;
+  tile.resume = rows.resume;
+  return tile;
+}
+
 // All tiles over `width` panels (from GroupWidth), results from panel `first` on. Each tile fetches
 // another part of the panels that are next.
 template <typename W>
@@ -55,15 +70,7 @@ static inline void MultiplyPanels(const PitchedRows& rows, const W* panel, int64
   const int64_t panel_parts = (next.bytes + part - 1) / part;
   const int64_t parts = panel_parts * next.count;
   int64_t fetched = 0, row = 0;
-  TileArgs tile;
-  tile.a = rows.a;
-  tile.a_pitch = rows.a_pitch;
-  tile.depth = rows.depth;
-  tile.panel = panel;
-  tile.panel_stride = panel_stride;
-  tile.c = rows.c + first * kLanes;
-  tile.c_pitch = rows.c_pitch;
-  tile.resume = rows.resume;
+  TileArgs tile = TopTile(rows, panel, panel_stride, first);
   for (int64_t t = 0; t < split.tiles; ++t) {
     // Spread evenly over the tiles. Where there is nothing to fetch, what is there costs nothing.
     tile.ahead = reinterpret_cast<const std::byte*>(panel);
@@ -89,17 +96,7 @@ template <typename W>
 static inline void MultiplySums(PitchedRows rows, const W* first, const W* second, int sign,
                                 int64_t panel_stride, float* sums, int64_t first_panel,
                                 int64_t width, const NextPanels& next) {
-  SumTileArgs tile;
-  tile.a = rows.a;
-  tile.a_pitch = rows.a_pitch;
-  tile.depth = rows.depth;
-  tile.panel = first;
-  tile.panel_stride = panel_stride;
-  tile.c = rows.c + first_panel * kLanes;
-  tile.c_pitch = rows.c_pitch;
-  tile.resume = rows.resume;
-  tile.second = second;
-  tile.sums = sums;
+  const SumTileArgs tile{TopTile(rows, first, panel_stride, first_panel), second, sums};
   const int64_t height = rows.split.height;
   (sign < 0 ? kSumTiles<W, true>.tiles : kSumTiles<W, false>.tiles)[height][width](tile);
   --rows.split.tiles;
