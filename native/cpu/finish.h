@@ -93,6 +93,7 @@ static inline void ApplyConstant(float* values, int64_t n, float constant) {
 template <typename Op, typename T>
 static inline void ApplyBuffer(float* values, int64_t n, const T* operand) {
   int64_t i = 0;
+#pragma GCC unroll 4
   for (; i + kLanes <= n; i += kLanes) {
     Store(values + i, Op::Of(Load(values + i), Load(operand + i)));
   }
@@ -165,6 +166,7 @@ static inline void ApplyStep(const EpilogueStep& step, float* values, int64_t ro
 template <typename T>
 static inline void StoreRun(T* out, const float* values, int64_t n) {
   int64_t i = 0;
+#pragma GCC unroll 4
   for (; i + kLanes <= n; i += kLanes) Store(out + i, Load(values + i));
   if (i < n) StoreFirst(out + i, Load(values + i), n - i);
 }

@@ -107,14 +107,39 @@ IRODORI_INLINE float ReduceMax(F x) {
   return lanes[0];
 }
 
-IRODORI_INLINE F WidenBf16(H h) { return (F)(__builtin_convertvector(h, U) << 16); }
+// Lanes of 16 bits in 32, and those below 2^16 in 16 again. Written out: GCC 12 does halves of a
+// vector, or one lane after another.
+IRODORI_INLINE U Widened(H h) {
+#if defined(__AVX512F__) && IRODORI_LANES == 16
+  return (U)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)h);
+#else
+  return __builtin_convertvector(h, U);
+#endif
+}
 
-// Round to nearest even; a NaN stays a (quiet) NaN.
+IRODORI_INLINE H LowHalves(U x) {
+#if defined(__AVX512F__) && IRODORI_LANES == 16
+  return (H)_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)x);
+#elif defined(__AVX2__) && IRODORI_LANES == 8
+  const __m256i twice = _mm256_packus_epi32((__m256i)x, (__m256i)x);
+  return (H)_mm256_castsi256_si128(_mm256_permute4x64_epi64(twice, 0x08));
+#else
+  return __builtin_convertvector(x, H);
+#endif
+}
+
+IRODORI_INLINE F WidenBf16(H h) { return (F)(Widened(h) << 16); }
+
+// Round to nearest even; a NaN stays a (quiet) NaN. The instruction takes subnormals for zero.
 IRODORI_INLINE H NarrowBf16(F x) {
+#if defined(__AVX512BF16__) && IRODORI_LANES == 16
+  return (H)_mm512_cvtneps_pbh((__m512)x);
+#else
   const U u = (U)x;
   const U rounded = (u + (((u >> 16) & 1u) + 0x7fffu)) >> 16;
   const U quiet = (u >> 16) | 0x40u;
-  return __builtin_convertvector((U)(x != x ? (I)quiet : (I)rounded), H);
+  return LowHalves((U)(x != x ? (I)quiet : (I)rounded));
+#endif
 }
 
 IRODORI_INLINE F WidenF16(H h) {
@@ -126,7 +151,7 @@ IRODORI_INLINE F WidenF16(H h) {
 #else
   // The exponent moves from 5 to 8 bits by a multiplication with 2^112, which also puts subnormals
   // right.
-  const U u = __builtin_convertvector(h, U);
+  const U u = Widened(h);
   const U magnitude = (u & 0x7fffu) << 13;
   const F scaled = (F)magnitude * Splat(0x1p112f);
   const I special = (I)(magnitude) >= (I)((U)(I{}) + (0x7c00u << 13));

@@ -188,6 +188,11 @@ TEST(CpuConv2d) {
       {1, 1, 40, 8, 3, 3, 1, 1, 1, 1, 1, 1},
       {6, 6, 350, 10, 3, 3, 1, 1, 1, 1, 1, 1},
       {8, 9, 24, 40, 5, 3, 1, 2, 2, 1, 2, 1},
+      // Rows of matrix tiles that lie where they are, at borders do not, and passes that end in a
+      // tap.
+      {7, 18, 64, 40, 3, 3, 1, 1, 1, 1, 1, 1},
+      {18, 35, 96, 20, 3, 3, 2, 2, 0, 0, 1, 1},
+      {6, 17, 224, 24, 3, 3, 1, 1, 1, 1, 1, 1},
       // One tap that lies in the padding: below and to the right, above, and to the left.
       {4, 4, 20, 6, 1, 1, 1, 1, 0, 0, 1, 1},
       {5, 3, 16, 7, 1, 1, 2, 2, 0, 0, 2, 1},

@@ -2,9 +2,11 @@
 // rows by 32 outputs, 64 bytes of k per instruction.
 //
 // Loads per product are 1, the least that eight tiles allow (four of C, two of A, two of B). Rows
-// of x are loaded in place where 16 of them are equally far apart and whole in k; else they are
-// gathered into tiles of their own, filled up with zeros, once per pass and block. Weights are
-// panels of 16 outputs in groups of k that fill 32 bits, padded to 64 bytes: tiles as they lie.
+// of x are loaded in place where 16 of them are equally far apart and whole in k: of a convolution
+// for each tap, so that a 3x3 one is nine shifted products, and only what touches its border is
+// not. Else they are gathered into tiles of their own, filled up with zeros, once per pass and
+// block. Weights are panels of 16 outputs in groups of k that fill 32 bits, padded to 64 bytes:
+// tiles as they lie.
 //
 // An Element says what the 64 bytes are: its kBytes, Product<C, A, B>(unit), and the vector that
 // taps in the padding read.
@@ -33,10 +35,18 @@ inline constexpr int64_t kTileBytes = kTile * kChunkBytes;
 template <typename Element>
 inline constexpr int64_t kChunk = kChunkBytes / Element::kBytes;  // terms of k in a tile
 
-// Sixteen rows: chunk c of k begins at data + c step, rows are `stride` bytes apart.
+// Sixteen rows: chunk c of a span begins at data + c step, rows are `stride` bytes apart.
 struct TileRowsPlace {
   const std::byte* data;
   int64_t stride, step;
+};
+
+// A pass over k for all of a block's row tiles, in spans of chunks: where tile t has its rows in
+// span s is rows[s tiles + t].
+struct TilePass {
+  int64_t spans, tiles;
+  int64_t* chunks;  // of each span
+  TileRowsPlace* rows;
 };
 
 // Row `lane` of gathered tiles = x(m)[k0 .. k1), zeros behind.
@@ -71,40 +81,90 @@ static inline void GatherTileRow(const GemmArgs& args, const RowPlace& place, in
   __builtin_memset(out, 0, static_cast<size_t>((kChunk<Element> - used) * kBytes));
 }
 
-// Whether the sixteen rows from `places` on can be loaded where they are.
+// Whether all of k is read in whole chunks of one tap each.
 template <typename Element>
-IRODORI_INLINE bool EquallyFar(const GemmArgs& args, const RowPlace* places, int64_t count) {
-  constexpr int64_t kBytes = Element::kBytes;
-  if (args.taps > 1 || args.in_w > 0 || count < kTile) return false;
-  const std::byte* first = TapAddress(args, places[0], Tap{0, 0}, kBytes);
-  for (int64_t i = 1; i < kTile; ++i) {
-    if (TapAddress(args, places[i], Tap{0, 0}, kBytes) != first + i * args.x_pitch * kBytes)
-      return false;
-  }
-  return true;
+IRODORI_INLINE bool ChunksAreWhole(const GemmArgs& args, int64_t k0, int64_t k1) {
+  const int64_t unit = args.taps > 1 ? args.channels : kChunk<Element>;
+  return unit % kChunk<Element> == 0 && k0 % kChunk<Element> == 0 && k1 % kChunk<Element> == 0;
 }
 
+// Channel 0 of a tap for the tile's sixteen rows, where they are: data is null where they are not
+// equally far apart, or not all in the picture.
+IRODORI_INLINE TileRowsPlace RowsInPlace(const GemmArgs& args, const RowPlace* places,
+                                         int64_t count, Tap tap, int64_t element_bytes) {
+  if (count < kTile) return {nullptr, 0, 0};
+  const std::byte* first = TapAddress(args, places[0], tap, element_bytes);
+  const std::byte* second = TapAddress(args, places[1], tap, element_bytes);
+  if (first == nullptr || second == nullptr) return {nullptr, 0, 0};
+  const int64_t stride = second - first;
+  for (int64_t i = 2; i < kTile; ++i) {
+    if (TapAddress(args, places[i], tap, element_bytes) != first + i * stride)
+      return {nullptr, 0, 0};
+  }
+  return {first, stride, kChunkBytes};
+}
+
+// The chunks of `count` rows of one tap from byte `from` of its channels on, and zeros below them.
 template <typename Element>
-static inline void PlaceRows(const GemmArgs& args, const RowPlace* places, int64_t rows, int64_t k0,
-                             int64_t k1, std::byte* gathered, TileRowsPlace* out) {
-  constexpr int64_t kBytes = Element::kBytes;
-  const int64_t chunks = (k1 - k0 + kChunk<Element> - 1) / kChunk<Element>;
-  for (int64_t t = 0; t * kTile < rows; ++t) {
-    const int64_t count = MinOf(kTile, rows - t * kTile);
-    const RowPlace* first = places + t * kTile;
-    if ((k1 - k0) % kChunk<Element> == 0 && EquallyFar<Element>(args, first, count)) {
-      out[t] = {TapAddress(args, first[0], Tap{0, 0}, kBytes) + k0 * kBytes, args.x_pitch * kBytes,
-                kChunkBytes};
+static inline void GatherSpan(const GemmArgs& args, const RowPlace* places, int64_t count, Tap tap,
+                              int64_t from, int64_t chunks, std::byte* tiles) {
+  for (int64_t lane = 0; lane < kTile; ++lane, tiles += kChunkBytes) {
+    if (lane >= count) {
+      for (int64_t c = 0; c < chunks; ++c) __builtin_memset(tiles + c * kTileBytes, 0, kChunkBytes);
       continue;
     }
-    std::byte* tiles = gathered + t * RoundUp(args.depth, kChunk<Element>) * kTile * kBytes;
-    for (int64_t lane = 0; lane < count; ++lane)
-      GatherTileRow<Element>(args, first[lane], k0, k1, lane, tiles);
-    for (int64_t lane = count; lane < kTile; ++lane) {
-      for (int64_t c = 0; c < chunks; ++c)
-        __builtin_memset(tiles + c * kTileBytes + lane * kChunkBytes, 0, kChunkBytes);
+    const std::byte* source = TapAddress(args, places[lane], tap, Element::kBytes);
+    if (source == nullptr) source = Element::Padding(args, places[lane]);
+    source += from;
+#pragma GCC unroll 4
+    for (int64_t c = 0; c < chunks; ++c)
+      __builtin_memcpy(tiles + c * kTileBytes, source + c * kChunkBytes, kChunkBytes);
+  }
+}
+
+// A pass over k0 .. k1: a span for each tap, or one where its chunks are not those of one tap each.
+template <typename Element>
+static inline void PlacePass(const GemmArgs& args, const RowPlace* places, int64_t rows, int64_t k0,
+                             int64_t k1, std::byte* gathered, TilePass& pass) {
+  constexpr int64_t kBytes = Element::kBytes;
+  const int64_t tile_bytes = RoundUp(args.depth, kChunk<Element>) * kTile * kBytes;
+  const auto count_of = [&](int64_t t) { return MinOf(kTile, rows - t * kTile); };
+  pass.spans = 0;
+  if (!ChunksAreWhole<Element>(args, k0, k1)) {
+    pass.spans = 1;
+    pass.chunks[0] = (k1 - k0 + kChunk<Element> - 1) / kChunk<Element>;
+    for (int64_t t = 0; t < pass.tiles; ++t) {
+      std::byte* tiles = gathered + t * tile_bytes;
+      for (int64_t lane = 0; lane < count_of(t); ++lane)
+        GatherTileRow<Element>(args, places[t * kTile + lane], k0, k1, lane, tiles);
+      for (int64_t lane = count_of(t); lane < kTile; ++lane) {
+        for (int64_t c = 0; c < pass.chunks[0]; ++c)
+          __builtin_memset(tiles + c * kTileBytes + lane * kChunkBytes, 0, kChunkBytes);
+      }
+      pass.rows[t] = {tiles, kChunkBytes, kTileBytes};
     }
-    out[t] = {tiles, kChunkBytes, kTileBytes};
+    return;
+  }
+  for (int64_t k = k0; k < k1;) {
+    const int64_t number = args.taps > 1 ? k / args.channels : 0;
+    const int64_t end = args.taps > 1 ? MinOf((number + 1) * args.channels, k1) : k1;
+    const int64_t from = (k - number * args.channels) * kBytes;
+    const int64_t chunks = (end - k) / kChunk<Element>;
+    const Tap tap = TapOf(args, number);
+    TileRowsPlace* out = pass.rows + pass.spans * pass.tiles;
+    for (int64_t t = 0; t < pass.tiles; ++t) {
+      const RowPlace* first = places + t * kTile;
+      out[t] = RowsInPlace(args, first, count_of(t), tap, kBytes);
+      if (out[t].data != nullptr) {
+        out[t].data += from;
+        continue;
+      }
+      std::byte* tiles = gathered + t * tile_bytes + (k - k0) / kChunk<Element> * kTileBytes;
+      GatherSpan<Element>(args, first, count_of(t), tap, from, chunks, tiles);
+      out[t] = {tiles, kChunkBytes, kTileBytes};
+    }
+    pass.chunks[pass.spans++] = chunks;
+    k = end;
   }
 }
 
@@ -113,9 +173,8 @@ static inline void PlaceRows(const GemmArgs& args, const RowPlace* places, int64
 
 // Eight rows by NT vectors, whose sums stay in registers: a pair of x is loaded for NT products.
 template <int NT>
-static void RowsProduct(const std::byte* rows, int64_t row_stride, int64_t step,
-                        const std::byte* panel, int64_t panel_stride, int64_t chunks, std::byte* c,
-                        int64_t c_stride, bool resume) {
+static void RowsProduct(const TilePass& pass, int64_t tile, int64_t row, const std::byte* panel,
+                        int64_t panel_stride, std::byte* c, int64_t c_stride, bool resume) {
   constexpr int kRows = 8;
   F sums[kRows][NT];
 #pragma GCC unroll 8
@@ -126,19 +185,25 @@ static void RowsProduct(const std::byte* rows, int64_t row_stride, int64_t step,
       if (resume) __builtin_memcpy(&sums[i][n], c + i * c_stride + n * kChunkBytes, 64);
     }
   }
-  for (int64_t chunk = 0; chunk < chunks; ++chunk, rows += step, panel += kTileBytes) {
+  for (int64_t span = 0; span < pass.spans; ++span) {
+    const TileRowsPlace& place = pass.rows[span * pass.tiles + tile];
+    const std::byte* rows = place.data + row * place.stride;
+    for (int64_t chunk = 0; chunk < pass.chunks[span]; ++chunk) {
 #pragma GCC unroll 4
-    for (int pair = 0; pair < kTile; ++pair) {
-      F w[NT];
+      for (int pair = 0; pair < kTile; ++pair) {
+        F w[NT];
 #pragma GCC unroll 2
-      for (int n = 0; n < NT; ++n)
-        __builtin_memcpy(&w[n], panel + n * panel_stride + pair * kChunkBytes, 64);
+        for (int n = 0; n < NT; ++n)
+          __builtin_memcpy(&w[n], panel + n * panel_stride + pair * kChunkBytes, 64);
 #pragma GCC unroll 8
-      for (int i = 0; i < kRows; ++i) {
-        const F x = TileUnit::Pair(rows + i * row_stride + pair * 4);
+        for (int i = 0; i < kRows; ++i) {
+          const F x = TileUnit::Pair(rows + i * place.stride + pair * 4);
 #pragma GCC unroll 2
-        for (int n = 0; n < NT; ++n) sums[i][n] = TileUnit::Product(sums[i][n], w[n], x);
+          for (int n = 0; n < NT; ++n) sums[i][n] = TileUnit::Product(sums[i][n], w[n], x);
+        }
       }
+      rows += place.step;
+      panel += kTileBytes;
     }
   }
 #pragma GCC unroll 8
@@ -150,14 +215,12 @@ static void RowsProduct(const std::byte* rows, int64_t row_stride, int64_t step,
 }
 
 template <typename, int MT, int NT>
-static void TileProduct(TileUnit&, const TileRowsPlace* rows, const std::byte* panel,
-                        int64_t panel_stride, int64_t chunks, std::byte* c, int64_t c_pitch,
-                        bool resume) {
+static void TileProduct(TileUnit&, const TilePass& pass, int64_t tile, const std::byte* panel,
+                        int64_t panel_stride, std::byte* c, int64_t c_pitch, bool resume) {
   constexpr int64_t kRows = 8;
   for (int64_t row = 0; row < MT * kTile; row += kRows) {
-    const TileRowsPlace& place = rows[row / kTile];
-    RowsProduct<NT>(place.data + row % kTile * place.stride, place.stride, place.step, panel,
-                    panel_stride, chunks, c + row * c_pitch * 4, c_pitch * 4, resume);
+    RowsProduct<NT>(pass, tile + row / kTile, row % kTile, panel, panel_stride,
+                    c + row * c_pitch * 4, c_pitch * 4, resume);
   }
 }
 
@@ -165,9 +228,8 @@ static void TileProduct(TileUnit&, const TileRowsPlace* rows, const std::byte* p
 
 // Tiles 0 .. 3: C, 4 and 5: A, 6 and 7: B.
 template <typename Element, int MT, int NT>
-static void TileProduct(TileUnit& unit, const TileRowsPlace* rows, const std::byte* panel,
-                        int64_t panel_stride, int64_t chunks, std::byte* c, int64_t c_pitch,
-                        bool resume) {
+static void TileProduct(TileUnit& unit, const TilePass& pass, int64_t tile, const std::byte* panel,
+                        int64_t panel_stride, std::byte* c, int64_t c_pitch, bool resume) {
   const int64_t stride = c_pitch * 4;
   std::byte* right = c + kTile * 4;
   std::byte* low = c + kTile * stride;
@@ -183,18 +245,26 @@ static void TileProduct(TileUnit& unit, const TileRowsPlace* rows, const std::by
     if constexpr (MT == 2) unit.Zero<2>();
     if constexpr (MT == 2 && NT == 2) unit.Zero<3>();
   }
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    unit.Load<6>(panel + chunk * kTileBytes, kChunkBytes);
-    unit.Load<4>(rows[0].data + chunk * rows[0].step, rows[0].stride);
-    Element::template Product<0, 4, 6>(unit);
-    if constexpr (NT == 2) {
-      unit.Load<7>(panel + panel_stride + chunk * kTileBytes, kChunkBytes);
-      Element::template Product<1, 4, 7>(unit);
-    }
-    if constexpr (MT == 2) {
-      unit.Load<5>(rows[1].data + chunk * rows[1].step, rows[1].stride);
-      Element::template Product<2, 5, 6>(unit);
-      if constexpr (NT == 2) Element::template Product<3, 5, 7>(unit);
+  for (int64_t span = 0; span < pass.spans; ++span) {
+    const TileRowsPlace* rows = pass.rows + span * pass.tiles + tile;
+    const TileRowsPlace high = rows[0], below = rows[MT - 1];
+    int64_t high_at = 0, below_at = 0;
+    for (int64_t chunk = 0; chunk < pass.chunks[span]; ++chunk) {
+      unit.Load<6>(panel, kChunkBytes);
+      unit.Load<4>(high.data + high_at, high.stride);
+      Element::template Product<0, 4, 6>(unit);
+      if constexpr (NT == 2) {
+        unit.Load<7>(panel + panel_stride, kChunkBytes);
+        Element::template Product<1, 4, 7>(unit);
+      }
+      if constexpr (MT == 2) {
+        unit.Load<5>(below.data + below_at, below.stride);
+        Element::template Product<2, 5, 6>(unit);
+        if constexpr (NT == 2) Element::template Product<3, 5, 7>(unit);
+      }
+      panel += kTileBytes;
+      high_at += high.step;
+      below_at += below.step;
     }
   }
   unit.Store<0>(c, stride);
@@ -206,9 +276,9 @@ static void TileProduct(TileUnit& unit, const TileRowsPlace* rows, const std::by
 #endif
 
 // Byte offsets of the parts of a thread's scratch behind results and partial sums: gathered rows,
-// places, rows of tiles.
+// places, and a pass's chunks and rows.
 struct TileScratch {
-  int64_t sums, gathered, places, rows, bytes;
+  int64_t sums, gathered, places, chunks, rows, bytes;
 };
 template <typename Element>
 IRODORI_INLINE TileScratch LayOutTiles(const GemmArgs& args) {
@@ -218,9 +288,13 @@ IRODORI_INLINE TileScratch LayOutTiles(const GemmArgs& args) {
   scratch.sums = results;
   scratch.gathered = scratch.sums + (args.k_block < args.k ? results : 0);
   scratch.places = scratch.gathered + rows * RoundUp(args.depth, kChunk<Element>) * Element::kBytes;
-  scratch.rows =
+  scratch.chunks =
       scratch.places + RoundUp(args.row_block * static_cast<int64_t>(sizeof(RowPlace)), 64);
-  scratch.bytes = scratch.rows + rows / kTile * static_cast<int64_t>(sizeof(TileRowsPlace));
+  // A pass begins and ends anywhere in a tap.
+  const int64_t spans = args.taps > 1 ? args.depth / args.channels + 2 : 1;
+  scratch.rows = scratch.chunks + RoundUp(spans * static_cast<int64_t>(sizeof(int64_t)), 64);
+  scratch.bytes =
+      scratch.rows + spans * (rows / kTile) * static_cast<int64_t>(sizeof(TileRowsPlace));
   return scratch;
 }
 
@@ -239,25 +313,25 @@ static inline void SumThroughTiles(const GemmArgs& args, const TileBlock& at, in
                                    int64_t end, TileUnit& unit, std::byte* scratch) {
   const TileScratch layout = LayOutTiles<Element>(args);
   const RowPlace* places = reinterpret_cast<const RowPlace*>(scratch + layout.places);
-  TileRowsPlace* tiles = reinterpret_cast<TileRowsPlace*>(scratch + layout.rows);
+  TilePass pass{0, (at.rows + kTile - 1) / kTile,
+                reinterpret_cast<int64_t*>(scratch + layout.chunks),
+                reinterpret_cast<TileRowsPlace*>(scratch + layout.rows)};
   const int64_t panels = at.c_pitch / kTile;
-  const int64_t row_tiles = (at.rows + kTile - 1) / kTile;
   const int64_t panel_stride = args.weight_depth * kTile * Element::kBytes;
   const std::byte* weights = args.weights + at.n0 / kTile * panel_stride;
   for (int64_t k0 = begin; k0 < end; k0 += args.depth) {
     const int64_t k1 = MinOf(k0 + args.depth, end);
-    const int64_t chunks = (k1 - k0 + kChunk<Element> - 1) / kChunk<Element>;
-    PlaceRows<Element>(args, places, at.rows, k0, k1, scratch + layout.gathered, tiles);
+    PlacePass<Element>(args, places, at.rows, k0, k1, scratch + layout.gathered, pass);
     for (int64_t p = 0; p < panels; p += 2) {
       const std::byte* panel = weights + p * panel_stride + k0 * kTile * Element::kBytes;
       const bool pair = p + 1 < panels;
-      for (int64_t t = 0; t < row_tiles; t += 2) {
+      for (int64_t t = 0; t < pass.tiles; t += 2) {
         std::byte* out = scratch + (t * kTile * at.c_pitch + p * kTile) * 4;
-        const bool two = t + 1 < row_tiles;
+        const bool two = t + 1 < pass.tiles;
         const auto product =
             two ? (pair ? &TileProduct<Element, 2, 2> : &TileProduct<Element, 2, 1>)
                 : (pair ? &TileProduct<Element, 1, 2> : &TileProduct<Element, 1, 1>);
-        product(unit, tiles + t, panel, panel_stride, chunks, out, at.c_pitch, k0 > begin);
+        product(unit, pass, t, panel, panel_stride, out, at.c_pitch, k0 > begin);
       }
     }
   }

@@ -71,9 +71,7 @@ H Halves(const std::byte* p) {
 }
 
 // Two rows of 16 values as pairs, the first in the lower half.
-F Pairs(H first, H second) {
-  return (F)(__builtin_convertvector(first, U) | (__builtin_convertvector(second, U) << 16));
-}
+F Pairs(H first, H second) { return (F)(Widened(first) | (Widened(second) << 16)); }
 
 // The same of probabilities, which are no more than about 1 and never negative: rounded to the
 // nearest, halves up.
@@ -157,25 +155,42 @@ void ValueTiles(TileUnit& unit, const std::byte* values, int64_t chunk_bytes, in
   }
 }
 
-// Scales s [keys][kStrip], takes out what may not be seen, fills up to `padded` keys, and gives the
-// largest of each query, `largest` included.
-void ScaleScores(const AttentionArgs& args, float* s, int64_t keys, int64_t padded, int64_t key0,
-                 int64_t query0, F (&largest)[2]) {
-  const F scale = Splat(args.scale);
-  const F nothing = Splat(-__builtin_inff());
-  for (int64_t key = 0; key < keys; ++key) {
-    float* line = s + key * kStrip;
-    for (int n = 0; n < 2; ++n) Store(line + n * kLanes, Load(line + n * kLanes) * scale);
-    if (args.causal) {
+// The largest of each query's scores s [keys][kStrip] times `scale`, `largest` included; fills s up
+// to `padded` keys. A scale below 0 and what a query may not see are worked into s before.
+struct Scores {
+  int64_t keys, padded;
+  F scale;  // what is left to multiply by, not below 0
+};
+Scores FindLargest(const AttentionArgs& args, float* s, int64_t keys, int64_t padded, int64_t key0,
+                   int64_t query0, F (&largest)[2]) {
+  Scores scores{keys, padded, Splat(args.scale)};
+  if (args.causal || !(args.scale > 0)) {
+    for (int64_t key = 0; key < keys; ++key) {
+      float* line = s + key * kStrip;
+      for (int n = 0; n < 2; ++n) Store(line + n * kLanes, Load(line + n * kLanes) * scores.scale);
+      if (!args.causal) continue;
       for (int64_t i = 0; i < MinOf(kStrip, key0 + key - query0); ++i) line[i] = -__builtin_inff();
     }
-    for (int n = 0; n < 2; ++n) largest[n] = Larger(Load(line + n * kLanes), largest[n]);
+    scores.scale = Splat(1.0f);
   }
+  const F nothing = Splat(-__builtin_inff());
+  F most[4] = {nothing, nothing, nothing, nothing};
+  int64_t key = 0;
+  for (; key + 2 <= keys; key += 2) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) most[i] = Larger(Load(s + key * kStrip + i * kLanes), most[i]);
+  }
+  for (int n = 0; key < keys && n < 2; ++n)
+    most[n] = Larger(Load(s + key * kStrip + n * kLanes), most[n]);
+  for (int n = 0; n < 2; ++n)
+    largest[n] = Larger(Larger(most[n], most[n + 2]) * scores.scale, largest[n]);
   for (int64_t i = keys * kStrip; i < padded * kStrip; i += kLanes) Store(s + i, nothing);
+  return scores;
 }
 
 // s becomes p in pairs of keys, added to l; l and o are brought to the new maximum first.
-void Probabilities(const TileStrip& strip, int64_t padded, int64_t o_rows, const F (&largest)[2]) {
+void Probabilities(const TileStrip& strip, const Scores& scores, int64_t o_rows,
+                   const F (&largest)[2]) {
   F alpha[2], l[2];
   for (int n = 0; n < 2; ++n) {
     alpha[n] = Load(strip.m + n * kLanes) - largest[n];
@@ -195,20 +210,19 @@ void Probabilities(const TileStrip& strip, int64_t padded, int64_t o_rows, const
       }
     }
   }
-  for (int64_t key = 0; key < padded; key += 4) {
+  for (int64_t key = 0; key < scores.padded; key += 2) {
     const float* s = strip.s + key * kStrip;
-    F p[8];
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) p[i] = Load(s + i * kLanes) - largest[i % 2];
-    Exp2(p);
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) l[i % 2] = l[i % 2] + p[i];
-    std::byte* tile = strip.p + key / kTerms * 2 * kTileBytes + key % kTerms / 2 * 64;
+    F p[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const int n = i % 2, pair = i / 2;
-      const F words = RoundedPairs(p[4 * pair + n], p[4 * pair + 2 + n]);
-      __builtin_memcpy(tile + n * kTileBytes + pair * 64, &words, 64);
+    for (int i = 0; i < 4; ++i) p[i] = Fma(Load(s + i * kLanes), scores.scale, -largest[i % 2]);
+    Exp2ForBf16(p);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) l[i % 2] = l[i % 2] + p[i];
+    std::byte* tile = strip.p + key / kTerms * 2 * kTileBytes + key % kTerms / 2 * 64;
+#pragma GCC unroll 2
+    for (int n = 0; n < 2; ++n) {
+      const F words = RoundedPairs(p[n], p[2 + n]);
+      __builtin_memcpy(tile + n * kTileBytes, &words, 64);
     }
   }
   for (int n = 0; n < 2; ++n) Store(strip.l + n * kLanes, l[n]);
@@ -337,8 +351,9 @@ void TileAttention(const AttentionArgs& args, int64_t block, std::byte* scratch)
                    strip.s + k * kTerms * kStrip);
       }
       F largest[2] = {Load(strip.m), Load(strip.m + kLanes)};
-      ScaleScores(args, strip.s, keys, key_chunks * kTerms, key0, first, largest);
-      Probabilities(strip, key_chunks * kTerms, o_rows, largest);
+      const Scores scores =
+          FindLargest(args, strip.s, keys, key_chunks * kTerms, key0, first, largest);
+      Probabilities(strip, scores, o_rows, largest);
       const std::byte* values = chunk + 2 * tiles.chunks * kTileBytes;
       int64_t c = 0;
       for (; c + 2 <= tiles.columns; c += 2) {
