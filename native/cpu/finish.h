@@ -174,6 +174,7 @@ static inline void StoreRun(T* out, const float* values, int64_t n) {
 template <typename T>
 static inline void WidenRun(float* values, const T* x, int64_t n) {
   int64_t i = 0;
+#pragma GCC unroll 4
   for (; i + kLanes <= n; i += kLanes) Store(values + i, Load(x + i));
   if (i < n) Store(values + i, LoadFirst(x + i, n - i));
 }

@@ -54,9 +54,22 @@ IRODORI_INLINE F Abs(F x) { return (F)((I)x & 0x7fffffff); }
 IRODORI_INLINE F CopySign(F magnitude, F sign) {
   return (F)(((I)magnitude & 0x7fffffff) | ((I)sign & (I)((U)(I{}) + 0x80000000u)));
 }
-// The second where one is a NaN: in this form one instruction.
+// The second where one is a NaN: in this form one instruction, but for GCC 12 and AVX-512.
+#if defined(__AVX512F__) && IRODORI_LANES == 16
+IRODORI_INLINE F Smaller(F a, F b) { return (F)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b); }
+IRODORI_INLINE F Larger(F a, F b) { return (F)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b); }
+IRODORI_INLINE I Smaller(I a, I b) {
+  return (I)_mm512_maskz_min_epi32(0xffff, (__m512i)a, (__m512i)b);
+}
+IRODORI_INLINE I Larger(I a, I b) {
+  return (I)_mm512_maskz_max_epi32(0xffff, (__m512i)a, (__m512i)b);
+}
+#else
 IRODORI_INLINE F Smaller(F a, F b) { return a < b ? a : b; }
 IRODORI_INLINE F Larger(F a, F b) { return a > b ? a : b; }
+IRODORI_INLINE I Smaller(I a, I b) { return a < b ? a : b; }
+IRODORI_INLINE I Larger(I a, I b) { return a > b ? a : b; }
+#endif
 // Keep a NaN in the first argument.
 IRODORI_INLINE F AtMost(F x, F bound) { return Smaller(bound, x); }
 IRODORI_INLINE F AtLeast(F x, F bound) { return Larger(bound, x); }
@@ -87,24 +100,30 @@ IRODORI_INLINE F Round(F x) {
   return (x + magic) - magic;
 }
 
-// Sum and maximum of the lanes, in a fixed tree order.
-IRODORI_INLINE float ReduceSum(F x) {
-  float lanes[kLanes];
-  __builtin_memcpy(lanes, &x, sizeof(x));
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-  }
-  return lanes[0];
+// Lane i is lane (i + Shift) % kLanes of x.
+template <int Shift, typename V>
+IRODORI_INLINE V Rotated(V x) {
+  I lanes{};
+  for (int i = 0; i < kLanes; ++i) lanes[i] = (i + Shift) % kLanes;
+  return __builtin_shuffle(x, lanes);
 }
-IRODORI_INLINE float ReduceMax(F x) {
-  float lanes[kLanes];
-  __builtin_memcpy(lanes, &x, sizeof(x));
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) {
-      lanes[i] = lanes[i + width] > lanes[i] ? lanes[i + width] : lanes[i];
-    }
+
+// Sum and maximum of the lanes, in a fixed tree order: of halves, quarters, ...
+template <int Width = kLanes / 2>
+IRODORI_INLINE float ReduceSum(F x) {
+  if constexpr (Width == 0) {
+    return x[0];
+  } else {
+    return ReduceSum<Width / 2>(x + Rotated<Width>(x));
   }
-  return lanes[0];
+}
+template <int Width = kLanes / 2, typename V>
+IRODORI_INLINE auto ReduceMax(V x) {
+  if constexpr (Width == 0) {
+    return x[0];
+  } else {
+    return ReduceMax<Width / 2>(Larger(Rotated<Width>(x), x));
+  }
 }
 
 // Lanes of 16 bits in 32, and those below 2^16 in 16 again. Written out: GCC 12 does halves of a

@@ -17,7 +17,7 @@ int64_t TileAttentionScratchSize(const AttentionArgs& args);
 inline KernelTable WithTiles(const char* name) {
   KernelTable kernels = Avx512Kernels();
   kernels.name = name;
-  kernels.tile_bf16 = {16, 32, 32, 128, 320, 576};
+  kernels.tile_bf16 = {16, 32, 32, 128, 320, 1280};
   kernels.tile_bf16.term_bytes = 2;
   kernels.gemm_bf16 = &GemmTiles;
   kernels.gemm_bf16_scratch = &GemmTilesScratch;

@@ -43,6 +43,6 @@ int64_t Int8TilesScratch(const Int8Args& args) {
 
 extern const Int8Table kInt8Table;
 constexpr Int8Table::Product kProduct = {kOffset, &Int8Tiles, &Int8TilesScratch};
-const Int8Table kInt8Table = MakeInt8Table({kTile, 32, 32, 128, 256, 2048}, kProduct, kProduct);
+const Int8Table kInt8Table = MakeInt8Table({kTile, 32, 32, 128, 320, 2560}, kProduct, kProduct);
 
 }  // namespace irodori::cpu::amx

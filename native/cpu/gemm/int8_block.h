@@ -13,9 +13,12 @@ namespace irodori::cpu::IRODORI_FAMILY {
 
 typedef int8_t Bytes __attribute__((vector_size(IRODORI_LANES)));
 
-// The lowest byte of every lane. GCC takes AVX2's lanes out one by one.
+// The lowest byte of every lane. GCC takes AVX2's lanes out one by one, and knows AVX-512's
+// instruction as an intrinsic only.
 IRODORI_INLINE Bytes LowBytes(I x) {
-#if defined(__AVX2__) && IRODORI_LANES == 8
+#if defined(__AVX512F__) && IRODORI_LANES == 16
+  return (Bytes)_mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)x);
+#elif defined(__AVX2__) && IRODORI_LANES == 8
   const __m256i fours = _mm256_shuffle_epi8((__m256i)x, _mm256_set1_epi32(0x0c080400));
   const __m128i eight =
       _mm_unpacklo_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
@@ -83,9 +86,12 @@ static inline void ScaleSums(const Int8Args& args, const Int8Scale& x, int32_t o
   const F scale = Splat(x.scale);
   const int32_t zero = x.zero + offset;
   float* values = reinterpret_cast<float*>(sums);
+  const int32_t* of_weights = args.sums + n0;
+  const float* scales = args.scales + n0;
+#pragma GCC unroll 4
   for (int64_t i = 0; i < n; i += kLanes) {
-    const I exact = LoadI(sums + i) - zero * LoadI(args.sums + n0 + i);
-    Store(values + i, __builtin_convertvector(exact, F) * (scale * Load(args.scales + n0 + i)));
+    const I exact = LoadI(sums + i) - zero * LoadI(of_weights + i);
+    Store(values + i, __builtin_convertvector(exact, F) * (scale * Load(scales + i)));
   }
 }
 
@@ -163,17 +169,15 @@ static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scr
 static inline Int8Range RangeOf(const float* values, int64_t n) {
   F low{}, high{};
   I most{};
+#pragma GCC unroll 4
   for (int64_t i = 0; i < n; i += kLanes) {
     const F x = Load(values + i);
     const I magnitude = AsI(x) & 0x7fffffff;
-    low = x < low ? x : low;
-    high = x > high ? x : high;
-    most = magnitude > most ? magnitude : most;  // bits in the order of what they mean, NaN last
+    low = Smaller(x, low);
+    high = Larger(x, high);
+    most = Larger(magnitude, most);  // bits in the order of what they mean, NaN last
   }
-  int32_t lanes[kLanes];
-  __builtin_memcpy(lanes, &most, sizeof(most));
-  int32_t largest = 0;
-  for (int i = 0; i < kLanes; ++i) largest = lanes[i] > largest ? lanes[i] : largest;
+  const int32_t largest = ReduceMax(most);
   Int8Range range{-ReduceMax(-low), ReduceMax(high), 0};
   __builtin_memcpy(&range.most, &largest, sizeof(largest));
   return range;
@@ -198,14 +202,15 @@ static inline void ToInt8(const QuantizeArgs& args, const Int8Scale& scale, cons
   const F factor = Splat(scale.to_int8);
   const int32_t most = Int8Steps(args.sums) / 2;
   const int32_t offset = args.offset;
-  for (int64_t i = 0; i < args.depth; i += kLanes) {
-    I p{};
-    if (scale.to_int8 > 0) {
-      p = __builtin_convertvector(Round(Load(values + i) * factor), I) + scale.zero;
-      p = p > most ? I{} + most : p;
-      p = p < -most ? I{} - most : p;
-    }
-    const Bytes bytes = LowBytes(p + offset);
+  const int64_t depth = args.depth;
+  if (!(scale.to_int8 > 0)) {
+    __builtin_memset(out, offset, static_cast<size_t>(RoundUp(depth, kLanes)));
+    return;
+  }
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < depth; i += kLanes) {
+    const I p = __builtin_convertvector(Round(Load(values + i) * factor), I) + scale.zero;
+    const Bytes bytes = LowBytes(Larger(Smaller(p, I{} + most), I{} - most) + offset);
     __builtin_memcpy(out + i, &bytes, sizeof(bytes));
   }
 }

@@ -93,13 +93,16 @@ IRODORI_INLINE bool ChunksAreWhole(const GemmArgs& args, int64_t k0, int64_t k1)
 IRODORI_INLINE TileRowsPlace RowsInPlace(const GemmArgs& args, const RowPlace* places,
                                          int64_t count, Tap tap, int64_t element_bytes) {
   if (count < kTile) return {nullptr, 0, 0};
-  const std::byte* first = TapAddress(args, places[0], tap, element_bytes);
-  const std::byte* second = TapAddress(args, places[1], tap, element_bytes);
-  if (first == nullptr || second == nullptr) return {nullptr, 0, 0};
-  const int64_t stride = second - first;
-  for (int64_t i = 2; i < kTile; ++i) {
-    if (TapAddress(args, places[i], tap, element_bytes) != first + i * stride)
-      return {nullptr, 0, 0};
+  const auto at = [&](int64_t i) { return TapAddress(args, places[i], tap, element_bytes); };
+  const std::byte *first = at(0), *last = at(kTile - 1);
+  if (first == nullptr || last == nullptr) return {nullptr, 0, 0};
+  const int64_t stride = at(1) - first;
+  if (last != first + (kTile - 1) * stride) return {nullptr, 0, 0};
+  // Of one line of a picture, or of one matrix, what lies between the ends is between them.
+  const RowPlace &front = places[0], &back = places[kTile - 1];
+  if (front.x == back.x && front.y == back.y) return {first, stride, kChunkBytes};
+  for (int64_t i = 2; i < kTile - 1; ++i) {
+    if (at(i) != first + i * stride) return {nullptr, 0, 0};
   }
   return {first, stride, kChunkBytes};
 }
