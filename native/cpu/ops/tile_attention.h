@@ -176,6 +176,7 @@ Scores FindLargest(const AttentionArgs& args, float* s, int64_t keys, int64_t pa
   const F nothing = Splat(-__builtin_inff());
   F most[4] = {nothing, nothing, nothing, nothing};
   int64_t key = 0;
+#pragma GCC unroll 4
   for (; key + 2 <= keys; key += 2) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) most[i] = Larger(Load(s + key * kStrip + i * kLanes), most[i]);
@@ -210,19 +211,22 @@ void Probabilities(const TileStrip& strip, const Scores& scores, int64_t o_rows,
       }
     }
   }
-  for (int64_t key = 0; key < scores.padded; key += 2) {
-    const float* s = strip.s + key * kStrip;
-    F p[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) p[i] = Fma(Load(s + i * kLanes), scores.scale, -largest[i % 2]);
-    Exp2ForBf16(p);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) l[i % 2] = l[i % 2] + p[i];
-    std::byte* tile = strip.p + key / kTerms * 2 * kTileBytes + key % kTerms / 2 * 64;
+  const float* s = strip.s;
+  std::byte* tiles = strip.p;
+  for (int64_t key = 0; key < scores.padded; key += kTerms, tiles += 2 * kTileBytes) {
 #pragma GCC unroll 2
-    for (int n = 0; n < 2; ++n) {
-      const F words = RoundedPairs(p[n], p[2 + n]);
-      __builtin_memcpy(tile + n * kTileBytes, &words, 64);
+    for (int64_t pair = 0; pair < kTile; ++pair, s += 2 * kStrip) {
+      F p[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) p[i] = Fma(Load(s + i * kLanes), scores.scale, -largest[i % 2]);
+      Exp2ForBf16(p);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) l[i % 2] = l[i % 2] + p[i];
+#pragma GCC unroll 2
+      for (int n = 0; n < 2; ++n) {
+        const F words = RoundedPairs(p[n], p[2 + n]);
+        __builtin_memcpy(tiles + n * kTileBytes + pair * 64, &words, 64);
+      }
     }
   }
   for (int n = 0; n < 2; ++n) Store(strip.l + n * kLanes, l[n]);
