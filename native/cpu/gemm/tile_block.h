@@ -94,15 +94,16 @@ IRODORI_INLINE TileRowsPlace RowsInPlace(const GemmArgs& args, const RowPlace* p
                                          int64_t count, Tap tap, int64_t element_bytes) {
   if (count < kTile) return {nullptr, 0, 0};
   const auto at = [&](int64_t i) { return TapAddress(args, places[i], tap, element_bytes); };
-  const std::byte *first = at(0), *last = at(kTile - 1);
-  if (first == nullptr || last == nullptr) return {nullptr, 0, 0};
-  const int64_t stride = at(1) - first;
-  if (last != first + (kTile - 1) * stride) return {nullptr, 0, 0};
+  const std::byte *first = at(0), *second = at(1), *last = at(kTile - 1);
+  if (first == nullptr || second == nullptr || last == nullptr) return {nullptr, 0, 0};
+  const int64_t stride = second - first;
+  if (last - first != (kTile - 1) * stride) return {nullptr, 0, 0};
   // Of one line of a picture, or of one matrix, what lies between the ends is between them.
   const RowPlace &front = places[0], &back = places[kTile - 1];
   if (front.x == back.x && front.y == back.y) return {first, stride, kChunkBytes};
   for (int64_t i = 2; i < kTile - 1; ++i) {
-    if (at(i) != first + i * stride) return {nullptr, 0, 0};
+    const std::byte* rows = at(i);
+    if (rows == nullptr || rows - first != i * stride) return {nullptr, 0, 0};
   }
   return {first, stride, kChunkBytes};
 }
