@@ -37,7 +37,7 @@ IRODORI_INLINE F Exp(F x) {
 
 // N vectors to 2^x, for x up to 127: n = round(x), r = x - n and 2^r = 1 + r P(r), P of the given
 // coefficients, the highest first. 1 at 0, 0 below -126.5 (subnormal factors would be slow); a NaN
-// stays. Five operations and one for each coefficient with AVX-512; else six: the exponent comes
+// stays. Four operations and one for each coefficient with AVX-512; else six: the exponent comes
 // out of the addition that rounds. In step, because a vector alone waits for its own chain.
 template <int N, int Terms>
 IRODORI_INLINE void Exp2Of(F (&x)[N], const float (&coefficients)[Terms]) {

@@ -108,15 +108,19 @@ IRODORI_INLINE TileRowsPlace RowsInPlace(const GemmArgs& args, const RowPlace* p
   return {first, stride, kChunkBytes};
 }
 
+// Zeros in gathered tiles from row `lane` on.
+static inline void ZeroTileRows(std::byte* tiles, int64_t lane, int64_t chunks) {
+  const auto bytes = static_cast<size_t>((kTile - lane) * kChunkBytes);
+  for (int64_t c = 0; c < chunks; ++c)
+    __builtin_memset(tiles + c * kTileBytes + lane * kChunkBytes, 0, bytes);
+}
+
 // The chunks of `count` rows of one tap from byte `from` of its channels on, and zeros below them.
 template <typename Element>
 static inline void GatherSpan(const GemmArgs& args, const RowPlace* places, int64_t count, Tap tap,
                               int64_t from, int64_t chunks, std::byte* tiles) {
-  for (int64_t lane = 0; lane < kTile; ++lane, tiles += kChunkBytes) {
-    if (lane >= count) {
-      for (int64_t c = 0; c < chunks; ++c) __builtin_memset(tiles + c * kTileBytes, 0, kChunkBytes);
-      continue;
-    }
+  ZeroTileRows(tiles, count, chunks);
+  for (int64_t lane = 0; lane < count; ++lane, tiles += kChunkBytes) {
     const std::byte* source = TapAddress(args, places[lane], tap, Element::kBytes);
     if (source == nullptr) source = Element::Padding(args, places[lane]);
     source += from;
@@ -141,10 +145,7 @@ static inline void PlacePass(const GemmArgs& args, const RowPlace* places, int64
       std::byte* tiles = gathered + t * tile_bytes;
       for (int64_t lane = 0; lane < count_of(t); ++lane)
         GatherTileRow<Element>(args, places[t * kTile + lane], k0, k1, lane, tiles);
-      for (int64_t lane = count_of(t); lane < kTile; ++lane) {
-        for (int64_t c = 0; c < pass.chunks[0]; ++c)
-          __builtin_memset(tiles + c * kTileBytes + lane * kChunkBytes, 0, kChunkBytes);
-      }
+      ZeroTileRows(tiles, count_of(t), pass.chunks[0]);
       pass.rows[t] = {tiles, kChunkBytes, kTileBytes};
     }
     return;

@@ -155,23 +155,20 @@ void ValueTiles(TileUnit& unit, const std::byte* values, int64_t chunk_bytes, in
   }
 }
 
-// The largest of each query's scores s [keys][kStrip] times `scale`, `largest` included; fills s up
-// to `padded` keys. A scale below 0 and what a query may not see are worked into s before.
-struct Scores {
-  int64_t keys, padded;
-  F scale;  // what is left to multiply by, not below 0
-};
-Scores FindLargest(const AttentionArgs& args, float* s, int64_t keys, int64_t padded, int64_t key0,
-                   int64_t query0, F (&largest)[2]) {
-  Scores scores{keys, padded, Splat(args.scale)};
+// The largest of each query's scores s [keys][kStrip], scaled, `largest` included; fills s up to
+// `padded` keys. Returns what s is left to be multiplied by, above 0: other scales, and what a
+// query may not see, are worked into s before.
+F FindLargest(const AttentionArgs& args, float* s, int64_t keys, int64_t padded, int64_t key0,
+              int64_t query0, F (&largest)[2]) {
+  F scale = Splat(args.scale);
   if (args.causal || !(args.scale > 0)) {
     for (int64_t key = 0; key < keys; ++key) {
       float* line = s + key * kStrip;
-      for (int n = 0; n < 2; ++n) Store(line + n * kLanes, Load(line + n * kLanes) * scores.scale);
+      for (int n = 0; n < 2; ++n) Store(line + n * kLanes, Load(line + n * kLanes) * scale);
       if (!args.causal) continue;
       for (int64_t i = 0; i < MinOf(kStrip, key0 + key - query0); ++i) line[i] = -__builtin_inff();
     }
-    scores.scale = Splat(1.0f);
+    scale = Splat(1.0f);
   }
   const F nothing = Splat(-__builtin_inff());
   F most[4] = {nothing, nothing, nothing, nothing};
@@ -183,14 +180,14 @@ Scores FindLargest(const AttentionArgs& args, float* s, int64_t keys, int64_t pa
   }
   for (int n = 0; key < keys && n < 2; ++n)
     most[n] = Larger(Load(s + key * kStrip + n * kLanes), most[n]);
-  for (int n = 0; n < 2; ++n)
-    largest[n] = Larger(Larger(most[n], most[n + 2]) * scores.scale, largest[n]);
+  for (int n = 0; n < 2; ++n) largest[n] = Larger(Larger(most[n], most[n + 2]) * scale, largest[n]);
   for (int64_t i = keys * kStrip; i < padded * kStrip; i += kLanes) Store(s + i, nothing);
-  return scores;
+  return scale;
 }
 
-// s becomes p in pairs of keys, added to l; l and o are brought to the new maximum first.
-void Probabilities(const TileStrip& strip, const Scores& scores, int64_t o_rows,
+// s times `scale` becomes p in pairs of keys, added to l; l and o are brought to the new maximum
+// first.
+void Probabilities(const TileStrip& strip, F scale, int64_t padded, int64_t o_rows,
                    const F (&largest)[2]) {
   F alpha[2], l[2];
   for (int n = 0; n < 2; ++n) {
@@ -213,12 +210,12 @@ void Probabilities(const TileStrip& strip, const Scores& scores, int64_t o_rows,
   }
   const float* s = strip.s;
   std::byte* tiles = strip.p;
-  for (int64_t key = 0; key < scores.padded; key += kTerms, tiles += 2 * kTileBytes) {
+  for (int64_t key = 0; key < padded; key += kTerms, tiles += 2 * kTileBytes) {
 #pragma GCC unroll 2
     for (int64_t pair = 0; pair < kTile; ++pair, s += 2 * kStrip) {
       F p[4];
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) p[i] = Fma(Load(s + i * kLanes), scores.scale, -largest[i % 2]);
+      for (int i = 0; i < 4; ++i) p[i] = Fma(Load(s + i * kLanes), scale, -largest[i % 2]);
       Exp2ForBf16(p);
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) l[i % 2] = l[i % 2] + p[i];
@@ -355,9 +352,9 @@ void TileAttention(const AttentionArgs& args, int64_t block, std::byte* scratch)
                    strip.s + k * kTerms * kStrip);
       }
       F largest[2] = {Load(strip.m), Load(strip.m + kLanes)};
-      const Scores scores =
-          FindLargest(args, strip.s, keys, key_chunks * kTerms, key0, first, largest);
-      Probabilities(strip, scores, o_rows, largest);
+      const int64_t padded = key_chunks * kTerms;
+      const F scale = FindLargest(args, strip.s, keys, padded, key0, first, largest);
+      Probabilities(strip, scale, padded, o_rows, largest);
       const std::byte* values = chunk + 2 * tiles.chunks * kTileBytes;
       int64_t c = 0;
       for (; c + 2 <= tiles.columns; c += 2) {
