@@ -16,18 +16,21 @@
 //
 //   sums   steps   scale
 //   32     254     max over k of |w| / 127
-//   16     180     or more, so that of the eight terms of two neighbouring groups of four, neither
-//                  the first two of each nor the last two have positive q, or negative ones, that
-//                  add up to more than 182: 182 * 180 < 2^15, whatever x is
+//   16     180     or more, where that makes the error of the weights less
 //
-// A normal row of 320 to 2,880 has such sums of 5 to 5.6 deviations and a largest value of 3.0 to
-// 3.6, so that the second form's weights are a tenth coarser (docs/performance.md).
+// In the second form, of the eight terms of two neighbouring groups of four, neither the first two
+// of each nor the last two have positive q, or negative ones, that add up to more than 182:
+// 182 * 180 < 2^15, whatever x is. What is above that is taken off them, by ones in turns. A
+// coarser scale rounds all weights by more, a finer one takes more off those few: `QuantizeWeights`
+// has the least sum of both errors' squares.
 //
 // Activations behind SiLU or GELU lie almost all on one side of zero: a range uses the integers
 // that a scale by the largest magnitude would leave empty, and halves the error of those products.
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace irodori {
 
@@ -65,39 +68,9 @@ IRODORI_INT8_INLINE Int8Scale Int8ScaleOver(float extent, float steps) {
   return {steps / bounded, bounded / steps, 0};
 }
 
-// Of one output's weights.
-IRODORI_INT8_INLINE Int8Scale Int8ScaleOfWeights(const float* weights, int64_t count,
-                                                 int64_t sums) {
-  float most = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const float magnitude = weights[i] < 0 ? -weights[i] : weights[i];
-    most = magnitude <= most ? most : magnitude;  // a NaN stays
-    if (most != most) break;
-  }
-  const Int8Scale plain = Int8ScaleOver(most, static_cast<float>(kInt8Most));
-  if (sums == 32 || plain.to_int8 == 0) return plain;
-  // Of the group before: sums of the positive weights among its first two and its last two, and of
-  // the negative ones.
-  float first = 0, last = 0, first_below = 0, last_below = 0, most_of_four = 0;
-  const auto take = [&](float& before, float a, float b) __attribute__((always_inline)) {
-    const float pair = (a > 0 ? a : 0) + (b > 0 ? b : 0);
-    most_of_four = before + pair > most_of_four ? before + pair : most_of_four;
-    before = pair;
-  };
-  for (int64_t i = 0; i < count; i += kInt8Group) {
-    const float a = weights[i];
-    const float b = i + 1 < count ? weights[i + 1] : 0;
-    const float c = i + 2 < count ? weights[i + 2] : 0;
-    const float d = i + 3 < count ? weights[i + 3] : 0;
-    take(first, a, b);
-    take(last, c, d);
-    take(first_below, -a, -b);
-    take(last_below, -c, -d);
-  }
-  // Rounding adds at most half to each of four.
-  const Int8Scale narrow = Int8ScaleOver(most_of_four, static_cast<float>(kInt8MostOfFour - 2));
-  return narrow.to_int8 < plain.to_int8 ? narrow : plain;
-}
+// Makes `q` one output's weights as integers, filled up with zeros to whole groups; returns their
+// scale.
+float QuantizeWeights(std::span<const float> weights, int64_t sums, std::vector<int8_t>& q);
 
 // Of x between low <= 0 and high >= 0.
 IRODORI_INT8_INLINE Int8Scale Int8ScaleOfRange(float low, float high, int64_t sums) {

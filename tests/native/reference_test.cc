@@ -144,15 +144,15 @@ TEST(ReferenceInt8) {
                          {1, 1, 1, 1, 0, 0, 0, 0, 1, 64, 1, 0, 32});
   CHECK_OK(picture.Run());
   CHECK_NEAR(picture.outputs[0], (Doubles{57, 7}), 1e-4);
-  // Sums of 16 bits: x in steps of 2 over [0, 360]; of the first output 4 weights of 1 are 180 at
-  // most, so that one is 45 steps, of the second 127 are 1.
+  // Sums of 16 bits: x in steps of 2 over [0, 360]; weights of the first output have just room,
+  // 182, those of the second are 127 steps.
   Session narrow;
   const uint32_t row = narrow.Input({1, 8}, {360, 3, 0, 0, 0, 0, 0, 0.5f});
   const uint32_t pairs = narrow.Param(Packing::kGemm, DType::kI8Sums16, {2, 8},
-                                      {1, 1, 0, 0, 1, 1, 0, 0, 1, -1, 0, 0, 0, 0, 1, -1});
+                                      {127, 55, 0, 0, 0, 0, 0, 0, 1, -1, 0, 0, 0, 0, 1, -1});
   narrow.writer.AddStep(Kernel::kMatmul, {I(row), I(pairs)}, narrow.Output({1, 2}), {1, 64, 0, 16});
   CHECK_OK(narrow.Run());
-  CHECK_NEAR(narrow.outputs[0], (Doubles{364, 356}), 1e-3);
+  CHECK_NEAR(narrow.outputs[0], (Doubles{45940, 356}), 1e-2);
 }
 
 TEST(ReferenceConv2d) {

@@ -1,19 +1,19 @@
 // Weights [N, K] quantised into the panels that products of int8 read.
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "native/cpu/gemm/int8.h"
 
 namespace irodori::cpu {
 namespace {
 
-// One row into its lane of a panel; returns the sum of its integers.
-int32_t PutRow(const float* row, int64_t k, float to_int8, int64_t lanes, int8_t* lane) {
+// One row's integers into its lane of a panel; returns their sum.
+int32_t PutRow(const std::vector<int8_t>& row, int64_t lanes, int8_t* lane) {
   int32_t sum = 0;
-  for (int64_t i = 0; i < k; ++i) {
-    const auto q = static_cast<int8_t>(Int8Nearest(row[i] * to_int8));
-    lane[i / kInt8Group * lanes * kInt8Group + i % kInt8Group] = q;
-    sum += q;
+  for (size_t i = 0; i < row.size(); ++i) {
+    lane[i / kInt8Group * static_cast<size_t>(lanes) * kInt8Group + i % kInt8Group] = row[i];
+    sum += row[i];
   }
   return sum;
 }
@@ -24,6 +24,7 @@ Status PackInt8(const float* weights, int64_t n, int64_t k, DType dtype, const G
                 std::byte* out, float* scales, int32_t* sums, AbortFlag abort) {
   const int64_t lanes = tile.lanes;
   const int64_t panel_bytes = GemmDepth(k, dtype, tile) * lanes;
+  std::vector<int8_t> integers;
   for (int64_t p = 0; p * lanes < n; ++p, out += panel_bytes) {
     IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     std::memset(out, 0, static_cast<size_t>(panel_bytes));
@@ -32,10 +33,8 @@ Status PackInt8(const float* weights, int64_t n, int64_t k, DType dtype, const G
       *sums = 0;
       if (p * lanes + j >= n) continue;
       const float* row = weights + (p * lanes + j) * k;
-      const Int8Scale scale = Int8ScaleOfWeights(row, k, Int8SumsOf(dtype));
-      *scales = scale.scale;
-      if (scale.to_int8 == 0) continue;
-      *sums = PutRow(row, k, scale.to_int8, lanes, reinterpret_cast<int8_t*>(out) + j * kInt8Group);
+      *scales = QuantizeWeights({row, static_cast<size_t>(k)}, Int8SumsOf(dtype), integers);
+      *sums = PutRow(integers, lanes, reinterpret_cast<int8_t*>(out) + j * kInt8Group);
     }
   }
   return Status::Ok();

@@ -27,12 +27,12 @@ Status QuantizeWeights(std::span<const float> weights, int64_t n, int64_t sums, 
   const size_t k = n == 0 ? 0 : weights.size() / static_cast<size_t>(n);
   auto* scales = reinterpret_cast<float*>(out);
   auto* integers = reinterpret_cast<int8_t*>(scales + n);
+  std::vector<int8_t> q;
   for (int64_t row = 0; row < n; ++row) {
     IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
     const std::span<const float> values = weights.subspan(static_cast<size_t>(row) * k, k);
-    const Int8Scale scale = Int8ScaleOfWeights(values.data(), static_cast<int64_t>(k), sums);
-    scales[row] = scale.scale;
-    for (const float value : values) *integers++ = static_cast<int8_t>(IntegerOf(value, scale));
+    scales[row] = irodori::QuantizeWeights(values, sums, q);
+    integers = std::copy_n(q.begin(), k, integers);
   }
   return Status::Ok();
 }
