@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "native/core/host_memory.h"
+#include "native/core/rounding.h"
 
 namespace irodori {
 namespace {
@@ -15,10 +16,6 @@ namespace {
 constexpr size_t kLargePageBytes = size_t{1} << 21;
 constexpr size_t kRegionBytes = size_t{64} << 20;
 static_assert(kMostRegionBlock <= kRegionBytes);
-
-uintptr_t RoundUp(uintptr_t value, uintptr_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 // Tells the system about the whole pages of that size in a range. What it refuses changes nothing
 // but time and memory.

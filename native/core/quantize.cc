@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "native/core/rounding.h"
+
 namespace irodori {
 namespace {
 
@@ -92,8 +94,7 @@ float QuantizeWeights(std::span<const float> weights, int64_t sums, std::vector<
     scale.scale = static_cast<float>(ScaleWithRoom(scale.scale, weights));
     scale.to_int8 = 1 / scale.scale;
   }
-  const size_t groups = (weights.size() + kInt8Group - 1) / kInt8Group;
-  q.assign(groups * kInt8Group, 0);
+  q.assign(static_cast<size_t>(RoundUp(std::ssize(weights), kInt8Group)), 0);
   for (size_t i = 0; finite && i < weights.size(); ++i)
     q[i] = static_cast<int8_t>(Int8Nearest(weights[i] * scale.to_int8));
   if (sums == 16) MakeRoom(q);

@@ -14,6 +14,8 @@
 #include <immintrin.h>
 #endif
 
+#include "native/core/rounding.h"
+
 #if !defined(IRODORI_FAMILY) || !defined(IRODORI_LANES)
 #error "define IRODORI_FAMILY and IRODORI_LANES before including native/cpu/simd.h"
 #endif
@@ -43,9 +45,6 @@ struct Int8 {
 
 IRODORI_INLINE int64_t MinOf(int64_t a, int64_t b) { return a < b ? a : b; }
 IRODORI_INLINE int64_t MaxOf(int64_t a, int64_t b) { return a > b ? a : b; }
-IRODORI_INLINE int64_t RoundUp(int64_t a, int64_t multiple) {
-  return (a + multiple - 1) / multiple * multiple;
-}
 
 IRODORI_INLINE F Splat(float x) { return x - F{}; }
 IRODORI_INLINE F AsF(I x) { return (F)x; }
@@ -227,7 +226,7 @@ IRODORI_INLINE void Store(F16* p, F v) {
 }
 
 // Term k of a panel [K / 4][kLanes][4] as whole numbers.
-IRODORI_INLINE F LoadTerm(const Int8* panel, int64_t k) {
+IRODORI_INLINE F TermOf(const Int8* panel, int64_t k) {
   U fours;
   __builtin_memcpy(&fours, panel + k / 4 * 4 * kLanes, sizeof(fours));
   return __builtin_convertvector((I)(fours << static_cast<int>(24 - k % 4 * 8)) >> 24, F);

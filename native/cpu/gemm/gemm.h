@@ -17,6 +17,7 @@
 // sums added in order. Nothing of it depends on the batch, on tiles, on edges or on threads.
 #pragma once
 
+#include "native/core/rounding.h"
 #include "native/cpu/args.h"
 
 namespace irodori::cpu {
@@ -99,7 +100,7 @@ inline constexpr int64_t kCrowdedBytes = 2048;
 // of the first cache.
 static inline __attribute__((always_inline)) int64_t OddLines(int64_t count) {
   constexpr int64_t kLine = 16;
-  return ((count + kLine - 1) / kLine | 1) * kLine;
+  return (CeilDiv(count, kLine) | 1) * kLine;
 }
 
 // Elements from row to row where they are laid down. A third of a line more, so that a tile comes

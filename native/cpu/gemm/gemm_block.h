@@ -143,7 +143,7 @@ static inline void WidenPanels(float* out, const Int8* panel, int64_t stride, in
                                int64_t length) {
   for (int64_t p = 0; p < width; ++p) {
     for (int64_t k = 0; k < length; ++k) {
-      Store(out + (p * length + k) * kLanes, LoadTerm(panel + p * stride, k));
+      Store(out + (p * length + k) * kLanes, TermOf(panel + p * stride, k));
     }
   }
 }
@@ -159,7 +159,7 @@ struct Pass {
 template <typename W>
 static inline void TilesOfPassIn(const GemmArgs& args, const Pass& pass) {
   const int64_t stride = args.weight_depth * kLanes;
-  const int64_t panels = (pass.n1 - pass.n0 + kLanes - 1) / kLanes;
+  const int64_t panels = CeilDiv(pass.n1 - pass.n0, kLanes);
   const W* weights = reinterpret_cast<const W*>(args.weights);
   const W* first = weights + pass.n0 * args.weight_depth + pass.k0 * kLanes;
   const int64_t length = pass.k1 - pass.k0;

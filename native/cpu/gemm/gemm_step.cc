@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "native/core/rounding.h"
 #include "native/cpu/cpu_features.h"
 #include "native/cpu/gemm/folded_weights.h"
 
@@ -81,8 +82,7 @@ Status GemmStep::SpreadRows(Run& run, GemmArgs& args) const {
       std::memcpy(spread + row * pitch * 4, from, static_cast<size_t>(args.k * 4));
     }
   };
-  IRODORI_RETURN_IF_ERROR(
-      run.ForBlocks((rows + kSpreadRows - 1) / kSpreadRows, rows * args.k, 0, copy));
+  IRODORI_RETURN_IF_ERROR(run.ForBlocks(CeilDiv(rows, kSpreadRows), rows * args.k, 0, copy));
   args.x = {spread, args.rows * pitch * 4, nullptr, 0};
   args.x_pitch = pitch;
   return Status::Ok();

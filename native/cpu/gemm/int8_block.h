@@ -109,11 +109,19 @@ static inline void FinishInt8(const Int8Args& args, int32_t offset, int64_t m0, 
   }
 }
 
-// Fetches one of `parts` equal parts of the next `width` panels.
-static inline void FetchPart(const NextPanels& next, int64_t width, int64_t part, int64_t parts) {
-  const int64_t lines = next.bytes / 64;
-  for (int64_t i = part * width * lines / parts; i < (part + 1) * width * lines / parts; ++i) {
-    __builtin_prefetch(next.data + i / lines * next.stride + i % lines * 64, 0, 2);
+// Where fetching the next panels has got to: the tiles over a group each fetch some of their lines.
+struct LinesAhead {
+  const std::byte* panel;
+  int64_t stride, lines;  // of a panel
+  int64_t line = 0, fetched = 0;
+};
+static inline void FetchUpTo(LinesAhead& ahead, int64_t count) {
+  for (; ahead.fetched < count; ++ahead.fetched) {
+    if (ahead.line == ahead.lines) {
+      ahead.line = 0;
+      ahead.panel += ahead.stride;
+    }
+    __builtin_prefetch(ahead.panel + ahead.line++ * 64, 0, 2);
   }
 }
 
@@ -121,7 +129,7 @@ template <typename Unit, int Rows>
 static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scratch) {
   const GemmArgs& args = int8.product;
   const auto [m0, rows, n0, n1] = GemmBlockOf(args, block);
-  const int64_t panels = (n1 - n0 + kLanes - 1) / kLanes;
+  const int64_t panels = CeilDiv(n1 - n0, kLanes);
   const int64_t c_pitch = panels * kLanes;
   const Int8Scratch layout = LayOutInt8<Rows>(args);
   int32_t* c = reinterpret_cast<int32_t*>(scratch);
@@ -143,17 +151,17 @@ static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scr
     for (int64_t p = 0; p < panels; p += width) {
       width = MinOf(panels - p, Int8VectorsFor<Unit>(static_cast<int>(split.height)));
       tile.panel = args.weights + n0 * args.weight_depth + p * tile.panel_stride + k0 * kLanes;
-      NextPanels ahead = {tile.panel + width * tile.panel_stride, tile.panel_stride,
-                          (k1 - k0) * kLanes};
+      LinesAhead ahead = {tile.panel + width * tile.panel_stride, tile.panel_stride,
+                          (k1 - k0) * kLanes / 64};
       if (p + width >= panels) {
         const bool last = k1 == args.k;
         const int64_t n = last ? next_n : n0;
-        ahead.data = args.weights + n * args.weight_depth + (last ? 0 : k1) * kLanes;
-        if (n >= args.n) ahead.bytes = 0;
+        ahead.panel = args.weights + n * args.weight_depth + (last ? 0 : k1) * kLanes;
+        if (n >= args.n) ahead.lines = 0;
       }
       int32_t* out = c + p * kLanes;
       for (int64_t t = 0; t < split.tiles; ++t) {
-        FetchPart(ahead, width, t, split.tiles);
+        FetchUpTo(ahead, (t + 1) * ahead.lines * width / split.tiles);
         const int64_t height = HeightOf(split, t);
         tile.stretches = stretches + t * tile.count;
         tile.c = out;

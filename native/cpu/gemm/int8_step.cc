@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "native/core/rounding.h"
 #include "native/cpu/cpu_features.h"
 
 namespace irodori::cpu {
@@ -10,8 +11,6 @@ namespace {
 
 constexpr int64_t kQuantizeBlocksPerThread = 4;
 constexpr int64_t kLine = 64;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include "native/cpu/gemm/narrow_conv_step.h"
 
 #include "native/core/float_types.h"
+#include "native/core/rounding.h"
 
 namespace irodori::cpu {
 namespace {
@@ -56,7 +57,7 @@ NarrowConvStep::NarrowConvStep(const PlanContext& context, const Step& step)
 
   const int64_t lanes = context.kernels.tile.lanes;
   const int64_t taps = args_.kernel_h * args_.kernel_w;
-  args_.weight_pitch = (args_.channels + lanes - 1) / lanes * lanes;
+  args_.weight_pitch = RoundUp(args_.channels, lanes);
   weights_.resize(static_cast<size_t>(taps * args_.n * args_.weight_pitch));
   for (int64_t tap = 0; tap < taps; ++tap) {
     for (int64_t j = 0; j < args_.n; ++j) {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "native/core/float_arrays.h"
+#include "native/core/rounding.h"
 #include "native/cpu/gemm/gemm.h"
 
 namespace irodori::cpu {
@@ -11,12 +12,11 @@ int64_t GemmDepth(int64_t k, DType dtype, const GemmTile& tile) {
   const int64_t unit = dtype == DType::kBF16 ? tile.bf16_unit
                        : IsInt8(dtype)       ? 2 * tile.bf16_unit
                                              : 1;
-  return (k + unit - 1) / unit * unit;
+  return RoundUp(k, unit);
 }
 
 int64_t GemmPackBytes(int64_t n, int64_t k, DType dtype, const GemmTile& tile) {
-  return (n + tile.lanes - 1) / tile.lanes * tile.lanes * GemmDepth(k, dtype, tile) *
-         DTypeBytes(dtype);
+  return RoundUp(n, tile.lanes) * GemmDepth(k, dtype, tile) * DTypeBytes(dtype);
 }
 
 namespace {
@@ -68,7 +68,7 @@ Status PackGemm(const float* weights, int64_t n, int64_t k, DType dtype, const G
                 std::byte* out, AbortFlag abort) {
   const int64_t lanes = tile.lanes;
   const int64_t depth = GemmDepth(k, dtype, tile);
-  const int64_t panels = (n + lanes - 1) / lanes;
+  const int64_t panels = CeilDiv(n, lanes);
   const int64_t panel_bytes = depth * lanes * DTypeBytes(dtype);
   uint16_t rounded[kRun];        // one run of one row
   uint32_t pairs[4 * kRun / 2];  // of four

@@ -67,7 +67,7 @@ static inline void MultiplyPanels(const PitchedRows& rows, const W* panel, int64
                           : width == 2 ? table.two
                                        : table.one)[split.height - 1];
   const int64_t part = rows.depth * kAheadPerTerm;
-  const int64_t panel_parts = (next.bytes + part - 1) / part;
+  const int64_t panel_parts = CeilDiv(next.bytes, part);
   const int64_t parts = panel_parts * next.count;
   int64_t fetched = 0, row = 0;
   TileArgs tile = TopTile(rows, panel, panel_stride, first);

@@ -1,6 +1,7 @@
 // Block sizes of the matrix product: cache shares, and enough blocks for the threads.
 #include <algorithm>
 
+#include "native/core/rounding.h"
 #include "native/cpu/gemm/gemm.h"
 
 namespace irodori::cpu {
@@ -14,15 +15,6 @@ constexpr double kRowTermCycles = 0.1;
 constexpr double kWeightCycles = 0.12;
 // Threads are not equally fast: the others wait for the last block, for about this share of it.
 constexpr double kTail = 0.3;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
-
-// `total` cut into equal parts of at most `limit`, each a multiple of `unit`.
-int64_t EvenParts(int64_t total, int64_t limit, int64_t unit) {
-  if (total <= 0) return unit;
-  return RoundUp(CeilDiv(total, CeilDiv(total, limit)), unit);
-}
 
 // Rows of a block, at most. What would take three blocks takes two of half as much again, and
 // weights that come from memory are read twice: 256x1152x3456 reaches 83 % of the AVX-512 peak, 80

@@ -63,9 +63,9 @@ class Places {
 };
 
 // The weights of term `k` behind a place in a panel, which is one of an even term.
-IRODORI_INLINE F TermOf(const float* panel, int k) { return Load(panel + k * kLanes); }
-IRODORI_INLINE F TermOf(const F16* panel, int k) { return Load(panel + k * kLanes); }
-IRODORI_INLINE F TermOf(const Bf16* panel, int k) {
+IRODORI_INLINE F TermOf(const float* panel, int64_t k) { return Load(panel + k * kLanes); }
+IRODORI_INLINE F TermOf(const F16* panel, int64_t k) { return Load(panel + k * kLanes); }
+IRODORI_INLINE F TermOf(const Bf16* panel, int64_t k) {
   U pair;
   __builtin_memcpy(&pair, panel + k / 2 * 2 * kLanes, sizeof(pair));
   return (F)(k % 2 == 0 ? pair << 16 : pair & 0xffff0000u);

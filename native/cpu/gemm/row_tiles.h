@@ -1,6 +1,7 @@
 // How rows are cut into register tiles, and how many panels a tile takes, for one kernel family.
 #pragma once
 
+#include "native/core/rounding.h"
 #include "native/cpu/simd.h"
 
 namespace irodori::cpu::IRODORI_FAMILY {
@@ -14,8 +15,8 @@ struct RowTiles {
 };
 IRODORI_INLINE RowTiles SplitRows(int64_t rows) {
   RowTiles split;
-  split.tiles = (rows + kTileRows - 1) / kTileRows;
-  split.height = (rows + split.tiles - 1) / split.tiles;
+  split.tiles = CeilDiv(rows, kTileRows);
+  split.height = CeilDiv(rows, split.tiles);
   split.tall = rows - split.tiles * (split.height - 1);
   return split;
 }

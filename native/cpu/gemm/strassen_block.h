@@ -152,7 +152,7 @@ static inline void StrassenBlock(const StrassenArgs& args, int64_t block, std::b
   const int64_t next_n = NextOutputs(product, block);
   const auto pass_at = [&](int64_t n, int64_t k) {
     const int64_t outputs = MinOf(product.column_block, product.n - n);
-    return StrassenPass{n, (outputs + kLanes - 1) / kLanes, k, MinOf(x.depth, product.k - k)};
+    return StrassenPass{n, CeilDiv(outputs, kLanes), k, MinOf(x.depth, product.k - k)};
   };
   const auto multiply = product.weight_dtype == DType::kBF16  ? &MultiplyHalves<Bf16>
                         : product.weight_dtype == DType::kF16 ? &MultiplyHalves<F16>

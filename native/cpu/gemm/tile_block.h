@@ -140,7 +140,7 @@ static inline void PlacePass(const GemmArgs& args, const RowPlace* places, int64
   pass.spans = 0;
   if (!ChunksAreWhole<Element>(args, k0, k1)) {
     pass.spans = 1;
-    pass.chunks[0] = (k1 - k0 + kChunk<Element> - 1) / kChunk<Element>;
+    pass.chunks[0] = CeilDiv(k1 - k0, kChunk<Element>);
     for (int64_t t = 0; t < pass.tiles; ++t) {
       std::byte* tiles = gathered + t * tile_bytes;
       for (int64_t lane = 0; lane < count_of(t); ++lane)
@@ -318,8 +318,7 @@ static inline void SumThroughTiles(const GemmArgs& args, const TileBlock& at, in
                                    int64_t end, TileUnit& unit, std::byte* scratch) {
   const TileScratch layout = LayOutTiles<Element>(args);
   const RowPlace* places = reinterpret_cast<const RowPlace*>(scratch + layout.places);
-  TilePass pass{0, (at.rows + kTile - 1) / kTile,
-                reinterpret_cast<int64_t*>(scratch + layout.chunks),
+  TilePass pass{0, CeilDiv(at.rows, kTile), reinterpret_cast<int64_t*>(scratch + layout.chunks),
                 reinterpret_cast<TileRowsPlace*>(scratch + layout.rows)};
   const int64_t panels = at.c_pitch / kTile;
   const int64_t panel_stride = args.weight_depth * kTile * Element::kBytes;

@@ -103,15 +103,6 @@ static inline void TransformInput(const WinogradArgs& args, const TilePlace& pla
   }
 }
 
-// Term k of a panel.
-IRODORI_INLINE F LoadTerm(const float* panel, int64_t k) { return Load(panel + k * kLanes); }
-IRODORI_INLINE F LoadTerm(const F16* panel, int64_t k) { return Load(panel + k * kLanes); }
-IRODORI_INLINE F LoadTerm(const Bf16* panel, int64_t k) {
-  U pair;
-  __builtin_memcpy(&pair, panel + k / 2 * 2 * kLanes, sizeof(pair));
-  return (F)(k % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
-}
-
 // Three taps as the transform takes them: as they are, or folded for a parity.
 IRODORI_INLINE void FoldTaps(F first, F middle, F last, bool, F (&g)[3]) {
   g[0] = first;
@@ -132,7 +123,7 @@ static inline void TransformWeights(const WinogradArgs& args, const W* panel, in
     F half[kSide][3];
 #pragma GCC unroll 3
     for (int64_t j = 0; j < 3; ++j) {
-      const auto tap = [&](int64_t i) { return LoadTerm(panel, (i * 3 + j) * args.channels + c); };
+      const auto tap = [&](int64_t i) { return TermOf(panel, (i * 3 + j) * args.channels + c); };
       F g[kTaps], column[kSide];
       FoldTaps(tap(0), tap(1), tap(2), args.odd_y, g);
       Winograd<kTile, kTaps>::Weights(g, column);
@@ -186,7 +177,7 @@ static inline void MultiplyPlanes(const WinogradArgs& args, const WinogradScratc
   float* weights = reinterpret_cast<float*>(scratch + layout.weights);
   float* products = reinterpret_cast<float*>(scratch);
   const W* panels = reinterpret_cast<const W*>(args.weights) + n0 * args.weight_depth;
-  const int64_t count = (n1 - n0 + kLanes - 1) / kLanes;
+  const int64_t count = CeilDiv(n1 - n0, kLanes);
   const int64_t stride = (c1 - c0) * kLanes;
   PitchedRows rows{SplitRows(tiles), nullptr,        layout.pitch_v, c1 - c0,
                    nullptr,          layout.pitch_p, c0 > 0};

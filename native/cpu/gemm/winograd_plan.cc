@@ -1,20 +1,13 @@
 // Block sizes of Winograd's convolution: cache shares, and enough blocks for the threads.
 #include <algorithm>
 
+#include "native/core/rounding.h"
 #include "native/cpu/gemm/winograd.h"
 
 namespace irodori::cpu {
 namespace {
 
 constexpr int64_t kBlocksPerThread = 4;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
-
-// `total` cut into equal parts of at most `limit`, each a multiple of `unit`.
-int64_t EvenParts(int64_t total, int64_t limit, int64_t unit) {
-  return RoundUp(CeilDiv(total, CeilDiv(total, limit)), unit);
-}
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 // threads.
 #include "native/cpu/gemm/winograd_step.h"
 
+#include "native/core/rounding.h"
 #include "native/cpu/gemm/folded_weights.h"
 
 namespace irodori::cpu {
@@ -26,8 +27,8 @@ WinogradStep::WinogradStep(const PlanContext& context, const Step& step)
   args_.taps = upsample == 2 ? 2 : 3;
   args_.pad_top = attr(4);
   args_.pad_left = attr(5);
-  args_.tiles_w = (args_.out_w + args_.tile - 1) / args_.tile;
-  args_.tiles = (args_.out_h + args_.tile - 1) / args_.tile * args_.tiles_w;
+  args_.tiles_w = CeilDiv(args_.out_w, args_.tile);
+  args_.tiles = CeilDiv(args_.out_h, args_.tile) * args_.tiles_w;
   args_.grid = {upsample, 0, 0, out.shape[1]};
   args_.weights = pack.data();
   args_.weight_dtype = weight_dtype;

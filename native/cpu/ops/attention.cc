@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numbers>
 
+#include "native/core/rounding.h"
 #include "native/cpu/planned_step.h"
 
 namespace irodori::cpu {
@@ -21,16 +22,14 @@ constexpr int64_t kCopyQueries = 64;
 // Keys that one thread gathers at a time.
 constexpr int64_t kGatheredKeys = 64;
 
-int64_t BlocksOf(int64_t count, int64_t block) { return (count + block - 1) / block; }
-
 void PlanJobs(int threads, AttentionArgs& args) {
   const int64_t wanted = threads > 1 ? kJobsPerThread * threads : 1;
   args.query_block = kMaxQueries;
   args.head_block = std::clamp<int64_t>(
       kHeadFloats / std::max<int64_t>(2 * args.keys * args.head_dim, 1), 1, args.heads);
   const auto count = [&] {
-    args.query_blocks = BlocksOf(args.queries, args.query_block);
-    args.head_blocks = BlocksOf(args.heads, args.head_block);
+    args.query_blocks = CeilDiv(args.queries, args.query_block);
+    args.head_blocks = CeilDiv(args.heads, args.head_block);
     return args.batch * args.query_blocks * args.head_blocks;
   };
   while (args.query_block > kMinQueries &&
@@ -106,11 +105,11 @@ class AttentionStep final : public PlannedStep {
     args.query_block = std::min<int64_t>(kMaxTileQueries, args.queries);
     const int64_t wanted = run.threads() > 1 ? kJobsPerThread * run.threads() : 1;
     const auto jobs = [&] {
-      args.query_blocks = BlocksOf(args.queries, args.query_block);
+      args.query_blocks = CeilDiv(args.queries, args.query_block);
       return args.batch * args.heads * args.query_blocks;
     };
     while (jobs() < wanted && args.query_block > kMinQueries) {
-      args.query_block = std::max(kMinQueries, BlocksOf(args.query_block, 2 * 32) * 32);
+      args.query_block = std::max(kMinQueries, CeilDiv(args.query_block, 2 * 32) * 32);
     }
     const int64_t blocks = jobs();
     const Result<std::byte*> tiles = run.Shared(kernels.attention_bf16_bytes(args));
@@ -118,7 +117,7 @@ class AttentionStep final : public PlannedStep {
     args.tiles = tiles.value();
     const int64_t scratch = kernels.attention_bf16_scratch(args);
     const int64_t values = args.batch * args.heads * args.keys * args.head_dim;
-    IRODORI_RETURN_IF_ERROR(run.ForBlocks(args.batch * args.heads * BlocksOf(args.keys, 32),
+    IRODORI_RETURN_IF_ERROR(run.ForBlocks(args.batch * args.heads * CeilDiv(args.keys, 32),
                                           2 * values, scratch, kernels.attention_bf16_pack, args));
     return run.ForBlocks(blocks, WorkOf(args), scratch, kernels.attention_bf16, args);
   }
@@ -133,7 +132,7 @@ class AttentionStep final : public PlannedStep {
     IRODORI_RETURN_IF_ERROR(memory.status());
     auto* const floats = reinterpret_cast<float*>(memory.value());
     const AttentionOperand from[2] = {args.k, args.v};
-    const int64_t key_blocks = BlocksOf(args.keys, kGatheredKeys);
+    const int64_t key_blocks = CeilDiv(args.keys, kGatheredKeys);
     const auto load_run = run.kernels().load_run;
     const auto gather = [&](int64_t block, std::byte*) {
       const int64_t first = block % key_blocks * kGatheredKeys;

@@ -1,6 +1,7 @@
 // group_norm: statistics of pixel blocks, their merge, and the application, one after another.
 #include <algorithm>
 
+#include "native/core/rounding.h"
 #include "native/cpu/planned_step.h"
 
 namespace irodori::cpu {
@@ -57,7 +58,7 @@ Result<StepPlan> PlanGroupNorm(const PlanContext& context, const Step& step) {
   args.eps = static_cast<float>(step.attrs[1]);
   args.pixel_block = std::clamp<int64_t>(static_cast<int64_t>(step.attrs[2]), 1,
                                          std::max<int64_t>(args.pixels, 1));
-  args.pixel_blocks = (args.pixels + args.pixel_block - 1) / args.pixel_block;
+  args.pixel_blocks = CeilDiv(args.pixels, args.pixel_block);
   return StepPlan(std::make_unique<GroupNormStep>(context, step, args));
 }
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "native/core/rounding.h"
+
 namespace irodori::cpu {
 namespace {
 
@@ -11,8 +13,6 @@ namespace {
 constexpr int64_t kColumnBlock = 2048;
 // Elements of a job, at least: a few microseconds.
 constexpr int64_t kJobElements = 8192;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 

@@ -32,7 +32,7 @@ struct HeadTiles {
 HeadTiles TilesOf(const AttentionArgs& args) {
   HeadTiles tiles;
   tiles.chunks = (args.head_dim + kTerms - 1) / kTerms;
-  tiles.columns = (args.head_dim + kTile - 1) / kTile;
+  tiles.columns = CeilDiv(args.head_dim, kTile);
   tiles.key_chunks = (args.keys + kTerms - 1) / kTerms;
   tiles.chunk_bytes = (2 * tiles.chunks + tiles.columns) * kTileBytes;
   return tiles;
