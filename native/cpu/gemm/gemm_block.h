@@ -113,32 +113,13 @@ static inline EqualRows FindEqualRows(const GemmArgs& args, const RowPlace* plac
   return {reinterpret_cast<const float*>(first), pitch / 4};
 }
 
-// From this many tiles on, narrow weights are widened once per pass and group of panels instead of
-// in every tile: measured on Zen 2 at 256x1152x1152, 0.63 of the FMA peak in the tile against 0.90
-// (docs/performance.md). Integers always are.
-inline constexpr int64_t kWidenedTiles = 3;
+// From this many tiles on, weights of 16 bits are widened by the topmost tile instead of in every
+// tile: measured on Zen 2 at 256x1152x1152, 0.63 of the FMA peak in the tile against 0.90
+// (docs/performance.md).
+inline constexpr int kWidenedTiles = 3;
+inline constexpr int64_t kWidenedPanels = 2;  // at a time
 
-// Panels of a pass, widened: [width][k1 - k0][kLanes].
-static inline void WidenPanels(float* out, const F16* panel, int64_t stride, int64_t width,
-                               int64_t length) {
-  for (int64_t p = 0; p < width; ++p) {
-    for (int64_t k = 0; k < length; ++k) {
-      Store(out + (p * length + k) * kLanes, Load(panel + p * stride + k * kLanes));
-    }
-  }
-}
-static inline void WidenPanels(float* out, const Bf16* panel, int64_t stride, int64_t width,
-                               int64_t length) {
-  for (int64_t p = 0; p < width; ++p) {
-    for (int64_t k = 0; k < length; k += 2) {
-      U pair;
-      __builtin_memcpy(&pair, panel + p * stride + k * kLanes, sizeof(pair));
-      Store(out + (p * length + k) * kLanes, (F)(pair << 16));
-      if (k + 1 < length) Store(out + (p * length + k + 1) * kLanes, (F)(pair & 0xffff0000u));
-    }
-  }
-}
-
+// Panels of a pass of integers, widened: [width][k1 - k0][kLanes].
 static inline void WidenPanels(float* out, const Int8* panel, int64_t stride, int64_t width,
                                int64_t length) {
   for (int64_t p = 0; p < width; ++p) {
@@ -166,9 +147,10 @@ static inline void TilesOfPassIn(const GemmArgs& args, const Pass& pass) {
   NextPanels ahead;
   ahead.stride = stride * static_cast<int64_t>(sizeof(W));
   ahead.bytes = length * kLanes * static_cast<int64_t>(sizeof(W));
+  const bool widens = sizeof(W) == 2 && pass.rows.split.tiles >= kWidenedTiles;
   int64_t width = 0;
   for (int64_t p = 0; p < panels; p += width) {
-    width = GroupWidth(pass.rows.split, panels - p);
+    width = widens ? MinOf(panels - p, kWidenedPanels) : GroupWidth(pass.rows.split, panels - p);
     const W* panel = first + p * stride;
     const W* next = panel + width * stride;
     if (p + width >= panels) {
@@ -177,14 +159,15 @@ static inline void TilesOfPassIn(const GemmArgs& args, const Pass& pass) {
     }
     ahead.data = reinterpret_cast<const std::byte*>(next);
     ahead.count = width;
-    if constexpr (sizeof(W) <= 2) {
-      if (sizeof(W) == 1 || pass.rows.split.tiles >= kWidenedTiles) {
-        WidenPanels(pass.widened, panel, stride, width, length);
-        MultiplyPanels<float>(pass.rows, pass.widened, length * kLanes, p, width, ahead);
-        continue;
-      }
+    if constexpr (sizeof(W) == 1) {
+      WidenPanels(pass.widened, panel, stride, width, length);
+      MultiplyPanels<float>(pass.rows, pass.widened, length * kLanes, p, width, ahead);
+    } else if (widens) {
+      MultiplyMade<Making::kWidened, W>(pass.rows, panel, nullptr, stride, pass.widened, p, width,
+                                        ahead);
+    } else {
+      MultiplyPanels<W>(pass.rows, panel, stride, p, width, ahead);
     }
-    if constexpr (sizeof(W) > 1) MultiplyPanels<W>(pass.rows, panel, stride, p, width, ahead);
   }
 }
 
@@ -207,10 +190,10 @@ struct GemmScratch {
 };
 IRODORI_INLINE GemmScratch LayOutScratch(const GemmArgs& args) {
   const int64_t products = args.row_block * OddLines(args.column_block) * 4;
-  // No tile is wider than 8 panels, and none of three or more tiles wider than VectorsFor(2).
+  // No tile is wider than 8 panels.
   const int64_t wide = args.weight_dtype == DType::kF32  ? 0
                        : args.weight_dtype == DType::kI8 ? VectorsFor(1)
-                                                         : VectorsFor(2);
+                                                         : kWidenedPanels;
   const int64_t widened = wide * args.depth * kLanes * 4;
   GemmScratch scratch;
   scratch.sums = products;

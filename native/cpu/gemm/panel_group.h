@@ -69,14 +69,19 @@ static inline void MultiplyPanels(const PitchedRows& rows, const W* panel, int64
   const int64_t part = rows.depth * kAheadPerTerm;
   const int64_t panel_parts = CeilDiv(next.bytes, part);
   const int64_t parts = panel_parts * next.count;
-  int64_t fetched = 0, row = 0;
+  const std::byte* next_panel = next.data;
+  int64_t fetched = 0, of_panel = 0, row = 0;
   TileArgs tile = TopTile(rows, panel, panel_stride, first);
   for (int64_t t = 0; t < split.tiles; ++t) {
     // Spread evenly over the tiles. Where there is nothing to fetch, what is there costs nothing.
     tile.ahead = reinterpret_cast<const std::byte*>(panel);
     if (fetched < parts && fetched * split.tiles <= t * parts) {
-      tile.ahead = next.data + fetched / panel_parts * next.stride + fetched % panel_parts * part;
+      tile.ahead = next_panel + of_panel * part;
       ++fetched;
+      if (++of_panel == panel_parts) {
+        of_panel = 0;
+        next_panel += next.stride;
+      }
     }
     const int64_t height = HeightOf(split, t);
     if (rows.results != nullptr) {
@@ -90,20 +95,24 @@ static inline void MultiplyPanels(const PitchedRows& rows, const W* panel, int64
   }
 }
 
-// The same over the sums first + sign second, sign 1 or -1, of `width` panels, 1 or 2, which the
-// topmost tile makes.
-template <typename W>
-static inline void MultiplySums(PitchedRows rows, const W* first, const W* second, int sign,
-                                int64_t panel_stride, float* sums, int64_t first_panel,
-                                int64_t width, const NextPanels& next) {
-  const SumTileArgs tile{TopTile(rows, first, panel_stride, first_panel), second, sums};
+// The same over what the topmost tile makes of `width` panels, 1 or 2, and of as many second ones.
+template <Making kMaking, typename W>
+static inline void MultiplyMade(PitchedRows rows, const W* panel, const W* second,
+                                int64_t panel_stride, float* made, int64_t first, int64_t width,
+                                const NextPanels& next) {
+  const MakingTileArgs tile{TopTile(rows, panel, panel_stride, first), second, made};
   const int64_t height = rows.split.height;
-  (sign < 0 ? kSumTiles<W, true>.tiles : kSumTiles<W, false>.tiles)[height][width](tile);
+  if (rows.results != nullptr) {
+    FetchResults(rows.results, height, first * kLanes * rows.result_bytes,
+                 width * kLanes * rows.result_bytes);
+    rows.results += height;
+  }
+  kMakingTiles<W, kMaking>.tiles[height][width](tile);
   --rows.split.tiles;
   --rows.split.tall;
   rows.a += height * rows.a_pitch;
   rows.c += height * rows.c_pitch;
-  MultiplyPanels<float>(rows, sums, rows.depth * kLanes, first_panel, width, next);
+  MultiplyPanels<float>(rows, made, rows.depth * kLanes, first, width, next);
 }
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

@@ -193,48 +193,56 @@ static inline void RegisterTile(const TileArgs& args) {
   ParkChains(acc, c, c_pitch);
 }
 
-// Over sums of panels, `panel` + or - `second`, both panel_stride apart: made on the way and left
-// in `sums` for the tiles behind it, [NV][depth][kLanes]. A product over 128 rows whose sums are
-// made before its tiles takes 4 % longer (docs/performance.md). depth is even; nothing is fetched
-// ahead.
-struct SumTileArgs : TileArgs {
+// What a tile makes of panels before it multiplies by them: their sums with others or differences,
+// or themselves in float32.
+enum class Making { kSum, kDifference, kWidened };
+
+// Over panels that are made on the way, of `panel` and `second`, both panel_stride apart, and left
+// in `made` for the tiles behind it, [NV][depth][kLanes]. A product over 128 rows whose sums are
+// made before its tiles takes 4 % longer (docs/performance.md). Nothing is fetched ahead.
+struct MakingTileArgs : TileArgs {
   const void* second;
-  float* sums;
+  float* made;
 };
 
-using SumTileKernel = void (*)(const SumTileArgs&);
+using MakingTileKernel = void (*)(const MakingTileArgs&);
 
-template <int MR, int NV, typename W, bool kMinus>
-static inline void SumTile(const SumTileArgs& args) {
+template <int MR, int NV, typename W, Making kMaking>
+static inline void MakingTile(const MakingTileArgs& args) {
   constexpr int64_t kTwoTerms = 2 * kLanes * static_cast<int64_t>(sizeof(W));
   float* const c = args.c;
   const int64_t c_pitch = args.c_pitch;
   const int64_t depth = args.depth;
-  float* sums = args.sums;
+  float* made = args.made;
   F acc[MR][NV];
   BeginChains(acc, c, c_pitch, args.resume);
   Places<MR> rows(args.a, args.a_pitch * 4);
   Places<NV> first(args.panel, args.panel_stride * static_cast<int64_t>(sizeof(W)));
   Places<NV> second(args.second, args.panel_stride * static_cast<int64_t>(sizeof(W)));
-#pragma GCC unroll 1
-  for (int64_t k = 0; k < depth; k += 2) {
+  const auto term = [&](int k) __attribute__((always_inline)) {
+    F b[NV];
+    LoadTerm<W>(b, first, k);
 #pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      F b[NV];
-      LoadTerm<W>(b, first, j);
-#pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) {
-        const F other = TermOf(reinterpret_cast<const W*>(second.At(v)), j);
-        b[v] = kMinus ? b[v] - other : b[v] + other;
-        Store(sums + v * depth * kLanes + j * kLanes, b[v]);
+    for (int v = 0; v < NV; ++v) {
+      if constexpr (kMaking != Making::kWidened) {
+        const F other = TermOf(reinterpret_cast<const W*>(second.At(v)), k);
+        b[v] = kMaking == Making::kDifference ? b[v] - other : b[v] + other;
       }
-      AddTerm(acc, rows, j, b);
+      Store(made + v * depth * kLanes + k * kLanes, b[v]);
     }
-    sums += 2 * kLanes;
+    AddTerm(acc, rows, k, b);
+  };
+  int64_t left = depth;
+#pragma GCC unroll 1
+  for (; left >= 2; left -= 2) {
+    term(0);
+    term(1);
+    made += 2 * kLanes;
     first.Advance(kTwoTerms);
-    second.Advance(kTwoTerms);
+    if constexpr (kMaking != Making::kWidened) second.Advance(kTwoTerms);
     rows.Advance(2 * 4);
   }
+  if (left == 1) term(0);
   ParkChains(acc, c, c_pitch);
 }
 
@@ -261,21 +269,21 @@ struct TileTable {
 template <typename W>
 inline constexpr TileTable<W> kTiles{};
 
-// Tiles over sums: of every height, one and two panels wide.
-template <typename W, bool kMinus>
-struct SumTileTable {
-  SumTileKernel tiles[kTileRows + 1][3] = {};
+// Tiles that make what they multiply by: of every height, one and two panels wide.
+template <typename W, Making kMaking>
+struct MakingTileTable {
+  MakingTileKernel tiles[kTileRows + 1][3] = {};
 
   template <int MR>
   constexpr void Fill() {
-    tiles[MR][1] = &SumTile<MR, 1, W, kMinus>;
-    tiles[MR][2] = &SumTile<MR, 2, W, kMinus>;
+    tiles[MR][1] = &MakingTile<MR, 1, W, kMaking>;
+    tiles[MR][2] = &MakingTile<MR, 2, W, kMaking>;
     if constexpr (MR > 1) Fill<MR - 1>();
   }
-  constexpr SumTileTable() { Fill<kTileRows>(); }
+  constexpr MakingTileTable() { Fill<kTileRows>(); }
 };
 
-template <typename W, bool kMinus>
-inline constexpr SumTileTable<W, kMinus> kSumTiles{};
+template <typename W, Making kMaking>
+inline constexpr MakingTileTable<W, kMaking> kMakingTiles{};
 
 }  // namespace irodori::cpu::IRODORI_FAMILY

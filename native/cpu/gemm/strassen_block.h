@@ -116,13 +116,18 @@ static inline void MultiplyHalves(const GemmArgs& args, const StrassenLayout& x,
       const int64_t width = MinOf(kStrassenPanels, pass.panels - p);
       const NextPanels ahead = p == 0 ? x_ahead : p == kStrassenPanels ? w_ahead : NextPanels{};
       const W* panel = first + p * stride;
-      if (sum.sign != 0) {
-        MultiplySums(rows, panel, second + p * stride, sum.sign, stride, sums, p, width, ahead);
+      const auto multiply = [&]<Making kMaking>() {
+        const W* other = kMaking == Making::kWidened ? nullptr : second + p * stride;
+        MultiplyMade<kMaking, W>(rows, panel, other, stride, sums, p, width, ahead);
+      };
+      if (sum.sign > 0) {
+        multiply.template operator()<Making::kSum>();
+      } else if (sum.sign < 0) {
+        multiply.template operator()<Making::kDifference>();
       } else if constexpr (sizeof(W) == sizeof(float)) {
         MultiplyPanels<float>(rows, panel, stride, p, width, ahead);
       } else {
-        WidenPanels(sums, panel, stride, width, pass.depth);
-        MultiplyPanels<float>(rows, sums, pass.depth * kLanes, p, width, ahead);
+        multiply.template operator()<Making::kWidened>();
       }
     }
     rows.a += x.product();
