@@ -173,14 +173,44 @@ static inline void PlacePass(const GemmArgs& args, const RowPlace* places, int64
   }
 }
 
-// MT x NT tiles of results over `chunks` chunks.
+// The panels that are multiplied next, one or two, and of the 16 or 32 lines of a chunk of theirs
+// those that one product fetches into the second cache with each of its own chunks.
+struct TilesAhead {
+  const std::byte* panels;
+  int64_t stride;
+  int64_t line, end;
+};
+
+// Such lines as runs in the first panel and in the second.
+struct TileLines {
+  const std::byte *first, *second;
+  int64_t of_first, of_second;
+};
+IRODORI_INLINE TileLines LinesOf(const TilesAhead& ahead) {
+  constexpr int64_t kLines = kTileBytes / 64;
+  const int64_t of_first = MinOf(ahead.end, kLines), of_second = MaxOf(ahead.line, kLines);
+  return {ahead.panels + ahead.line * 64, ahead.panels + ahead.stride + (of_second - kLines) * 64,
+          of_first - ahead.line, ahead.end - of_second};
+}
+IRODORI_INLINE void FetchChunk(TileLines& lines) {
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < lines.of_first; ++i) __builtin_prefetch(lines.first + i * 64, 0, 2);
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < lines.of_second; ++i) __builtin_prefetch(lines.second + i * 64, 0, 2);
+  lines.first += kTileBytes;
+  lines.second += kTileBytes;
+}
+
+// MT x NT tiles of results over all chunks of a pass.
 #ifdef IRODORI_VECTOR_TILES
 
 // Eight rows by NT vectors, whose sums stay in registers: a pair of x is loaded for NT products.
 template <int NT>
 static void RowsProduct(const TilePass& pass, int64_t tile, int64_t row, const std::byte* panel,
-                        int64_t panel_stride, std::byte* c, int64_t c_stride, bool resume) {
+                        int64_t panel_stride, std::byte* c, int64_t c_stride, bool resume,
+                        const TilesAhead& ahead) {
   constexpr int kRows = 8;
+  TileLines lines = LinesOf(ahead);
   F sums[kRows][NT];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
@@ -194,6 +224,7 @@ static void RowsProduct(const TilePass& pass, int64_t tile, int64_t row, const s
     const TileRowsPlace& place = pass.rows[span * pass.tiles + tile];
     const std::byte* rows = place.data + row * place.stride;
     for (int64_t chunk = 0; chunk < pass.chunks[span]; ++chunk) {
+      FetchChunk(lines);
 #pragma GCC unroll 4
       for (int pair = 0; pair < kTile; ++pair) {
         F w[NT];
@@ -221,11 +252,15 @@ static void RowsProduct(const TilePass& pass, int64_t tile, int64_t row, const s
 
 template <typename, int MT, int NT>
 static void TileProduct(TileUnit&, const TilePass& pass, int64_t tile, const std::byte* panel,
-                        int64_t panel_stride, std::byte* c, int64_t c_pitch, bool resume) {
+                        int64_t panel_stride, std::byte* c, int64_t c_pitch, bool resume,
+                        TilesAhead ahead) {
   constexpr int64_t kRows = 8;
-  for (int64_t row = 0; row < MT * kTile; row += kRows) {
+  const int64_t end = ahead.end;
+  const int64_t lines = CeilDiv(end - ahead.line, MT * kTile / kRows);
+  for (int64_t row = 0; row < MT * kTile; row += kRows, ahead.line = ahead.end) {
+    ahead.end = MinOf(ahead.line + lines, end);
     RowsProduct<NT>(pass, tile + row / kTile, row % kTile, panel, panel_stride,
-                    c + row * c_pitch * 4, c_pitch * 4, resume);
+                    c + row * c_pitch * 4, c_pitch * 4, resume, ahead);
   }
 }
 
@@ -234,7 +269,9 @@ static void TileProduct(TileUnit&, const TilePass& pass, int64_t tile, const std
 // Tiles 0 .. 3: C, 4 and 5: A, 6 and 7: B.
 template <typename Element, int MT, int NT>
 static void TileProduct(TileUnit& unit, const TilePass& pass, int64_t tile, const std::byte* panel,
-                        int64_t panel_stride, std::byte* c, int64_t c_pitch, bool resume) {
+                        int64_t panel_stride, std::byte* c, int64_t c_pitch, bool resume,
+                        const TilesAhead& ahead) {
+  TileLines lines = LinesOf(ahead);
   const int64_t stride = c_pitch * 4;
   std::byte* right = c + kTile * 4;
   std::byte* low = c + kTile * stride;
@@ -255,6 +292,7 @@ static void TileProduct(TileUnit& unit, const TilePass& pass, int64_t tile, cons
     const TileRowsPlace high = rows[0], below = rows[MT - 1];
     int64_t high_at = 0, below_at = 0;
     for (int64_t chunk = 0; chunk < pass.chunks[span]; ++chunk) {
+      FetchChunk(lines);
       unit.Load<6>(panel, kChunkBytes);
       unit.Load<4>(high.data + high_at, high.stride);
       Element::template Product<0, 4, 6>(unit);
@@ -306,10 +344,11 @@ IRODORI_INLINE TileScratch LayOutTiles(const GemmArgs& args) {
 // A block of rows x outputs, and the chains of its results.
 struct TileBlock : GemmBlock {
   int64_t c_pitch;
+  int64_t next_n;  // NextOutputs
 };
 IRODORI_INLINE TileBlock TileBlockOf(const GemmArgs& args, int64_t block) {
   const GemmBlock at = GemmBlockOf(args, block);
-  return {at, RoundUp(at.n1 - at.n0, kTile)};
+  return {at, RoundUp(at.n1 - at.n0, kTile), NextOutputs(args, block)};
 }
 
 // c = the block's sums over k in [begin, end), in passes of `depth`.
@@ -326,16 +365,28 @@ static inline void SumThroughTiles(const GemmArgs& args, const TileBlock& at, in
   for (int64_t k0 = begin; k0 < end; k0 += args.depth) {
     const int64_t k1 = MinOf(k0 + args.depth, end);
     PlacePass<Element>(args, places, at.rows, k0, k1, scratch + layout.gathered, pass);
+    const bool last = k1 == args.k;
+    const int64_t next_n = last ? at.next_n : at.n0;
     for (int64_t p = 0; p < panels; p += 2) {
       const std::byte* panel = weights + p * panel_stride + k0 * kTile * Element::kBytes;
       const bool pair = p + 1 < panels;
+      TilesAhead ahead{panel + 2 * panel_stride, panel_stride, 0, 0};
+      int64_t lines = MinOf(panels - p - 2, 2) * kTileBytes / 64;
+      if (p + 2 >= panels) {
+        ahead.panels = args.weights + next_n / kTile * panel_stride +
+                       (last ? 0 : k1) * kTile * Element::kBytes;
+        lines = next_n < args.n ? MinOf(panels, 2) * kTileBytes / 64 : 0;
+      }
+      const int64_t lines_of_product = CeilDiv(lines, CeilDiv(pass.tiles, 2));
       for (int64_t t = 0; t < pass.tiles; t += 2) {
         std::byte* out = scratch + (t * kTile * at.c_pitch + p * kTile) * 4;
         const bool two = t + 1 < pass.tiles;
         const auto product =
             two ? (pair ? &TileProduct<Element, 2, 2> : &TileProduct<Element, 2, 1>)
                 : (pair ? &TileProduct<Element, 1, 2> : &TileProduct<Element, 1, 1>);
-        product(unit, pass, t, panel, panel_stride, out, at.c_pitch, k0 > begin);
+        ahead.line = ahead.end;
+        ahead.end = MinOf(ahead.line + lines_of_product, lines);
+        product(unit, pass, t, panel, panel_stride, out, at.c_pitch, k0 > begin, ahead);
       }
     }
   }
