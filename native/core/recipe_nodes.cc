@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "native/core/rounding.h"
 #include "native/core/value_source.h"
 
 namespace irodori::recipe {
@@ -135,7 +136,7 @@ class BlockNode : public OperandNode {
   Status Read(int64_t first, std::span<float> out, Scratch& scratch, AbortFlag abort) const final {
     const auto count = static_cast<int64_t>(out.size());
     const int64_t from = first / block_;
-    const int64_t to = (first + count + block_ - 1) / block_;
+    const int64_t to = CeilDiv(first + count, block_);
     if (first % block_ == 0 && count % block_ == 0) return Blocks(from, to, out, scratch, abort);
     Scratch::Loan<float> whole(scratch, (to - from) * block_);
     IRODORI_RETURN_IF_ERROR(Blocks(from, to, whole.values(), scratch, abort));

@@ -11,6 +11,7 @@
 
 #include "native/core/float_arrays.h"
 #include "native/core/message.h"
+#include "native/core/rounding.h"
 #include "native/cpu/gemm/folded_weights.h"
 #include "native/cpu/gemm/int8.h"
 
@@ -45,7 +46,7 @@ struct Stretches {
   float* scales;      // i8: of every output
   int32_t* sums;      // likewise
 
-  int64_t blocks() const { return (n + rows - 1) / rows; }
+  int64_t blocks() const { return CeilDiv(n, rows); }
 
   Status Block(int64_t block, Scratch& scratch) const {
     IRODORI_RETURN_IF_ERROR(CheckAbort(abort));
@@ -151,7 +152,7 @@ Result<std::shared_ptr<Pack>> CpuPack::Make(const KernelTable& kernels, const Pa
                                       : GemmDepth(k, spec.dtype, tile);
   const int64_t row_bytes = row_values * DTypeBytes(spec.dtype);
   const int64_t unit = plain ? 1 : tile.lanes;
-  const int64_t outputs = (n + unit - 1) / unit * unit;
+  const int64_t outputs = RoundUp(n, unit);
   const int64_t panel_bytes = outputs * row_bytes;
   const int64_t bytes =
       panel_bytes + (int8 ? outputs * int64_t{sizeof(float) + sizeof(int32_t)} : 0);

@@ -93,6 +93,16 @@ static inline __attribute__((always_inline)) int64_t NextOutputs(const GemmArgs&
   return next % of_group == 0 ? args.n : GemmBlockOf(args, next).n0;
 }
 
+// Where the pass behind the one that ends at term k1 of a block begins: in the same block, from n0
+// on, or in the one at NextOutputs.
+struct PassStart {
+  int64_t n, k;
+};
+static inline __attribute__((always_inline)) PassStart PassAfter(const GemmArgs& args, int64_t n0,
+                                                                 int64_t k1, int64_t next_n) {
+  return k1 == args.k ? PassStart{next_n, 0} : PassStart{n0, k1};
+}
+
 // Rows a multiple of this many bytes apart drive each other out of a few sets of the first cache.
 inline constexpr int64_t kCrowdedBytes = 2048;
 

@@ -133,8 +133,8 @@ static inline void WidenPanels(float* out, const Int8* panel, int64_t stride, in
 struct Pass {
   PitchedRows rows;
   int64_t k0, k1, n0, n1;
-  float* widened;          // room for a group of panels
-  int64_t next_k, next_n;  // where the pass after it begins, maybe of another block
+  float* widened;  // room for a group of panels
+  PassStart next;
 };
 
 template <typename W>
@@ -154,8 +154,8 @@ static inline void TilesOfPassIn(const GemmArgs& args, const Pass& pass) {
     const W* panel = first + p * stride;
     const W* next = panel + width * stride;
     if (p + width >= panels) {
-      next = weights + pass.next_n * args.weight_depth + pass.next_k * kLanes;
-      if (pass.next_n >= args.n) ahead.bytes = 0;
+      next = weights + pass.next.n * args.weight_depth + pass.next.k * kLanes;
+      if (pass.next.n >= args.n) ahead.bytes = 0;
     }
     ahead.data = reinterpret_cast<const std::byte*>(next);
     ahead.count = width;
@@ -257,9 +257,7 @@ static inline void MultiplyBlock(const GemmArgs& args, int64_t block, std::byte*
       if (!in_place) {
         LayRows(args, places, rows, pass.k0, pass.k1, laid, pass.rows.a_pitch);
       }
-      const bool last = pass.k1 == args.k;
-      pass.next_k = last ? 0 : pass.k1;
-      pass.next_n = last ? next_n : n0;
+      pass.next = PassAfter(args, n0, pass.k1, next_n);
       TilesOfPass(args, pass);
     }
     if (!partial) continue;

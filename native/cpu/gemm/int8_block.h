@@ -34,7 +34,7 @@ struct Int8Scratch {
 };
 template <int Rows>
 IRODORI_INLINE Int8Scratch LayOutInt8(const GemmArgs& args) {
-  const int64_t tiles = (args.row_block + Rows - 1) / Rows;
+  const int64_t tiles = CeilDiv(args.row_block, Rows);
   const int64_t per_tile = args.depth / args.channels + 2;
   Int8Scratch scratch;
   scratch.places = RoundUp(args.row_block * RoundUp(args.column_block, kLanes) * 4, 64);
@@ -48,8 +48,8 @@ IRODORI_INLINE Int8Scratch LayOutInt8(const GemmArgs& args) {
 // Rows in tiles of equal height, but for one row: the first `tall` have `height`.
 template <int Rows>
 IRODORI_INLINE RowTiles SplitInt8Rows(int64_t rows) {
-  const int64_t tiles = (rows + Rows - 1) / Rows;
-  const int64_t height = (rows + tiles - 1) / tiles;
+  const int64_t tiles = CeilDiv(rows, Rows);
+  const int64_t height = CeilDiv(rows, tiles);
   return {tiles, height, rows - tiles * (height - 1)};
 }
 
@@ -154,10 +154,9 @@ static inline void Int8Block(const Int8Args& int8, int64_t block, std::byte* scr
       LinesAhead ahead = {tile.panel + width * tile.panel_stride, tile.panel_stride,
                           (k1 - k0) * kLanes / 64};
       if (p + width >= panels) {
-        const bool last = k1 == args.k;
-        const int64_t n = last ? next_n : n0;
-        ahead.panel = args.weights + n * args.weight_depth + (last ? 0 : k1) * kLanes;
-        if (n >= args.n) ahead.lines = 0;
+        const PassStart next = PassAfter(args, n0, k1, next_n);
+        ahead.panel = args.weights + next.n * args.weight_depth + next.k * kLanes;
+        if (next.n >= args.n) ahead.lines = 0;
       }
       int32_t* out = c + p * kLanes;
       for (int64_t t = 0; t < split.tiles; ++t) {

@@ -116,18 +116,16 @@ static inline void MultiplyHalves(const GemmArgs& args, const StrassenLayout& x,
       const int64_t width = MinOf(kStrassenPanels, pass.panels - p);
       const NextPanels ahead = p == 0 ? x_ahead : p == kStrassenPanels ? w_ahead : NextPanels{};
       const W* panel = first + p * stride;
-      const auto multiply = [&]<Making kMaking>() {
-        const W* other = kMaking == Making::kWidened ? nullptr : second + p * stride;
-        MultiplyMade<kMaking, W>(rows, panel, other, stride, sums, p, width, ahead);
-      };
       if (sum.sign > 0) {
-        multiply.template operator()<Making::kSum>();
+        MultiplyMade<Making::kSum, W>(rows, panel, second + p * stride, stride, sums, p, width,
+                                      ahead);
       } else if (sum.sign < 0) {
-        multiply.template operator()<Making::kDifference>();
+        MultiplyMade<Making::kDifference, W>(rows, panel, second + p * stride, stride, sums, p,
+                                             width, ahead);
       } else if constexpr (sizeof(W) == sizeof(float)) {
         MultiplyPanels<float>(rows, panel, stride, p, width, ahead);
       } else {
-        multiply.template operator()<Making::kWidened>();
+        MultiplyMade<Making::kWidened, W>(rows, panel, nullptr, stride, sums, p, width, ahead);
       }
     }
     rows.a += x.product();

@@ -365,17 +365,16 @@ static inline void SumThroughTiles(const GemmArgs& args, const TileBlock& at, in
   for (int64_t k0 = begin; k0 < end; k0 += args.depth) {
     const int64_t k1 = MinOf(k0 + args.depth, end);
     PlacePass<Element>(args, places, at.rows, k0, k1, scratch + layout.gathered, pass);
-    const bool last = k1 == args.k;
-    const int64_t next_n = last ? at.next_n : at.n0;
+    const PassStart next = PassAfter(args, at.n0, k1, at.next_n);
     for (int64_t p = 0; p < panels; p += 2) {
       const std::byte* panel = weights + p * panel_stride + k0 * kTile * Element::kBytes;
       const bool pair = p + 1 < panels;
       TilesAhead ahead{panel + 2 * panel_stride, panel_stride, 0, 0};
       int64_t lines = MinOf(panels - p - 2, 2) * kTileBytes / 64;
       if (p + 2 >= panels) {
-        ahead.panels = args.weights + next_n / kTile * panel_stride +
-                       (last ? 0 : k1) * kTile * Element::kBytes;
-        lines = next_n < args.n ? MinOf(panels, 2) * kTileBytes / 64 : 0;
+        ahead.panels =
+            args.weights + next.n / kTile * panel_stride + next.k * kTile * Element::kBytes;
+        lines = next.n < args.n ? MinOf(panels, 2) * kTileBytes / 64 : 0;
       }
       const int64_t lines_of_product = CeilDiv(lines, CeilDiv(pass.tiles, 2));
       for (int64_t t = 0; t < pass.tiles; t += 2) {

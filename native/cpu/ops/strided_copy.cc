@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "native/core/rounding.h"
 #include "native/cpu/planned_step.h"
 
 namespace irodori::cpu {
@@ -115,11 +116,11 @@ class StridedCopyStep final : public PlannedStep {
     const int64_t rows = dense ? 1 : out.vectors();
     if (rows == 0 || columns == 0) return Status::Ok();
     const int64_t column_block = dense ? std::min(columns, kJobElements) : columns;
-    const int64_t column_blocks = (columns + column_block - 1) / column_block;
+    const int64_t column_blocks = CeilDiv(columns, column_block);
     const int64_t row_block = std::clamp<int64_t>(kJobElements / columns, 1, rows);
-    const int64_t row_blocks = (rows + row_block - 1) / row_block;
+    const int64_t row_blocks = CeilDiv(rows, row_block);
     const int64_t per_row = row_blocks * column_blocks;
-    const int64_t raw_bytes = (columns * bytes + 63) / 64 * 64;
+    const int64_t raw_bytes = RoundUp(columns * bytes, 64);
     const KernelTable& kernels = run.kernels();
     return run.ForBlocks(
         run.rows() * per_row, run.rows() * rows * columns * finish_.work(),

@@ -31,9 +31,9 @@ struct HeadTiles {
 };
 HeadTiles TilesOf(const AttentionArgs& args) {
   HeadTiles tiles;
-  tiles.chunks = (args.head_dim + kTerms - 1) / kTerms;
+  tiles.chunks = CeilDiv(args.head_dim, kTerms);
   tiles.columns = CeilDiv(args.head_dim, kTile);
-  tiles.key_chunks = (args.keys + kTerms - 1) / kTerms;
+  tiles.key_chunks = CeilDiv(args.keys, kTerms);
   tiles.chunk_bytes = (2 * tiles.chunks + tiles.columns) * kTileBytes;
   return tiles;
 }
@@ -235,7 +235,7 @@ struct TileAttentionScratch {
 };
 TileAttentionScratch LayOutTileScratch(const AttentionArgs& args) {
   const HeadTiles tiles = TilesOf(args);
-  const int64_t strips = (args.query_block + kStrip - 1) / kStrip;
+  const int64_t strips = CeilDiv(args.query_block, kStrip);
   const int64_t block = RoundUp(args.key_block, kTerms);
   TileAttentionScratch scratch;
   scratch.q = 0;
@@ -340,7 +340,7 @@ void TileAttention(const AttentionArgs& args, int64_t block, std::byte* scratch)
   unit.Configure();
   for (int64_t key0 = 0; key0 < key_end; key0 += args.key_block) {
     const int64_t keys = MinOf(args.key_block, length - key0);
-    const int64_t key_chunks = (keys + kTerms - 1) / kTerms;
+    const int64_t key_chunks = CeilDiv(keys, kTerms);
     const std::byte* chunk = ChunkAt(args, tiles, row, head, key0 / kTerms);
     for (int64_t query = 0; query < queries; query += kStrip) {
       const int64_t first = query0 + query;
